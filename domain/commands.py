@@ -1,0 +1,167 @@
+"""What travels between API, workflow and activities: ids, amounts and decisions, never personal data.
+
+All of it is stored in workflow histories, so fields are only ever added, with a default.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.money import Money
+from domain.order_states import OrderStatus
+
+REASON_LENGTH = 500
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class FulfillOrder(Message):
+    """The input of the workflow `OrderFulfillment`."""
+
+    order_id: str
+    customer_id: str
+    total: Money
+    ship_not_before: datetime | None = None
+    grace_period: timedelta = timedelta(0)
+
+    def ship_at(self, confirmed_at: datetime) -> datetime:
+        """When shipping may begin: the grace period after the confirmation or `ship_not_before`, the later."""
+        ready = confirmed_at + self.grace_period
+        return max(ready, self.ship_not_before) if self.ship_not_before else ready
+
+
+class OrderRef(Message):
+    """The argument of a step that needs no more than to know which order."""
+
+    order_id: str
+
+
+class CheckoutAnswer(Message):
+    """What the customer's checkout waits for: CONFIRMED, REJECTED, AWAITING_CUSTOMER, or canceled meanwhile."""
+
+    status: OrderStatus
+    code: str = ""
+
+
+class AuthorizationState(StrEnum):
+    AUTHORIZED = "authorized"
+    REQUIRES_ACTION = "requires_action"
+
+
+class Authorization(Message):
+    state: AuthorizationState
+
+
+class Label(Message):
+    carrier: str
+    tracking_number: str
+
+
+class ParcelStatus(StrEnum):
+    """Where the carrier says the parcel is."""
+
+    PRE_TRANSIT = "pre_transit"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    DELIVERED = "delivered"
+    RETURNED = "return_to_sender"
+    FAILURE = "failure"
+    CANCELED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def scanned(self) -> bool:
+        return self in _SCANNED
+
+
+_SCANNED = frozenset(
+    [
+        ParcelStatus.IN_TRANSIT,
+        ParcelStatus.OUT_FOR_DELIVERY,
+        ParcelStatus.DELIVERED,
+        ParcelStatus.RETURNED,
+        ParcelStatus.FAILURE,
+    ]
+)
+
+
+class Parcel(Message):
+    status: ParcelStatus
+
+
+class VoidOutcome(StrEnum):
+    """What became of a shipment's label when it was to be voided."""
+
+    NOTHING = "nothing"  # no label was ever bought
+    VOIDED = "voided"
+    REQUESTED = "requested"  # the carrier decides later
+    SCANNED = "scanned"  # refused: the parcel is on its way
+
+
+class VoidedShipment(Message):
+    outcome: VoidOutcome
+
+
+class CancelRequest(Message):
+    """A wish to cancel: by whom and why. Free text is kept as given, cut at 500 characters."""
+
+    reason: str = "requested"
+    by: str = "operations"
+
+    @classmethod
+    def from_input(cls, given: Any, *, by: str = "operations") -> CancelRequest:
+        """Reads what a person may send with the signal: nothing, a string, or {"reason": ..., "by": ...}."""
+        if isinstance(given, CancelRequest):
+            return given
+        if isinstance(given, dict):
+            reason = given.get("reason") or ""
+            by = str(given.get("by") or given.get("actor") or by)
+        else:
+            reason = given or ""
+        reason = reason if isinstance(reason, str) else str(reason)
+        return cls(reason=reason.strip()[:REASON_LENGTH] or "requested", by=by.strip()[:100] or "operations")
+
+
+class CancelAnswer(Message):
+    """The decision on a cancel: whether it was accepted, the rule's code, and the state that it was decided in."""
+
+    accepted: bool
+    code: str
+    status: OrderStatus
+
+
+class RecordCancel(Message):
+    """For the timeline: a cancel that was requested, granted or refused, and the code of the rule.
+
+    `number` counts the order's requests, so that a repeat of the same one writes nothing.
+    """
+
+    order_id: str
+    number: int
+    request: CancelRequest
+    code: str
+
+
+class CloseOrder(Message):
+    """The last row of an order that was undone: CANCELED or REJECTED, and why."""
+
+    order_id: str
+    status: OrderStatus
+    code: str
+    detail: str = ""
+    by: str = "saga"
+
+
+class Attention(Message):
+    """A ticket for a person: which step of which order does not get on, and what it last said."""
+
+    order_id: str
+    step: str
+    kind: str = ""
+    detail: str = Field(default="", max_length=2000)
