@@ -1,0 +1,120 @@
+"""The carrier, over EasyPost's HTTP shape (https://docs.easypost.com/docs/shipments).
+
+Carriers know no idempotency keys: safety comes from two steps (a free shipment whose id is saved, then the purchase)
+and from looking before anything is repeated. Never run against EasyPost itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from adapters.settings import Settings
+from domain.commands import ParcelStatus
+from domain.errors import Misconfigured, OurMistake, ShipmentRefused, TryAgain
+
+
+@dataclass(frozen=True)
+class ShipmentSnapshot:
+    """A shipment as the carrier says it is now."""
+
+    id: str
+    status: ParcelStatus
+    tracking_number: str | None  # None until a label was bought
+    carrier: str | None
+    refund_status: str | None  # of the label: None, submitted, refunded, rejected
+    rate_ids: tuple[str, ...] = ()
+
+    @property
+    def bought(self) -> bool:
+        return self.tracking_number is not None
+
+
+class PostageExists(TryAgain):
+    """A label was bought for this shipment before: look."""
+
+    code = "postage_exists"
+
+
+class VoidRefused(TryAgain):
+    """The carrier does not take the label back: look why."""
+
+    code = "void_refused"
+
+
+class CarrierGateway:
+    def __init__(self, settings: Settings) -> None:
+        self.timeout = timedelta(seconds=settings.carrier_timeout)
+        self._http = httpx.AsyncClient(
+            base_url=settings.carrier_api_base,
+            auth=(settings.carrier_api_key.get_secret_value(), ""),
+            timeout=settings.carrier_timeout,
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def create(self, reference: str, address: dict[str, Any] | None) -> ShipmentSnapshot:
+        """A shipment with its rates; free. Raises ShipmentRefused for an address that cannot be served."""
+        parcel = {"weight": 16.0}  # ounces; parcels are not modeled yet
+        body = {"shipment": {"reference": reference, "to_address": address or {}, "parcel": parcel}}
+        return await self._call("POST", "/v2/shipments", body)
+
+    async def buy(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
+        """Buys the label at the first rate. Raises PostageExists when it was bought before."""
+        if not shipment.rate_ids:
+            raise ShipmentRefused("no_rates", "the carrier offers no rate for this parcel")
+        return await self._call("POST", f"/v2/shipments/{shipment.id}/buy", {"rate": {"id": shipment.rate_ids[0]}})
+
+    async def void(self, shipment_id: str) -> ShipmentSnapshot:
+        """Asks for the label's money back. Raises VoidRefused, above all for a parcel that was scanned."""
+        return await self._call("POST", f"/v2/shipments/{shipment_id}/refund", None)
+
+    async def retrieve(self, shipment_id: str) -> ShipmentSnapshot:
+        """What the carrier says now."""
+        return await self._call("GET", f"/v2/shipments/{shipment_id}", None)
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> ShipmentSnapshot:
+        try:
+            response = await self._http.request(method, path, json=body)
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise TryAgain(f"the carrier's answer did not arrive: {type(error).__name__}") from None
+        if response.is_success:
+            return _snapshot(answer)
+        raise _refusal(response.status_code, answer)
+
+
+def _refusal(status: int, answer: Any) -> Exception:
+    """What an error answer means. Its message is not passed on: it may quote the address."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    code = str(error.get("code", "")) if isinstance(error, dict) else ""
+    said = f"the carrier says {code or 'nothing more'} (HTTP {status})"
+    if status in (401, 403):
+        return Misconfigured(f"{said}: check ORDERSAGA_CARRIER_API_KEY")
+    if status == 429 or status >= 500:
+        return TryAgain(said)
+    if code == "SHIPMENT.POSTAGE.EXISTS":
+        return PostageExists(said)
+    if code.startswith("SHIPMENT.REFUND"):
+        return VoidRefused(said)
+    if code.startswith("ADDRESS."):
+        return ShipmentRefused("address_refused", "the carrier cannot deliver to this address")
+    return OurMistake(said)
+
+
+def _snapshot(answer: dict[str, Any]) -> ShipmentSnapshot:
+    status = answer.get("status") or "unknown"
+    rate = answer.get("selected_rate") or {}
+    return ShipmentSnapshot(
+        id=answer["id"],
+        status=ParcelStatus(status) if status in set(ParcelStatus) else ParcelStatus.UNKNOWN,
+        tracking_number=answer.get("tracking_code"),
+        carrier=rate.get("carrier"),
+        refund_status=answer.get("refund_status"),
+        rate_ids=tuple(rate["id"] for rate in answer.get("rates") or ()),
+    )

@@ -1,0 +1,37 @@
+"""The connection to PostgreSQL: engine and sessions, made by the entry points."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from adapters.settings import Settings
+
+Sessions = async_sessionmaker[AsyncSession]
+
+LOCK_TIMEOUT = "5s"  # a lock that takes longer is an error to retry, not a connection to hold
+STATEMENT_TIMEOUT = "15s"
+
+
+def create_engine(settings: Settings) -> AsyncEngine:
+    return create_async_engine(
+        settings.sqlalchemy_url,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        hide_parameters=True,  # an error of the database must not carry an address into a log or a history
+        pool_timeout=10,
+        connect_args={
+            "timeout": 5,
+            "server_settings": {
+                "application_name": "ordersaga",
+                "lock_timeout": LOCK_TIMEOUT,
+                "statement_timeout": STATEMENT_TIMEOUT,
+                "timezone": "UTC",
+                "jit": "off",  # every statement is short: compiling it costs more than it saves
+            },
+        },
+    )
+
+
+def create_sessions(engine: AsyncEngine) -> Sessions:
+    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)

@@ -1,0 +1,205 @@
+"""An order, its timeline, its fences and its events, changed together under the lock of the order's row.
+
+Every step of the saga writes through `LockedOrder`, so that status, timeline row and events are one transaction and
+a repeat of the step writes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from adapters import saga_tables, tables
+from adapters.columns import now
+from adapters.database import Sessions
+from domain.errors import StepUndone
+from domain.events import EventName, OrderEventData, item
+from domain.money import Money
+from domain.order_states import OrderStatus, PaymentStatus
+
+EVENT_SOURCE = "/orders"
+
+
+class LockedOrder:
+    """One order in an open transaction that holds the lock of its row."""
+
+    def __init__(self, session: AsyncSession, row: tables.Order, steps: dict[str, saga_tables.OrderStep]) -> None:
+        self.session = session
+        self.row = row
+        self._steps = steps
+
+    @property
+    def status(self) -> OrderStatus:
+        return OrderStatus(self.row.status)
+
+    @property
+    def total(self) -> Money:
+        return Money(minor=self.row.total_minor, currency=self.row.currency)
+
+    # fences ----------------------------------------------------------------------------------------------------
+
+    def step(self, name: str) -> saga_tables.OrderStep | None:
+        """The step's fence, for a forward transaction. Raises StepUndone where its undo was first."""
+        fence = self._steps.get(name)
+        if fence is not None and fence.state == "undone":
+            raise StepUndone(f"{name} of order {self.row.order_id} was undone before this attempt of it")
+        return fence
+
+    def state_of(self, name: str) -> str | None:
+        fence = self._steps.get(name)
+        return fence.state if fence else None
+
+    def result_of(self, name: str) -> dict[str, Any] | None:
+        fence = self._steps.get(name)
+        return fence.result if fence else None
+
+    def mark(self, name: str, state: str, result: dict[str, Any] | None = None) -> None:
+        fence = self._steps.get(name)
+        if fence is None:
+            fence = saga_tables.OrderStep(order_id=self.row.order_id, step=name, state=state)
+            self._steps[name] = fence
+        fence.state, fence.result, fence.updated_at = state, result, now()
+        self.session.add(fence)
+
+    # timeline and events ---------------------------------------------------------------------------------------
+
+    def move(self, to: OrderStatus, what: str, *, by: str | None = None) -> None:
+        """Writes a timeline row that leads to `to`; the database refuses a forbidden transition."""
+        row, at = self.row, now()
+        self.session.add(
+            tables.TimelineEntry(
+                order_id=row.order_id,
+                sequence=row.version + 1,
+                previous=row.version,
+                at=at,
+                from_status=row.status,
+                to_status=to,
+                what=what,
+                by=by,
+            )
+        )
+        row.version, row.status, row.updated_at = row.version + 1, to.value, at
+
+    def note(self, what: str, *, by: str | None = None) -> None:
+        """Writes a timeline row that leaves the state as it is."""
+        self.move(self.status, what, by=by)
+
+    def paid(self, status: PaymentStatus) -> None:
+        self.row.payment_status = status.value
+
+    async def emit(self, *names: EventName, reason: str | None = None, tracking: str | None = None) -> None:
+        """Adds order events to the outbox, numbered without gaps under the row's lock."""
+        lines = await self.lines()
+        for name in names:
+            self.row.event_sequence += 1
+            self.session.add(_outbox_row(self.row, lines, name, reason, tracking))
+
+    async def lines(self) -> list[tables.OrderLine]:
+        """The order's lines in the order in which the client named them."""
+        return await order_lines(self.session, self.row.order_id)
+
+
+def _outbox_row(
+    row: tables.Order,
+    lines: list[tables.OrderLine],
+    name: EventName,
+    reason: str | None,
+    tracking: str | None,
+) -> saga_tables.OutboxEvent:
+    at, event_id = now(), str(uuid.uuid4())
+    data = OrderEventData(
+        event_id=event_id,
+        event_type=name,
+        detail_type=name,
+        timestamp=at,
+        order_id=row.order_id,
+        user_id=row.customer_id,
+        customer_id=row.customer_id,
+        order_status=OrderStatus(row.status),
+        payment_status=PaymentStatus(row.payment_status),
+        items=[
+            item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
+            for line in lines
+        ],
+        currency=row.currency,
+        total_amount=Money(minor=row.total_minor, currency=row.currency).decimal,
+        reason=reason,
+        tracking_number=tracking,
+    )
+    return saga_tables.OutboxEvent(
+        event_id=event_id,
+        type=name.type,
+        source=EVENT_SOURCE,
+        subject=row.order_id,
+        sequence=row.event_sequence,
+        time=at,
+        data=data.model_dump(mode="json", by_alias=True, exclude_none=True),
+    )
+
+
+class OrderBook:
+    """Opens orders for a change."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    @asynccontextmanager
+    async def locked(self, order_id: str) -> AsyncIterator[LockedOrder]:
+        """The order under its row's lock, in a transaction that commits when the block ends without an error.
+
+        Raises LookupError for an order that does not exist. Never call a far end inside the block.
+        """
+        async with self._sessions() as session, session.begin():
+            yield await lock_order(session, order_id)
+
+
+async def lock_order(session: AsyncSession, order_id: str) -> LockedOrder:
+    query = select(tables.Order).where(tables.Order.order_id == order_id).with_for_update()
+    row = (await session.exec(query)).one_or_none()
+    if row is None:
+        raise LookupError(f"no order {order_id}")
+    steps = await session.exec(select(saga_tables.OrderStep).where(saga_tables.OrderStep.order_id == order_id))
+    return LockedOrder(session, row, {step.step: step for step in steps})
+
+
+async def order_lines(session: AsyncSession, order_id: str) -> list[tables.OrderLine]:
+    query = (
+        select(tables.OrderLine)
+        .where(tables.OrderLine.order_id == order_id)
+        .order_by(col(tables.OrderLine.line_number))
+    )
+    return list(await session.exec(query))
+
+
+async def place_order(
+    session: AsyncSession, row: tables.Order, lines: list[tables.OrderLine], *, at: datetime | None = None
+) -> LockedOrder:
+    """Stores a new order: row, lines, the first timeline row (PLACED) and OrderPlaced.
+
+    The caller has made sure, in the same transaction, that no order of that id exists.
+    """
+    at = at or row.created_at
+    row.status, row.version, row.event_sequence = OrderStatus.PLACED.value, 1, 0
+    session.add(row)
+    await session.flush()
+    session.add_all(lines)
+    session.add(
+        tables.TimelineEntry(
+            order_id=row.order_id,
+            sequence=1,
+            previous=0,
+            at=at,
+            to_status=OrderStatus.PLACED,
+            what="order placed",
+        )
+    )
+    order = LockedOrder(session, row, {})
+    await session.flush()
+    await order.emit(EventName.ORDER_PLACED)
+    return order

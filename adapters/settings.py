@@ -1,0 +1,110 @@
+"""All settings in one place, read from the environment once, at the entry points, and passed down.
+
+Defaults serve the embedded stack on loopback; a placeholder secret is refused as soon as a part is elsewhere.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
+
+
+def _usual(name: str) -> AliasChoices:
+    """A setting whose usual name in the field has no prefix of ours; the prefixed one comes first."""
+    return AliasChoices(f"ORDERSAGA_{name}", name)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="ORDERSAGA_", extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: SecretStr = Field(
+        default=SecretStr("postgresql://ordersaga:ordersaga@127.0.0.1:5432/ordersaga"),
+        validation_alias=_usual("DATABASE_URL"),
+        description="PostgreSQL 15 or later",
+    )
+    database_pool_size: int = Field(default=20, ge=1, description="connections per process")
+
+    temporal_address: str = Field(default="127.0.0.1:7233", validation_alias=_usual("TEMPORAL_ADDRESS"))
+    temporal_namespace: str = Field(default="default", validation_alias=_usual("TEMPORAL_NAMESPACE"))
+    temporal_ui_url: str = Field(default="http://127.0.0.1:8233", description="for links to an order's trace")
+    task_queue: str = Field(default="orders", min_length=1)
+
+    stripe_api_key: SecretStr = Field(
+        default=SecretStr("sk_test_ordersaga_simulator"), validation_alias=_usual("STRIPE_API_KEY")
+    )
+    stripe_webhook_secret: SecretStr = Field(
+        default=SecretStr("whsec_ordersaga_simulator"), validation_alias=_usual("STRIPE_WEBHOOK_SECRET")
+    )
+    stripe_api_base: str | None = Field(
+        default=None, description="the simulator's address; unset means Stripe itself"
+    )
+    stripe_timeout: float = Field(default=10.0, gt=0, description="seconds for one request to Stripe")
+
+    carrier_api_base: str = Field(default="http://127.0.0.1:12112")
+    carrier_api_key: SecretStr = Field(default=SecretStr("carrier_ordersaga_simulator"))
+    carrier_webhook_secret: SecretStr = Field(default=SecretStr("carrier_ordersaga_webhooks"))
+    carrier_timeout: float = Field(default=10.0, gt=0, description="seconds for one request to the carrier")
+
+    public_url: str = Field(default="http://127.0.0.1:8000", description="where clients reach the API, for links")
+    checkout_budget: float = Field(
+        default=10.0, gt=0, description="seconds a checkout waits for its answer; then 202 and a link"
+    )
+    grace_period: timedelta = Field(
+        default=timedelta(0),
+        description="how long a confirmed order waits for a change of mind before it ships",
+    )
+    sweep_interval: float = Field(
+        default=15.0,
+        gt=0,
+        description="seconds between looks for webhook events that a crash left unprocessed",
+    )
+
+    worker_max_concurrent_activities: int = Field(default=50, ge=1)
+    worker_max_concurrent_local_activities: int = Field(default=50, ge=1)
+    worker_max_concurrent_workflow_tasks: int = Field(default=50, ge=2)
+    worker_max_cached_workflows: int = Field(default=500, ge=0)
+    worker_shutdown_grace: float = Field(
+        default=10.0, ge=0, description="seconds that running activities get to finish after SIGTERM"
+    )
+
+    @model_validator(mode="after")
+    def _refuse_placeholders_outside_loopback(self) -> Self:
+        elsewhere = [
+            name
+            for name, url in (
+                ("database_url", self.database_url.get_secret_value()),
+                ("public_url", self.public_url),
+            )
+            if (urlsplit(url).hostname or "") not in LOOPBACK
+        ]
+        if self.stripe_api_base is None and not self.has_placeholder("stripe_api_key"):
+            elsewhere.append("stripe_api_base")
+        if not elsewhere:
+            return self
+        for name in ("stripe_api_key", "stripe_webhook_secret", "carrier_api_key", "carrier_webhook_secret"):
+            if self.has_placeholder(name):
+                raise ValueError(f"{name} is a placeholder, but {elsewhere[0]} is not on this machine: set it")
+        return self
+
+    def has_placeholder(self, name: str) -> bool:
+        secret: SecretStr = getattr(self, name)
+        return secret.get_secret_value().startswith(PLACEHOLDER_PREFIXES)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database URL with the driver that this project uses."""
+        scheme, _, rest = self.database_url.get_secret_value().partition("://")
+        if scheme.split("+")[0] not in ("postgresql", "postgres"):
+            raise ValueError(f"DATABASE_URL must be a postgresql:// URL, not {scheme}://")
+        return f"postgresql+asyncpg://{rest}"
+
+    @property
+    def stripe_is_live(self) -> bool:
+        return self.stripe_api_key.get_secret_value().startswith(("sk_live_", "rk_live_"))

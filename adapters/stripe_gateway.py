@@ -1,0 +1,137 @@
+"""Stripe, through its own SDK: one method per call, our errors instead of the SDK's.
+
+The SDK's retries are off: the engine retries, with the same idempotency key. A method's `params` and `key` come from
+the saved row of `payment_attempts`, never from the caller's own idea of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import stripe
+
+from adapters.settings import Settings
+from adapters.stripe_errors import CUSTOMER_MESSAGES, GENERIC_MESSAGE, translate
+
+
+@dataclass(frozen=True)
+class PaymentSnapshot:
+    """A PaymentIntent as Stripe says it is now; amounts in minor units."""
+
+    id: str
+    status: str
+    client_secret: str | None
+    amount: int
+    amount_capturable: int
+    amount_received: int
+    capture_before: datetime | None = None
+    decline_code: str | None = None  # of the last failed attempt to pay
+
+    @property
+    def decline_message(self) -> str:
+        return CUSTOMER_MESSAGES.get(self.decline_code or "", GENERIC_MESSAGE)
+
+
+@dataclass(frozen=True)
+class RefundSnapshot:
+    id: str
+    status: str
+    amount: int
+
+
+class StripeGateway:
+    def __init__(self, settings: Settings) -> None:
+        self._http = stripe.HTTPXClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
+        base = settings.stripe_api_base
+        self._client = stripe.StripeClient(
+            settings.stripe_api_key.get_secret_value(),
+            http_client=self._http,
+            max_network_retries=0,
+            base_addresses={"api": base} if base else None,
+        )
+        self._intents = self._client.v1.payment_intents
+        self._refunds = self._client.v1.refunds
+
+    async def aclose(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def create(self, params: Any, key: str) -> PaymentSnapshot:
+        """Creates an unconfirmed PaymentIntent: it moves no money."""
+        return await _payment(self._intents.create_async(params, {"idempotency_key": key}))
+
+    async def confirm(self, payment_intent_id: str, params: Any, key: str) -> PaymentSnapshot:
+        """Authorizes. Raises PaymentDeclined when the card is declined."""
+        return await _payment(self._intents.confirm_async(payment_intent_id, params, {"idempotency_key": key}))
+
+    async def capture(self, payment_intent_id: str, params: Any, key: str) -> PaymentSnapshot:
+        return await _payment(self._intents.capture_async(payment_intent_id, params, {"idempotency_key": key}))
+
+    async def cancel(self, payment_intent_id: str, params: Any, key: str) -> PaymentSnapshot:
+        return await _payment(self._intents.cancel_async(payment_intent_id, params, {"idempotency_key": key}))
+
+    async def retrieve(self, payment_intent_id: str) -> PaymentSnapshot:
+        """What Stripe says now."""
+        return await _payment(self._intents.retrieve_async(payment_intent_id, {"expand": ["latest_charge"]}))
+
+    async def find(self, order_id: str, since: datetime) -> PaymentSnapshot | None:
+        """The order's PaymentIntent by our reference, among those created since; a list, because search lags."""
+        async with _translated():
+            page = await self._intents.list_async({"created": {"gte": int(since.timestamp())}, "limit": 100})
+            async for intent in page.auto_paging_iter():
+                if (
+                    intent.metadata is not None
+                    and "order_id" in intent.metadata
+                    and (intent.metadata["order_id"] == order_id)
+                ):
+                    return _snapshot(intent)
+        return None
+
+    async def refund(self, params: Any, key: str) -> RefundSnapshot:
+        async with _translated():
+            refund = await self._refunds.create_async(params, {"idempotency_key": key})
+        return RefundSnapshot(refund.id, refund.status or "", refund.amount)
+
+    async def refunds(self, payment_intent_id: str) -> list[RefundSnapshot]:
+        async with _translated():
+            page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": 100})
+            return [RefundSnapshot(r.id, r.status or "", r.amount) async for r in page.auto_paging_iter()]
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise translate(error) from None  # the SDK's error quotes the request: it must not reach a history
+
+
+async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:
+    async with _translated():
+        return _snapshot(await call)
+
+
+def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
+    failed = intent.last_payment_error
+    return PaymentSnapshot(
+        id=intent.id,
+        status=intent.status,
+        client_secret=intent.client_secret,
+        amount=intent.amount,
+        amount_capturable=intent.amount_capturable or 0,
+        amount_received=intent.amount_received or 0,
+        capture_before=_capture_before(intent),
+        decline_code=(getattr(failed, "decline_code", None) or failed.code or "card_declined") if failed else None,
+    )
+
+
+def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:
+    """Until when the authorization holds; known only where `latest_charge` was expanded."""
+    charge = intent.latest_charge
+    if charge is None or isinstance(charge, str) or charge.payment_method_details is None:
+        return None
+    at = getattr(charge.payment_method_details.card, "capture_before", None)
+    return datetime.fromtimestamp(at, UTC) if at else None

@@ -1,0 +1,158 @@
+"""The tables of catalogue, customers and orders: what must never happen is forbidden here, whatever the code does.
+
+- Overselling: `reserved <= on_hand` on `stock`.
+- A forbidden transition: the timeline is a gapless chain (each row's `from_status` is the `to_status` of the row
+  before it), each link is one of `order_transitions`, and an order's status and version are those of a row of it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from adapters.columns import bigint_column, json_column, maybe_time_column, time_column
+from domain.order_states import PaymentStatus
+
+
+class Product(SQLModel, table=True):
+    __tablename__ = "products"
+    __table_args__ = (CheckConstraint("price_minor >= 0", name="price_not_negative"),)
+
+    product_id: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(sa_type=Text)
+    price_minor: int = Field(sa_type=BigInteger)
+    currency: str = Field(sa_type=Text)
+    created_at: datetime = time_column()
+
+
+class Stock(SQLModel, table=True):
+    __tablename__ = "stock"
+    __table_args__ = (
+        CheckConstraint("reserved >= 0", name="reserved_not_negative"),
+        CheckConstraint("reserved <= on_hand", name="never_oversold"),
+    )
+
+    product_id: str = Field(primary_key=True, foreign_key="products.product_id", sa_type=Text)
+    on_hand: int = bigint_column()
+    reserved: int = bigint_column()
+    event_sequence: int = bigint_column()
+
+
+class Customer(SQLModel, table=True):
+    __tablename__ = "customers"
+
+    customer_id: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(sa_type=Text)
+    email: str = Field(sa_type=Text)
+    created_at: datetime = time_column()
+
+
+class Order(SQLModel, table=True):
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "idempotency_key"),
+        CheckConstraint("total_minor >= 0", name="total_not_negative"),
+        CheckConstraint(
+            "payment_status IN (" + ", ".join(f"'{status}'" for status in PaymentStatus) + ")",
+            name="payment_status_known",
+        ),
+        ForeignKeyConstraint(
+            ["order_id", "version", "status"],
+            ["timeline.order_id", "timeline.sequence", "timeline.to_status"],
+            name="fk_orders_status_is_the_timelines_last",
+            use_alter=True,
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+        Index("ix_orders_created_at_order_id", text("created_at DESC"), text("order_id DESC")),
+        Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
+        Index("ix_orders_status_created_at", "status", text("created_at DESC")),
+    )
+
+    order_id: str = Field(primary_key=True, sa_type=Text)
+    customer_id: str = Field(foreign_key="customers.customer_id", sa_type=Text)
+    idempotency_key: str | None = Field(default=None, sa_type=Text)
+    fingerprint: str = Field(sa_type=Text)  # of the client's body: the same key with another body is refused
+    status: str = Field(sa_type=Text)
+    payment_status: str = Field(sa_type=Text)
+    currency: str = Field(sa_type=Text)
+    total_minor: int = Field(sa_type=BigInteger)
+    payment_method: str = Field(sa_type=Text)
+    shipping_address: dict[str, Any] | None = json_column(default=None, nullable=True)
+    ship_not_before: datetime | None = maybe_time_column()
+    order_metadata: dict[str, str] = Field(default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False))
+    needs_attention: bool = False
+    refusal: dict[str, str] | None = json_column(
+        default=None, nullable=True
+    )  # {"code", "detail"} of a REJECTED order
+    version: int = bigint_column(1)  # the sequence of the last timeline row
+    event_sequence: int = bigint_column(0)
+    created_at: datetime = time_column()
+    updated_at: datetime = time_column()
+
+
+class OrderLine(SQLModel, table=True):
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        CheckConstraint("unit_price_minor >= 0", name="price_not_negative"),
+        Index("ix_order_lines_product_id", "product_id"),
+    )
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    product_id: str = Field(primary_key=True, foreign_key="products.product_id", sa_type=Text)
+    line_number: int
+    name: str = Field(sa_type=Text)
+    quantity: int = Field(sa_type=BigInteger)
+    unit_price_minor: int = Field(sa_type=BigInteger)
+
+
+class OrderTransition(SQLModel, table=True):
+    """Reference data, written by the migration from `domain.order_states`."""
+
+    __tablename__ = "order_transitions"
+
+    from_status: str = Field(primary_key=True, sa_type=Text)
+    to_status: str = Field(primary_key=True, sa_type=Text)
+
+
+class TimelineEntry(SQLModel, table=True):
+    __tablename__ = "timeline"
+    __table_args__ = (
+        UniqueConstraint("order_id", "sequence", "to_status"),
+        CheckConstraint("previous = sequence - 1", name="no_gaps"),
+        CheckConstraint("(sequence = 1) = (from_status IS NULL)", name="only_the_first_has_no_from"),
+        CheckConstraint("sequence > 1 OR to_status = 'PLACED'", name="begins_placed"),
+        ForeignKeyConstraint(
+            ["from_status", "to_status"],
+            ["order_transitions.from_status", "order_transitions.to_status"],
+            name="fk_timeline_transition_is_allowed",
+        ),
+        ForeignKeyConstraint(
+            ["order_id", "previous", "from_status"],
+            ["timeline.order_id", "timeline.sequence", "timeline.to_status"],
+            name="fk_timeline_follows_the_row_before",
+        ),
+    )
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
+    previous: int = Field(sa_type=BigInteger)
+    at: datetime = time_column()
+    from_status: str | None = Field(default=None, sa_type=Text)
+    to_status: str = Field(sa_type=Text)
+    what: str = Field(sa_type=Text)
+    by: str | None = Field(default=None, sa_type=Text)

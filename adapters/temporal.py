@@ -1,0 +1,32 @@
+"""The connection to Temporal and the names that an order has there."""
+
+from __future__ import annotations
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
+
+from adapters.settings import Settings
+
+
+def workflow_id(order_id: str) -> str:
+    return f"order-{order_id}"
+
+
+def trace_link(settings: Settings, order_id: str) -> str:
+    """The order's page in the Temporal Web UI."""
+    ui = settings.temporal_ui_url.rstrip("/")
+    return f"{ui}/namespaces/{settings.temporal_namespace}/workflows/{workflow_id(order_id)}"
+
+
+async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+    """A client with the pydantic converter.
+
+    The SDK's environment configuration (`TEMPORAL_*`, `TEMPORAL_CONFIG_FILE`) decides TLS and API key, our settings
+    the address and the namespace. A lazy client connects at its first call, so that the API starts without Temporal.
+    """
+    config = ClientConfig.load_client_connect_config()
+    config["target_host"] = settings.temporal_address
+    config["namespace"] = settings.temporal_namespace
+    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
