@@ -1,0 +1,48 @@
+"""From our errors to the engine's: which are answers, which are retried, which are loud."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from domain.errors import BusinessRefusal, Misconfigured, OrderSagaError, OurMistake, StepUndone, TryAgain
+
+log = structlog.get_logger(__name__)
+
+CONFIGURATION_RETRY = timedelta(minutes=1)
+
+
+class FailureTranslation(Interceptor):
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Translation(next)
+
+
+class _Translation(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        context = {"workflow_id": info.workflow_id, "step": info.activity_type, "attempt": info.attempt}
+        with structlog.contextvars.bound_contextvars(**context):
+            try:
+                return await super().execute_activity(input)
+            except OrderSagaError as error:
+                raise translate(error) from error
+
+
+def translate(error: OrderSagaError) -> ApplicationError:
+    """BENIGN marks what is expected, so that it neither fills the logs nor raises the failure metrics."""
+    benign = ApplicationErrorCategory.BENIGN
+    if isinstance(error, BusinessRefusal | StepUndone):
+        return ApplicationError(str(error), type=error.code, non_retryable=True, category=benign)
+    if isinstance(error, OurMistake):
+        log.error("step refused as our mistake", code=error.code, detail=str(error))
+        return ApplicationError(str(error), type=error.code, non_retryable=True)
+    if isinstance(error, Misconfigured):
+        log.error("step waits for a mended configuration", code=error.code, detail=str(error))
+        return ApplicationError(str(error), type=error.code, next_retry_delay=CONFIGURATION_RETRY)
+    delay = error.delay if isinstance(error, TryAgain) else None
+    return ApplicationError(str(error), type=error.code, next_retry_delay=delay, category=benign)

@@ -1,0 +1,161 @@
+"""The worker: carries out the saga's steps. `python worker.py`; SIGTERM drains it.
+
+Exit codes: 0 after a drain, 1 when it could not start or broke, 2 for settings that make no sense. Any number of
+workers may run; what a worker that dies was doing is done by another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.failures import FailureTranslation
+from activities.inventory import Inventory
+from activities.orders import Orders
+from activities.payments import Payments
+from activities.shipping import Shipping
+from activities.tickets import Tickets
+from adapters import temporal
+from adapters.carrier_gateway import CarrierGateway
+from adapters.database import create_engine, create_sessions
+from adapters.logs import configure_logs
+from adapters.order_book import OrderBook
+from adapters.settings import Settings
+from adapters.stripe_gateway import StripeGateway
+from workflows import search_attributes
+from workflows.order_fulfillment import OrderFulfillment
+
+log = structlog.get_logger("worker")
+
+STICKY_TIMEOUT = timedelta(seconds=1)  # how long a dead worker's orders wait before another one takes them
+
+
+@dataclass
+class Activities:
+    """Every activity of the saga, with the clients that they share."""
+
+    inventory: Inventory
+    payments: Payments
+    shipping: Shipping
+    orders: Orders
+    tickets: Tickets
+
+    def methods(self) -> list[object]:
+        return [
+            self.inventory.reserve_inventory,
+            self.inventory.release_inventory,
+            self.payments.authorize_payment,
+            self.payments.check_payment,
+            self.payments.capture_payment,
+            self.payments.return_payment,
+            self.shipping.ship_order,
+            self.shipping.cancel_shipment,
+            self.shipping.confirm_void,
+            self.shipping.check_shipment,
+            self.shipping.record_shipped,
+            self.shipping.record_delivered,
+            self.orders.record_cancel_request,
+            self.orders.record_cancel_refusal,
+            self.orders.close_order,
+            self.tickets.open_ticket,
+            self.tickets.close_tickets,
+        ]
+
+
+@asynccontextmanager
+async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
+    """The activities over real clients, which are closed at the end."""
+    engine = create_engine(settings)
+    stripe, carrier = StripeGateway(settings), CarrierGateway(settings)
+    book = OrderBook(create_sessions(engine))
+    try:
+        yield Activities(
+            Inventory(book), Payments(book, stripe), Shipping(book, carrier), Orders(book), Tickets(book)
+        )
+    finally:
+        await carrier.aclose()
+        await stripe.aclose()
+        await engine.dispose()
+
+
+def build_worker(client: Client, settings: Settings, activities: Activities, *, task_queue: str = "") -> Worker:
+    """The one place where a worker is put together, for production and tests alike."""
+    return Worker(
+        client,
+        task_queue=task_queue or settings.task_queue,
+        workflows=[OrderFulfillment],
+        activities=activities.methods(),  # type: ignore[arg-type]
+        interceptors=[FailureTranslation()],
+        workflow_runner=SandboxedWorkflowRunner(
+            # The saga's own modules are loaded once, not once per order; replay tests guard their determinism.
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows", "activities", "domain")
+        ),
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace),
+        max_concurrent_activities=settings.worker_max_concurrent_activities,
+        max_concurrent_local_activities=settings.worker_max_concurrent_local_activities,
+        max_concurrent_workflow_tasks=settings.worker_max_concurrent_workflow_tasks,
+        max_cached_workflows=settings.worker_max_cached_workflows,
+    )
+
+
+async def check_search_attributes(client: Client, settings: Settings) -> None:
+    """Only looks: the dev server gets them as flags, a cluster by its one-shot service."""
+    request = ListSearchAttributesRequest(namespace=settings.temporal_namespace)
+    known = (await client.operator_service.list_search_attributes(request)).custom_attributes
+    missing = [key.name for key in search_attributes.ALL if key.name not in known]
+    if missing:
+        raise RuntimeError(f"the namespace lacks the search attributes {', '.join(missing)}: create them first")
+
+
+async def run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    client = await temporal.connect(settings)
+    await check_search_attributes(client, settings)
+    async with build_activities(settings) as activities, build_worker(client, settings, activities):
+        log.info("worker started", task_queue=settings.task_queue, temporal=settings.temporal_address)
+        await stop.wait()
+        log.info("worker drains", grace_seconds=settings.worker_shutdown_grace)
+    log.info("worker stopped")
+
+
+def main() -> int:
+    configure_logs()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            log.error("bad setting", setting=".".join(map(str, problem["loc"])), problem=problem["msg"])
+        return 2
+    try:
+        uvloop.run(run(settings))
+    except Exception as error:
+        log.error("worker broke", error=f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The SDK's native threads may abort while the interpreter goes down (temporalio/sdk-python#300), which would
+    # turn a clean drain into a crash: everything is closed by now, so leave without that.
+    os._exit(code)

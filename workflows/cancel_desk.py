@@ -1,0 +1,114 @@
+"""Decides on cancels, one after the other, by the table in `domain/cancellation.py`.
+
+A request is only noted when it arrives; it is decided at the saga's next checkpoint, where nothing has been undone
+yet, so that a refused cancel (the parcel was scanned) lets the order go on as if nobody had asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import Orders
+    from activities.shipping import Shipping
+    from domain import cancellation
+    from domain.cancellation import Decision, Rule
+    from domain.commands import CancelAnswer, CancelRequest, RecordCancel, VoidOutcome
+    from domain.order_states import OrderStatus
+    from workflows.saga import Activity, Saga
+
+
+class OrderCanceled(Exception):
+    """A cancel was granted: the saga turns back."""
+
+    def __init__(self, request: CancelRequest) -> None:
+        super().__init__(request.reason)
+        self.request = request
+
+
+class _Open:
+    """A request that waits for its answer."""
+
+    def __init__(self, number: int, request: CancelRequest) -> None:
+        self.number, self.request = number, request
+        self.answer: CancelAnswer | None = None
+
+
+class CancelDesk:
+    """One order's cancel requests. `reached` is called with CANCELING when one is granted."""
+
+    def __init__(self, order_id: str, status: Callable[[], OrderStatus], reached: Callable[[OrderStatus], None]):
+        self._order_id = order_id
+        self._status = status
+        self._reached = reached
+        self._open: list[_Open] = []
+        self._count = 0
+        self.saga: Saga
+
+    def ask(self, request: CancelRequest) -> _Open:
+        """Notes a request; its answer is set when it is decided."""
+        self._count += 1
+        asked = _Open(self._count, request)
+        rule = cancellation.decide(self._status())
+        if rule.decision is Decision.JOINED:
+            asked.answer = CancelAnswer(accepted=True, code=rule.code, status=self._status())
+        else:
+            self._open.append(asked)
+            self.saga.interrupt()
+        return asked
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._open)
+
+    async def checkpoint(self) -> None:
+        """Decides what was asked since the last checkpoint. Raises OrderCanceled when a cancel is granted."""
+        while self._open:
+            asked = self._open[0]
+            rule = cancellation.decide(self._status(), label_may_exist=self._label_may_exist())
+            if rule.decision is Decision.CARRIER_DECIDES:
+                rule = await self._ask_carrier(asked, rule)
+            if rule.decision is Decision.REFUSED:
+                await self._refuse(asked, rule)
+            else:
+                await self._grant(asked, rule)
+
+    def _label_may_exist(self) -> bool:
+        return self.saga.may_have_run(Shipping.cancel_shipment)
+
+    async def _ask_carrier(self, asked: _Open, rule: Rule) -> Rule:
+        """A parcel that was scanned cannot be called back."""
+        await self._record(Orders.record_cancel_request, asked, rule.code)
+        called_back = await self.call_parcel_back()
+        return cancellation.LABEL_VOIDED if called_back else cancellation.TABLE[OrderStatus.SHIPPED]
+
+    async def call_parcel_back(self) -> bool:
+        """Voids the label, if there may be one; False when the parcel is on its way already."""
+        if not self._label_may_exist():
+            return True
+        void = await self.saga.insist(Shipping.cancel_shipment)
+        if void.outcome is VoidOutcome.SCANNED:
+            return False
+        self.saga.forget(Shipping.cancel_shipment)
+        if void.outcome is VoidOutcome.REQUESTED:
+            self.saga.undo_first(Shipping.confirm_void)
+        return True
+
+    async def _grant(self, asked: _Open, rule: Rule) -> None:
+        await self._record(Orders.record_cancel_request, asked, rule.code)
+        self._reached(OrderStatus.CANCELING)
+        for one in self._open:
+            one.answer = CancelAnswer(accepted=True, code=rule.code, status=OrderStatus.CANCELING)
+        self._open.clear()
+        raise OrderCanceled(asked.request)
+
+    async def _refuse(self, asked: _Open, rule: Rule) -> None:
+        await self._record(Orders.record_cancel_refusal, asked, rule.code)
+        asked.answer = CancelAnswer(accepted=False, code=rule.code, status=self._status())
+        self._open.remove(asked)
+
+    async def _record(self, activity: Activity[None], asked: _Open, code: str) -> None:
+        command = RecordCancel(order_id=self._order_id, number=asked.number, request=asked.request, code=code)
+        await self.saga.insist(activity, command)

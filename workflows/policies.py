@@ -1,0 +1,49 @@
+"""How long each kind of step may take and how it is retried: named here, splatted at the call."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
+
+# One attempt in the worker that holds the workflow: no queue, no history event until it has ended. Short, because
+# the workflow task, and with it the customer's answer, waits for it.
+LOCAL_ATTEMPT = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=4),
+    retry_policy=RetryPolicy(maximum_attempts=1),
+)
+
+# A cancel ends a waiting retry at once, but a started attempt is left to finish: its outcome would be unknown.
+BEFORE_CONFIRMATION = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),
+    schedule_to_close_timeout=timedelta(minutes=15),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(seconds=30)),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+AFTER_CONFIRMATION = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+# Undo and bookkeeping go on until they are done, without an attempt cap and whatever arrives meanwhile.
+UNTIL_DONE = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
+)
+
+ATTENTION_AFTER = timedelta(minutes=2)
+"""How long a step that may not fail is tried before a person is called; it goes on meanwhile."""
+
+SLOW_RETRY = timedelta(minutes=5)
+"""Between two tries of a step that refused to succeed and waits for a person."""
+
+CUSTOMER_PATIENCE = timedelta(minutes=15)
+"""How long a customer has for 3-D Secure before the order is undone."""
+
+PAYMENT_POLL = timedelta(minutes=1)
+"""How often a payment that waits for its customer is looked at: webhooks are faster, but may be lost."""
+
+TRACKING_POLL = timedelta(hours=6)
+"""How often the carrier is asked for a parcel: its webhooks are faster, but may be lost."""

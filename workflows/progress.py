@@ -1,0 +1,45 @@
+"""What people see of an order in the Temporal Web UI: its status as a search attribute, its steps as a table."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain.commands import FulfillOrder
+    from domain.order_states import OrderStatus
+    from workflows.search_attributes import ORDER_STATUS
+
+
+class Progress:
+    """The status that the order has reached, and when it reached each."""
+
+    def __init__(self, order: FulfillOrder) -> None:
+        self._order = order
+        self.status = OrderStatus.PLACED
+        self._rows = [f"| {_time()} | {OrderStatus.PLACED} | |"]
+        self._show()
+
+    def reached(self, status: OrderStatus, why: str = "") -> None:
+        """Moves on; the search attribute is a history event, so it is written only when the status changes."""
+        if status is self.status:
+            return
+        self.status = status
+        workflow.upsert_search_attributes([ORDER_STATUS.value_set(status.value)])
+        self.tell(why)
+
+    def tell(self, what: str) -> None:
+        """Adds a row to the table without a change of status."""
+        self._rows.append(f"| {_time()} | {self.status} | {_cell(what)} |")
+        self._show()
+
+    def _show(self) -> None:
+        head = f"**{self.status}** · order `{self._order.order_id}` · {self._order.total}\n\n"
+        workflow.set_current_details(head + "\n".join(["| at | status | what |", "|---|---|---|", *self._rows]))
+
+
+def _time() -> str:
+    return workflow.now().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

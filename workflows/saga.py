@@ -1,0 +1,192 @@
+"""Steps with their undos: what every saga needs, and nothing of what an order is.
+
+A step's undo is registered *before* the step runs, because a step whose result is lost (a crash, a cancel in the same
+workflow task) may have taken effect all the same. Undos run newest first, to the end, whatever arrives meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, is_cancelled_exception
+from temporalio.types import MethodAsyncSingleParam
+from temporalio.workflow import ActivityConfig, ActivityHandle, LocalActivityConfig
+
+with workflow.unsafe.imports_passed_through():
+    from activities.tickets import Tickets
+    from domain.commands import Attention, OrderRef
+    from workflows import policies
+    from workflows.search_attributes import NEEDS_ATTENTION
+
+Result = TypeVar("Result")
+Activity: TypeAlias = MethodAsyncSingleParam[Any, Any, Result]
+
+
+class StepFailed(Exception):
+    """A forward step that will not succeed: a business refusal, our own mistake, or its time is over."""
+
+    def __init__(self, step: str, code: str, detail: str) -> None:
+        super().__init__(f"{step}: {code}: {detail}")
+        self.step, self.code, self.detail = step, code, detail
+
+
+class Saga:
+    """The undo stack of one order, and the ways in which a step runs.
+
+    `checkpoint` is awaited after every forward step, and raises when the saga is to turn back (a granted cancel).
+    """
+
+    def __init__(self, ref: OrderRef, checkpoint: Callable[[], Awaitable[None]]) -> None:
+        self._ref = ref
+        self._checkpoint = checkpoint
+        self._undos: list[Activity[Any]] = []
+        self._interruptible: ActivityHandle[Any] | None = None
+        self._called: set[str] = set()  # the steps that a person was called about
+
+    # forward
+
+    async def local_first(self, step: Activity[Result], *, undo: Activity[Any]) -> Result:
+        """One attempt inside the worker; on a timeout or a retryable error the same step as an ordinary activity.
+
+        For the steps that a customer waits for. A business refusal is an answer: it is not run twice.
+        Raises StepFailed, and whatever the checkpoint raises.
+        """
+        self._undos.append(undo)
+        try:
+            result: Result = await workflow.execute_local_activity_method(
+                step, self._ref, **(policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=words(step)))
+            )
+        except ActivityError as error:
+            if not _was_refused(error):
+                return await self._forward(step, policies.BEFORE_CONFIRMATION, attended=False)
+            await self._checkpoint()
+            raise _failure(step, error) from error
+        await self._checkpoint()
+        return result
+
+    async def step(self, step: Activity[Result], *, undo: Activity[Any] | None = None) -> Result:
+        """A step as an ordinary activity, retried without an end; a person is called when it takes long.
+
+        Raises StepFailed, and whatever the checkpoint raises.
+        """
+        if undo is not None:
+            self._undos.append(undo)
+        return await self._forward(step, policies.AFTER_CONFIRMATION, attended=True)
+
+    async def _forward(self, step: Activity[Result], policy: ActivityConfig, *, attended: bool) -> Result:
+        """Runs until the step has succeeded or failed; one that a refused cancel interrupted is begun again."""
+        while True:
+            handle = self._start(step, self._ref, policy)
+            self._interruptible = handle
+            try:
+                result = await (self._attended(step, handle) if attended else handle)
+            except ActivityError as error:
+                await self.dismiss(words(step))
+                await self._checkpoint()
+                if not _was_interrupted(error):
+                    raise _failure(step, error) from error
+            else:
+                await self._checkpoint()
+                return result
+            finally:
+                self._interruptible = None
+
+    def interrupt(self) -> None:
+        """Ends the waiting retry of the running forward step; an attempt that was started finishes."""
+        if self._interruptible is not None:
+            self._interruptible.cancel()
+            self._interruptible = None
+
+    # back
+
+    def may_have_run(self, undo: Activity[Any]) -> bool:
+        """Whether the step that `undo` belongs to was begun and not undone since."""
+        return undo in self._undos
+
+    def undo_first(self, undo: Activity[Any]) -> None:
+        """Puts `undo` on top of the stack: it runs before all that is there."""
+        self._undos.append(undo)
+
+    def forget(self, undo: Activity[Any]) -> None:
+        """Takes `undo` off the stack: it is done."""
+        self._undos.remove(undo)
+
+    async def undo_all(self) -> None:
+        """Runs every undo that is left, newest first, each until it is done."""
+        while self._undos:
+            await self.insist(self._undos[-1])
+            self._undos.pop()
+
+    async def insist(self, activity: Activity[Result], argument: Any = None) -> Result:
+        """Runs `activity` until it succeeds; a person is called when it takes long or refuses to."""
+        while True:
+            try:
+                return await self._attended(activity, self._start(activity, argument, policies.UNTIL_DONE))
+            except ActivityError as error:
+                refusal = _failure(activity, error)
+                await self.call_person(words(activity), refusal.code, refusal.detail)
+                await workflow.sleep(policies.SLOW_RETRY, summary=f"before trying again to {words(activity)}")
+
+    def _start(self, activity: Activity[Result], argument: Any, policy: ActivityConfig) -> ActivityHandle[Result]:
+        return workflow.start_activity_method(
+            activity, argument or self._ref, **(policy | ActivityConfig(summary=words(activity)))
+        )
+
+    # people
+
+    async def call_person(self, step: str, kind: str, detail: str) -> None:
+        """Opens a ticket at the repair desk, unless there is one for this, and flags the order."""
+        self._called.add(step)
+        ticket = Attention(order_id=self._ref.order_id, step=step, kind=kind, detail=detail[:2000])
+        await self._record(Tickets.open_ticket, ticket)
+        workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(True)])
+
+    async def dismiss(self, step: str) -> None:
+        """Closes the step's tickets, if it has any: it got on by itself."""
+        if step not in self._called:
+            return
+        self._called.remove(step)
+        await self._record(Tickets.close_tickets, Attention(order_id=self._ref.order_id, step=step))
+        workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(bool(self._called))])
+
+    async def _attended(self, activity: Activity[Result], handle: ActivityHandle[Result]) -> Result:
+        step = words(activity)
+        try:
+            timer = f"call a person about: {step}"
+            await workflow.wait_condition(handle.done, timeout=policies.ATTENTION_AFTER, timeout_summary=timer)
+        except TimeoutError:
+            await self.call_person(step, "step_keeps_failing", "still retried; its pending activity shows the error")
+        result = await handle
+        await self.dismiss(step)
+        return result
+
+    async def _record(self, activity: Activity[None], attention: Attention) -> None:
+        policy = policies.UNTIL_DONE | ActivityConfig(summary=words(activity))
+        await workflow.execute_activity_method(activity, attention, **policy)
+
+
+def words(activity: Activity[Any]) -> str:
+    """A step's name as people read it in the Web UI: reserve_inventory is "reserve inventory"."""
+    return _name(activity).replace("_", " ")
+
+
+def _name(activity: Activity[Any]) -> str:
+    return str(activity.__name__)  # type: ignore[attr-defined]  # the SDK's protocol says no more than "callable"
+
+
+def _was_refused(error: ActivityError) -> bool:
+    return isinstance(error.cause, ApplicationError) and error.cause.non_retryable
+
+
+def _was_interrupted(error: ActivityError) -> bool:
+    """Whether a cancel ended the retries; else they ended because of a refusal or because time was up."""
+    return is_cancelled_exception(error) or error.retry_state == RetryState.CANCEL_REQUESTED
+
+
+def _failure(activity: Activity[Any], error: ActivityError) -> StepFailed:
+    cause = error.cause
+    if _was_refused(error) and isinstance(cause, ApplicationError):
+        return StepFailed(_name(activity), cause.type or "error", cause.message)
+    return StepFailed(_name(activity), "timed_out", "it did not succeed in the time that it had")
