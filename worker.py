@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +20,7 @@ import uvloop
 from pydantic import ValidationError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.failures import FailureTranslation
@@ -92,14 +92,16 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
         await engine.dispose()
 
 
-def build_worker(client: Client, settings: Settings, activities: Activities, *, task_queue: str = "") -> Worker:
+def build_worker(
+    client: Client, settings: Settings, activities: Activities, *, interceptors: Sequence[Interceptor] = ()
+) -> Worker:
     """The one place where a worker is put together, for production and tests alike."""
     return Worker(
         client,
-        task_queue=task_queue or settings.task_queue,
+        task_queue=settings.task_queue,
         workflows=[OrderFulfillment],
         activities=activities.methods(),  # type: ignore[arg-type]
-        interceptors=[FailureTranslation()],
+        interceptors=[FailureTranslation(), *interceptors],
         workflow_runner=SandboxedWorkflowRunner(
             # The saga's own modules are loaded once, not once per order; replay tests guard their determinism.
             restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows", "activities", "domain")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,7 +18,7 @@ STATEMENT_TIMEOUT = "15s"
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         settings.sqlalchemy_url,
         pool_size=settings.database_pool_size,
         max_overflow=0,
@@ -31,6 +35,17 @@ def create_engine(settings: Settings) -> AsyncEngine:
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    return engine
+
+
+def _replace_if_closed(connection: Any, record: Any, proxy: Any) -> None:
+    """Makes the pool open another connection where the server closed this one, e.g. at its restart.
+
+    The driver knows without asking the server, so that it costs no round trip, unlike `pool_pre_ping`.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:

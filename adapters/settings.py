@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
@@ -19,6 +20,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
 def _usual(name: str) -> AliasChoices:
     """A setting whose usual name in the field has no prefix of ours; the prefixed one comes first."""
     return AliasChoices(f"ORDERSAGA_{name}", name)
+
+
+def _temporal_profile() -> ClientConnectConfig:
+    """What `TEMPORAL_*` and the file that `TEMPORAL_CONFIG_FILE` names say of the connection."""
+    return ClientConfig.load_client_connect_config()
 
 
 class Settings(BaseSettings):
@@ -31,8 +37,15 @@ class Settings(BaseSettings):
     )
     database_pool_size: int = Field(default=20, ge=1, description="connections per process")
 
-    temporal_address: str = Field(default="127.0.0.1:7233", validation_alias=_usual("TEMPORAL_ADDRESS"))
-    temporal_namespace: str = Field(default="default", validation_alias=_usual("TEMPORAL_NAMESPACE"))
+    temporal_address: str = Field(
+        default_factory=lambda: _temporal_profile().get("target_host", "127.0.0.1:7233"),
+        validation_alias=_usual("TEMPORAL_ADDRESS"),
+        description="host:port; otherwise what the SDK's configuration file says",
+    )
+    temporal_namespace: str = Field(
+        default_factory=lambda: _temporal_profile().get("namespace", "default"),
+        validation_alias=_usual("TEMPORAL_NAMESPACE"),
+    )
     temporal_ui_url: str = Field(default="http://127.0.0.1:8233", description="for links to an order's trace")
     task_queue: str = Field(default="orders", min_length=1)
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, RetryState, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, RetryState, is_cancelled_exception
 from temporalio.types import MethodAsyncSingleParam
 from temporalio.workflow import ActivityConfig, ActivityHandle, LocalActivityConfig
 
@@ -58,7 +58,7 @@ class Saga:
             result: Result = await workflow.execute_local_activity_method(
                 step, self._ref, **(policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=words(step)))
             )
-        except ActivityError as error:
+        except FailureError as error:  # a local activity's failure comes without the ActivityError around it
             if not _was_refused(error):
                 return await self._forward(step, policies.BEFORE_CONFIRMATION, attended=False)
             await self._checkpoint()
@@ -176,8 +176,9 @@ def _name(activity: Activity[Any]) -> str:
     return str(activity.__name__)  # type: ignore[attr-defined]  # the SDK's protocol says no more than "callable"
 
 
-def _was_refused(error: ActivityError) -> bool:
-    return isinstance(error.cause, ApplicationError) and error.cause.non_retryable
+def _was_refused(error: FailureError) -> bool:
+    cause = _cause(error)
+    return isinstance(cause, ApplicationError) and cause.non_retryable
 
 
 def _was_interrupted(error: ActivityError) -> bool:
@@ -185,8 +186,12 @@ def _was_interrupted(error: ActivityError) -> bool:
     return is_cancelled_exception(error) or error.retry_state == RetryState.CANCEL_REQUESTED
 
 
-def _failure(activity: Activity[Any], error: ActivityError) -> StepFailed:
-    cause = error.cause
-    if _was_refused(error) and isinstance(cause, ApplicationError):
+def _failure(activity: Activity[Any], error: FailureError) -> StepFailed:
+    cause = _cause(error)
+    if isinstance(cause, ApplicationError) and cause.non_retryable:
         return StepFailed(_name(activity), cause.type or "error", cause.message)
     return StepFailed(_name(activity), "timed_out", "it did not succeed in the time that it had")
+
+
+def _cause(error: FailureError) -> BaseException | None:
+    return error.cause if isinstance(error, ActivityError) else error

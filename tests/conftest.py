@@ -1,0 +1,127 @@
+"""The suite's ground: one real PostgreSQL, one real Temporal server and both simulators for the whole session.
+
+Every test gets a task queue, products and customers of its own, so that tests do not see each other's orders.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from adapters import temporal
+from adapters.database import Sessions, create_engine, create_sessions
+from adapters.settings import Settings
+from api.app import create_app
+from devstack.stack import Stack
+from tests.fakes import StepFaults
+from tests.orders import Shop
+from worker import build_activities, build_worker
+
+NEVER = 1e9  # seconds: the carrier's clock is moved by the tests
+
+
+@pytest.fixture(scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    folder: Path = tmp_path_factory.mktemp("stack")
+    parts = {"postgres", "temporal", "stripe", "carrier"}
+    async with Stack(folder, ephemeral=True, parts=parts, carrier_clock=(NEVER, NEVER)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def base_settings(stack: Stack) -> Settings:
+    """Settings that name the running stack, whatever the developer's shell says."""
+    env = stack.environment
+    return Settings(
+        database_url=env["DATABASE_URL"],
+        temporal_address=env["TEMPORAL_ADDRESS"],
+        temporal_namespace=env["TEMPORAL_NAMESPACE"],
+        temporal_ui_url=env["ORDERSAGA_TEMPORAL_UI_URL"],
+        stripe_api_key=env["STRIPE_API_KEY"],
+        stripe_webhook_secret=env["STRIPE_WEBHOOK_SECRET"],
+        stripe_api_base=env["ORDERSAGA_STRIPE_API_BASE"],
+        carrier_api_base=env["ORDERSAGA_CARRIER_API_BASE"],
+        carrier_api_key=env["ORDERSAGA_CARRIER_API_KEY"],
+        carrier_webhook_secret=env["ORDERSAGA_CARRIER_WEBHOOK_SECRET"],
+        public_url="http://127.0.0.1:8000",
+        database_pool_size=10,
+    )
+
+
+@pytest.fixture
+def settings(base_settings: Settings) -> Settings:
+    """The settings with a task queue of the test's own."""
+    return base_settings.model_copy(update={"task_queue": f"orders-{secrets.token_hex(4)}"})
+
+
+@pytest.fixture(scope="session")
+async def engine(base_settings: Settings) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(base_settings)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sessions(engine: AsyncEngine) -> Sessions:
+    return create_sessions(engine)
+
+
+@pytest.fixture(scope="session")
+async def temporal_client(base_settings: Settings) -> Client:
+    return await temporal.connect(base_settings)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api.test", timeout=30
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def worker(temporal_client: Client, settings: Settings) -> AsyncIterator[None]:
+    """A worker on the test's own task queue."""
+    async with build_activities(settings) as activities, build_worker(temporal_client, settings, activities):
+        yield
+
+
+@pytest.fixture
+async def faults(temporal_client: Client, settings: Settings) -> AsyncIterator[StepFaults]:
+    """A worker like `worker`, whose steps can be held and made to fail."""
+    faults = StepFaults()
+    async with build_activities(settings) as activities:
+        async with build_worker(temporal_client, settings, activities, interceptors=[faults]):
+            yield faults
+
+
+@pytest.fixture
+def new_product(shop: Shop) -> Callable[..., Awaitable[str]]:
+    return shop.product
+
+
+@pytest.fixture
+def new_customer(shop: Shop) -> Callable[[], Awaitable[str]]:
+    return shop.customer
+
+
+@pytest.fixture
+async def shop(
+    stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client
+) -> AsyncIterator[Shop]:
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+        yield Shop(stack, settings, sessions, temporal_client, http)
