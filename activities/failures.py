@@ -30,11 +30,15 @@ class _Translation(ActivityInboundInterceptor):
             try:
                 return await super().execute_activity(input)
             except OrderSagaError as error:
-                raise translate(error) from error
+                raise translate(error, local=info.is_local) from error
 
 
-def translate(error: OrderSagaError) -> ApplicationError:
-    """BENIGN marks what is expected, so that it neither fills the logs nor raises the failure metrics."""
+def translate(error: OrderSagaError, *, local: bool = False) -> ApplicationError:
+    """BENIGN marks what is expected, so that it neither fills the logs nor raises the failure metrics.
+
+    A local attempt names no delay: the SDK would wait for it inside the worker, whatever the retry policy says of
+    attempts, while the step is to go on as an ordinary activity that people can see and a cancel can reach.
+    """
     benign = ApplicationErrorCategory.BENIGN
     if isinstance(error, BusinessRefusal | StepUndone):
         return ApplicationError(str(error), type=error.code, non_retryable=True, category=benign)
@@ -43,6 +47,6 @@ def translate(error: OrderSagaError) -> ApplicationError:
         return ApplicationError(str(error), type=error.code, non_retryable=True)
     if isinstance(error, Misconfigured):
         log.error("step waits for a mended configuration", code=error.code, detail=str(error))
-        return ApplicationError(str(error), type=error.code, next_retry_delay=CONFIGURATION_RETRY)
-    delay = error.delay if isinstance(error, TryAgain) else None
+        return ApplicationError(str(error), type=error.code, next_retry_delay=None if local else CONFIGURATION_RETRY)
+    delay = error.delay if isinstance(error, TryAgain) and not local else None
     return ApplicationError(str(error), type=error.code, next_retry_delay=delay, category=benign)

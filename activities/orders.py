@@ -5,9 +5,9 @@ from __future__ import annotations
 from temporalio import activity
 
 from adapters.order_book import OrderBook
-from domain.commands import CloseOrder, RecordCancel
+from domain.commands import CloseOrder, OrderClosed, RecordCancel
 from domain.events import EventName
-from domain.order_states import FINAL, OrderStatus
+from domain.order_states import FINAL, OrderStatus, allows
 
 
 class Orders:
@@ -38,15 +38,23 @@ class Orders:
             await order.emit(EventName.CANCEL_REFUSED, reason=cancel.code)
 
     @activity.defn
-    async def close_order(self, close: CloseOrder) -> None:
-        """The end of an order that was undone: CANCELED or REJECTED."""
+    async def close_order(self, close: CloseOrder) -> OrderClosed:
+        """The end of an order that was undone, REJECTED or CANCELED; answers which it became.
+
+        An order that was confirmed cannot be REJECTED any more, also when the saga never heard of the confirmation
+        because that answer was lost: it is CANCELED.
+        """
         async with self._book.locked(close.order_id) as order:
             if order.status in FINAL:
-                return
-            rejected = close.status is OrderStatus.REJECTED
-            order.row.refusal = {"code": close.code, "detail": close.detail} if rejected else None
-            what = (
-                f"rejected: {close.detail or close.code}" if rejected else f"canceled: {close.detail or close.code}"
-            )
-            order.move(close.status, what, by=close.by)
+                return OrderClosed(status=order.status)
+            why = close.detail or close.code
+            rejected = close.status is OrderStatus.REJECTED and allows(order.status, OrderStatus.REJECTED)
+            if rejected:
+                order.row.refusal = {"code": close.code, "detail": close.detail}
+                order.move(OrderStatus.REJECTED, f"rejected: {why}", by=close.by)
+            else:
+                if order.status is not OrderStatus.CANCELING:
+                    order.move(OrderStatus.CANCELING, why, by=close.by)
+                order.move(OrderStatus.CANCELED, f"canceled: {why}", by=close.by)
             await order.emit(EventName.ORDER_REJECTED if rejected else EventName.ORDER_CANCELED, reason=close.code)
+            return OrderClosed(status=order.status)

@@ -10,7 +10,7 @@ from adapters.order_book import LockedOrder, OrderBook
 from adapters.payment_book import FrozenCall, freeze, frozen, payment_of, save_intent
 from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
 from domain.commands import OrderRef
-from domain.errors import OurMistake, TryAgain
+from domain.errors import OurMistake, ParametersDrifted, TryAgain
 from domain.events import EventName
 from domain.order_states import PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE, RETURN
@@ -45,16 +45,24 @@ class PaymentReturns:
     async def _intent(self, intent_id: str | None, create: FrozenCall | None) -> PaymentSnapshot | None:
         """The order's PaymentIntent, also one whose creation was sent and whose id never arrived here."""
         if intent_id is None and create is not None:
-            if create.key_may_be_pruned:
-                found = await self._stripe.find(create.order_id, create.first_sent_at)
-            else:
-                found = await self._stripe.create(create.params, create.key)  # the same call: the same answer
+            found = await self._created(create)
             if found is None:
                 return None
             async with self._book.locked(create.order_id) as order:
                 await save_intent(order, found)
             intent_id = found.id
         return await self._stripe.retrieve(intent_id) if intent_id else None
+
+    async def _created(self, create: FrozenCall) -> PaymentSnapshot | None:
+        """What a creation that was sent has made: by the same call again while its key lasts, else by looking."""
+        if not create.key_may_be_pruned:
+            try:
+                return await self._stripe.create(create.params, create.key)
+            except ParametersDrifted:
+                raise
+            except OurMistake:
+                pass  # Stripe refuses the call as such, so it has made nothing: look, to be sure
+        return await self._stripe.find(create.order_id, create.first_sent_at)
 
     async def _void(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
         if intent.status != "canceled":

@@ -89,7 +89,7 @@ def create_params(order: LockedOrder) -> dict[str, Any]:
         "amount": row.total_minor,
         "currency": row.currency.lower(),
         "capture_method": "manual",
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "metadata": {"order_id": row.order_id},
     }
     if row.payment_method.startswith("pm_"):

@@ -77,17 +77,23 @@ class ParcelStatus(StrEnum):
 
     @property
     def scanned(self) -> bool:
-        return self in _SCANNED
+        """Whether the parcel has left: the carrier has had it in its hands."""
+        return _WAY.index(self) >= _WAY.index(ParcelStatus.IN_TRANSIT)
+
+    def then(self, news: ParcelStatus) -> ParcelStatus:
+        """What is known after `news`: webhooks and polls overtake each other, a parcel does not go back."""
+        return max(self, news, key=_WAY.index)
 
 
-_SCANNED = frozenset(
-    [
-        ParcelStatus.IN_TRANSIT,
-        ParcelStatus.OUT_FOR_DELIVERY,
-        ParcelStatus.DELIVERED,
-        ParcelStatus.RETURNED,
-        ParcelStatus.FAILURE,
-    ]
+_WAY = (
+    ParcelStatus.UNKNOWN,
+    ParcelStatus.CANCELED,
+    ParcelStatus.PRE_TRANSIT,
+    ParcelStatus.IN_TRANSIT,
+    ParcelStatus.OUT_FOR_DELIVERY,
+    ParcelStatus.FAILURE,
+    ParcelStatus.RETURNED,
+    ParcelStatus.DELIVERED,
 )
 
 
@@ -156,6 +162,10 @@ class CloseOrder(Message):
     code: str
     detail: str = ""
     by: str = "saga"
+
+
+class OrderClosed(Message):
+    status: OrderStatus
 
 
 class Attention(Message):

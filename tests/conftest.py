@@ -120,8 +120,6 @@ def new_customer(shop: Shop) -> Callable[[], Awaitable[str]]:
 
 
 @pytest.fixture
-async def shop(
-    stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client
-) -> AsyncIterator[Shop]:
+async def shop(stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client) -> AsyncIterator[Shop]:
     async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
         yield Shop(stack, settings, sessions, temporal_client, http)

@@ -11,24 +11,25 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 
 class StepFaults(Interceptor):
-    """Wraps every activity of a worker. `calls` names each attempt, in the order in which they began."""
+    """Wraps every activity of a worker. `calls` names each attempt that began, `finished` each that succeeded."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.finished: list[str] = []
         self._holds: dict[str, asyncio.Event] = {}
         self._arrived: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._before: dict[str, list[Exception]] = defaultdict(list)
         self._after: dict[str, list[Exception]] = defaultdict(list)
 
     def hold(self, step: str) -> None:
-        """The step's next attempts wait before they begin, until `release`."""
+        """The step's next attempts that are not to fail wait before they begin, until `release`."""
         self._holds[step] = asyncio.Event()
 
     def release(self, step: str) -> None:
         self._holds.pop(step).set()
 
     async def arrived(self, step: str) -> None:
-        """Comes back when an attempt of the step has been asked for."""
+        """Comes back when an attempt of the step that is not to fail has begun."""
         await asyncio.wait_for(self._arrived[step].wait(), 20)
 
     def fail(self, step: str, error: Exception, times: int = 1, *, after: bool = False) -> None:
@@ -40,14 +41,15 @@ class StepFaults(Interceptor):
 
     async def pass_through(self, step: str, run: Any) -> Any:
         self.calls.append(step)
+        if self._before[step]:
+            raise self._before[step].pop()
         self._arrived[step].set()
         if (held := self._holds.get(step)) is not None:
             await held.wait()
-        if self._before[step]:
-            raise self._before[step].pop()
         result = await run()
         if self._after[step]:
             raise self._after[step].pop()
+        self.finished.append(step)
         return result
 
 

@@ -108,8 +108,8 @@ class OrderFulfillment:
         self.code = code
         await self.saga.undo_all()
         close = CloseOrder(order_id=self.order.order_id, status=end, code=code, detail=detail, by=by)
-        await self.saga.insist(Orders.close_order, close)
-        self.progress.reached(end, code)
+        closed = await self.saga.insist(Orders.close_order, close)
+        self.progress.reached(closed.status, code)
 
     # the long waits: each ends early when a cancel is asked for
 
@@ -136,7 +136,8 @@ class OrderFulfillment:
         while not arrived():
             if await self._wait(arrived, policies.TRACKING_POLL, "ask the carrier where the parcel is"):
                 return
-            self.parcel = (await self.saga.insist(Shipping.check_shipment)).status
+            seen = await self.saga.insist(Shipping.check_shipment)
+            self.parcel = self.parcel.then(seen.status)
 
     async def _wait(self, ready: Callable[[], bool], time: timedelta, summary: str) -> bool:
         """Waits until `ready`, a cancel or the end of `time`; True when ready."""
@@ -204,4 +205,4 @@ class OrderFulfillment:
     @workflow.signal
     def parcel_changed(self, status: ParcelStatus) -> None:
         """The carrier says where the parcel is."""
-        self.parcel = status
+        self.parcel = self.parcel.then(status)
