@@ -1,0 +1,67 @@
+"""Control endpoints of the Stripe simulator: the customer, the bank, settings, the ledger."""
+
+from typing import Any
+
+from starlette.routing import Route
+
+from devstack.control_endpoints import control_route, view_route
+from devstack.stripe_account import StripeAccount
+from devstack.stripe_errors import StripeFailure
+from devstack.stripe_ledger import audit
+from devstack.stripe_payments import PaymentIntents
+from devstack.stripe_refunds import Refunds
+
+_REFUND_STATUSES = ("succeeded", "pending", "failed")
+
+
+class StripeControls:
+    """What happens at Stripe without a request of ours."""
+
+    def __init__(self, account: StripeAccount, intents: PaymentIntents, refunds: Refunds) -> None:
+        self._account = account
+        self._intents = intents
+        self._refunds = refunds
+
+    def routes(self) -> list[Route]:
+        ledger = self._account.ledger
+        return [
+            control_route("/_control/payment_intents/{id}/authenticate", self._authenticate),
+            control_route("/_control/refunds", self._set_refunds),
+            control_route("/_control/refunds/{id}", self._settle_refund),
+            control_route("/_control/search_lag", self._set_search_lag),
+            control_route("/_control/api_key", self._set_api_key),
+            view_route("/_control/ledger", lambda request: ledger.entries(request.query_params.get("order_id"))),
+            view_route("/_control/audit", lambda _: audit(ledger.entries())),
+        ]
+
+    def _authenticate(self, body: dict[str, Any]) -> Any:
+        try:
+            with self._account.store.transaction():
+                return self._intents.authenticate(body["id"], bool(body["succeed"]))
+        except StripeFailure as failure:
+            raise ValueError(str(failure)) from failure
+
+    def _set_refunds(self, body: dict[str, Any]) -> Any:
+        settings = self._account.settings
+        settles_to = body.get("settles_to")
+        if body["status"] not in _REFUND_STATUSES or settles_to not in (None, "succeeded", "failed"):
+            raise ValueError(f"status must be one of {_REFUND_STATUSES}, settles_to succeeded or failed")
+        settings.refund_status = body["status"]
+        settings.refund_settles_to = settles_to
+        settings.refund_settles_after_seconds = float(body.get("settles_after_seconds", 0))
+        return vars(settings)
+
+    def _settle_refund(self, body: dict[str, Any]) -> Any:
+        try:
+            with self._account.store.transaction():
+                return self._refunds.settle(body["id"], body["status"])
+        except StripeFailure as failure:
+            raise ValueError(str(failure)) from failure
+
+    def _set_search_lag(self, body: dict[str, Any]) -> Any:
+        self._account.settings.search_lag_seconds = float(body["seconds"])
+        return vars(self._account.settings)
+
+    def _set_api_key(self, body: dict[str, Any]) -> Any:
+        self._account.settings.accepts_api_key = bool(body["accept"])
+        return vars(self._account.settings)

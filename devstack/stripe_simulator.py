@@ -1,0 +1,145 @@
+"""A stand-in for Stripe: a process of its own that speaks the part of Stripe's HTTP API that Order Saga uses.
+
+This is *our reading* of Stripe's documentation. It was never checked against Stripe itself: a misunderstanding that
+the service and this file share passes every test. What is proven here is proven "against our simulator".
+
+Each behaviour, and its page below docs.stripe.com:
+
+| behaviour | page |
+|---|---|
+| states of a PaymentIntent; a decline leads back to requires_payment_method | payments/paymentintents/lifecycle |
+| manual capture releases the rest; `capture_before`; expiry cancels | payments/place-a-hold-on-a-payment-method |
+| an authorization is held for 7 days (customer-initiated, card not present) | the same |
+| which states refuse confirm, capture and cancel | api/payment_intents |
+| a released authorization leaves no refund; `cancellation_reason` is `expired` | changelog/basil/2025-03-31 |
+| `payment_method_types` is refused, `allowed_payment_method_types` taken | changelog/endive/2026-09-30 |
+| answers saved under a key, 500s too; other parameters refused; 24 h | api/idempotent_requests |
+| 409 for a concurrent use, 429 before the idempotency layer | error-low-level |
+| error shape, types and codes; 402 with the PaymentIntent inside | api/errors, error-codes |
+| minimum and maximum amount | currencies |
+| refunds: pending, succeeded, failed; never above the captured amount | refunds, api/refunds |
+| test payment methods; decline codes; advice codes | testing, declines/codes, declines/card |
+| 3-D Secure asks for action; off session it is a decline | payments/3d-secure |
+| `return_url` is needed while redirects are allowed | api/payment_intents/confirm |
+| search is not read-after-write | search |
+| lists: newest first, `starting_after`, `created[gte]` | api/pagination |
+| `expand` | api/expanding_objects |
+| metadata limits; an empty value removes a key | api/metadata |
+| webhook signature | webhooks/signature |
+| webhooks are retried for 3 days, duplicated, in any order | webhooks |
+
+Ours, not Stripe's: everything under `/_control`, ids and wordings, `expand` and search only as far as used;
+parameters that are not modeled are refused as unknown; keys are pruned at exactly 24 h; webhook retries begin after
+0.25 s; and a request in a wrong state counts as executed (its 400 is kept under the key), which Stripe leaves open.
+"""
+
+import argparse
+import json
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from devstack.control_endpoints import SharedControls
+from devstack.durable_store import Document, DurableStore
+from devstack.fault_points import FaultBoard
+from devstack.simulator_server import background, serve
+from devstack.stripe_account import Call, StripeAccount, webhook_signature
+from devstack.stripe_control import StripeControls
+from devstack.stripe_ledger import SCHEMA as LEDGER_SCHEMA
+from devstack.stripe_ledger import audit
+from devstack.stripe_objects import customer
+from devstack.stripe_payments import PaymentIntents
+from devstack.stripe_reads import StripeReads
+from devstack.stripe_refunds import Refunds
+from devstack.stripe_requests import SCHEMA as REQUESTS_SCHEMA
+from devstack.stripe_requests import StripeRequests
+from devstack.webhook_sender import WebhookSender
+
+_EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def build_app(data: Path, api_key: str, webhook_url: str | None, webhook_secret: str) -> Starlette:
+    store = DurableStore(data, LEDGER_SCHEMA + REQUESTS_SCHEMA)
+    webhooks = WebhookSender(store, webhook_url, webhook_signature(webhook_secret))
+    account = StripeAccount(store, webhooks)
+    faults = FaultBoard()
+    intents, refunds = PaymentIntents(account), Refunds(account)
+    requests = StripeRequests(account, StripeReads(account), faults, api_key)
+    routes = [
+        *_api_routes(requests, account, intents, refunds),
+        *SharedControls(store, faults, webhooks, account.timers).routes(),
+        *StripeControls(account, intents, refunds).routes(),
+        Route("/{path:path}", requests.unknown, methods=_EVERY_METHOD),
+    ]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with background(account.timers.run(), webhooks.run()):
+            yield
+        store.close()
+
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _api_routes(
+    requests: StripeRequests, account: StripeAccount, intents: PaymentIntents, refunds: Refunds
+) -> list[Route]:
+    reads, one = StripeReads(account), "/v1/payment_intents/{id}"
+
+    def create_customer(call: Call) -> Document:
+        created = customer(call.params, account.now())
+        account.store.add("customer", created)
+        return created
+
+    return [
+        requests.route("POST", "/v1/payment_intents", "payment_intents.create", intents.create),
+        requests.route("GET", "/v1/payment_intents", "payment_intents.list", reads.list_of("payment_intent")),
+        requests.route("GET", "/v1/payment_intents/search", "payment_intents.search", reads.search),
+        requests.route("GET", one, "payment_intents.retrieve", reads.retrieve("payment_intent")),
+        requests.route("POST", one, "payment_intents.update", intents.update),
+        requests.route("POST", f"{one}/confirm", "payment_intents.confirm", intents.confirm),
+        requests.route("POST", f"{one}/capture", "payment_intents.capture", intents.capture),
+        requests.route("POST", f"{one}/cancel", "payment_intents.cancel", intents.cancel),
+        requests.route("POST", "/v1/refunds", "refunds.create", refunds.create),
+        requests.route("GET", "/v1/refunds", "refunds.list", reads.list_of("refund")),
+        requests.route("GET", "/v1/refunds/{id}", "refunds.retrieve", reads.retrieve("refund")),
+        requests.route("GET", "/v1/charges/{id}", "charges.retrieve", reads.retrieve("charge")),
+        requests.route("POST", "/v1/customers", "customers.create", create_customer),
+        requests.route("GET", "/v1/customers/{id}", "customers.retrieve", reads.retrieve("customer")),
+        requests.route("GET", "/v1/events", "events.list", reads.list_of("event")),
+        requests.route("GET", "/v1/events/{id}", "events.retrieve", reads.retrieve("event")),
+    ]
+
+
+def print_audit(data: Path) -> int:
+    """Audit a ledger file, whether its simulator runs or not; 1 when something was violated."""
+    connection = sqlite3.connect(f"file:{data}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    result = audit(dict(row) for row in connection.execute("SELECT * FROM ledger ORDER BY seq"))
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    return 1 if result["violations"] else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m devstack.stripe_simulator", description="A stand-in for Stripe.")
+    parser.add_argument("command", nargs="?", choices=["serve", "audit"], default="serve")
+    parser.add_argument("--data", type=Path, required=True, help="the SQLite file; made when it is not there")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8420)
+    parser.add_argument("--webhook-url")
+    parser.add_argument("--webhook-secret", default="whsec_simulator")
+    parser.add_argument("--api-key", default="sk_test_simulator")
+    given = parser.parse_args()
+    if given.command == "audit":
+        return print_audit(given.data)
+    serve(build_app(given.data, given.api_key, given.webhook_url, given.webhook_secret), given.host, given.port)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
