@@ -1,0 +1,54 @@
+# Needs make and Python 3.11 or later; everything else is installed into .venv by the first target that needs it.
+
+PYTHON ?= python3
+UV ?= uv
+VENV := .venv/bin/python
+PACKAGES := $(wildcard domain adapters activities workflows api devstack migrations benchmarks tests worker.py cli.py)
+
+# A developer's shell must never reach a test or the demo: no database, server, key, proxy or setting of theirs.
+STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
+  $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
+ISOLATED := env $(foreach name,$(STRAY),-u $(name))
+
+.PHONY: help demo up test check lint format lock clean venv
+.NOTPARALLEL:
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: venv  ## start the whole stack, place four orders, check every book (about 15 s)
+	@$(ISOLATED) $(VENV) -m devstack.demo
+
+up: venv  ## keep the stack running until Ctrl-C, its state in .ordersaga/
+	@$(VENV) -m devstack.stack up
+
+test: venv  ## the whole test suite, on the real embedded servers
+	@$(ISOLATED) $(VENV) -m pytest
+
+check: venv lint test  ## what CI runs: lint, format, types, tests, migrations in step
+	@$(ISOLATED) $(VENV) -m devstack.migrations_check
+
+lint: venv  ## ruff and mypy only
+	@$(ISOLATED) $(VENV) -m ruff check .
+	@$(ISOLATED) $(VENV) -m ruff format --check .
+	@$(ISOLATED) $(VENV) -m mypy $(PACKAGES)
+
+format: venv  ## put the code into its format
+	@$(ISOLATED) $(VENV) -m ruff check --fix .
+	@$(ISOLATED) $(VENV) -m ruff format .
+
+LOCK := pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+  --python-version 3.11
+
+lock:  ## pin the dependencies anew from pyproject.toml (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv (https://docs.astral.sh/uv/)" >&2; exit 1; }
+	@$(UV) $(LOCK) -o requirements.txt
+	@$(UV) $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+
+clean:  ## remove the kept state and the caches
+	@$(PYTHON) -m devstack.cleaning
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+	@find . -name .venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+venv:
+	@$(ISOLATED) $(PYTHON) devstack/installation.py
