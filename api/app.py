@@ -1,0 +1,69 @@
+"""The application: `uvicorn --factory api.app:create_app`. Nothing is made at import."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from adapters.carrier_gateway import CarrierGateway
+from adapters.database import create_engine, create_sessions
+from adapters.settings import Settings
+from adapters.stripe_gateway import StripeGateway
+from adapters.temporal import connect
+from api import customers, health, inventory, openapi, orders, problems, products, webhooks
+from api.body_limit import BodyLimit
+from api.deps import Services
+from api.inbox import Inbox
+from api.pokes import ParcelPoke, PaymentPoke
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API by `settings` (by default from the environment).
+
+    It starts with PostgreSQL, Temporal and the far ends away, and answers 503 until they are there.
+    """
+    chosen = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = await _services(chosen, stack)
+            yield
+
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, **openapi.DESCRIPTION)
+    app.add_middleware(BodyLimit)
+    problems.install(app)
+    for noun in (orders, products, inventory, customers, webhooks, health):
+        app.include_router(noun.router)
+    openapi.install(app)
+    return app
+
+
+async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
+    engine = create_engine(settings)
+    stack.push_async_callback(engine.dispose)
+    each_on_its_own = engine.execution_options(isolation_level="AUTOCOMMIT")
+    temporal = await connect(settings, lazy=True)
+    payments, parcels = StripeGateway(settings), CarrierGateway(settings)
+    stack.push_async_callback(payments.aclose)
+    stack.push_async_callback(parcels.aclose)
+    inbox = Inbox(
+        each_on_its_own,
+        {
+            webhooks.STRIPE: PaymentPoke(each_on_its_own, temporal, payments),
+            webhooks.CARRIER: ParcelPoke(each_on_its_own, temporal, parcels),
+        },
+    )
+    stack.push_async_callback(inbox.aclose)
+    sweeper = asyncio.create_task(inbox.sweep_forever(settings.sweep_interval))
+    stack.push_async_callback(_stop, sweeper)
+    return Services(settings, create_sessions(engine), each_on_its_own, temporal, payments, inbox)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

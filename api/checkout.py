@@ -1,0 +1,76 @@
+"""A checkout: stores the order, hands it to its workflow, and answers from the row as soon as there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+from temporalio.client import (
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.tables import Order
+from adapters.temporal import workflow_id
+from api.deps import Services
+from api.engine import engine_away, engine_calls, start_of
+from api.order_schemas import OrderWanted
+from api.order_view import OrderRecord, read_order
+from api.placement import place
+from domain.order_states import ANSWERED, OrderStatus
+from workflows.order_fulfillment import OrderFulfillment
+
+CHECKOUT_UPDATE = "checkout"  # one constant id: every try of a checkout gets the first one's answer
+LOOK = timedelta(seconds=2)  # for the question whether a workflow started at all
+
+log = structlog.get_logger()
+
+
+async def check_out(services: Services, wanted: OrderWanted, key: str | None) -> OrderRecord:
+    """The order as it is when it has its answer or the budget is over.
+
+    Raises RequestRefused: as `place` does, and 503 where the engine is away.
+    """
+    row = await place(services, wanted, key)
+    if OrderStatus(row.status) not in ANSWERED:
+        await _await_answer(services, row)
+    record = await read_order(services.reads, services.settings, row.order_id)
+    log.info("checkout", order_id=row.order_id, status=record.view.status.value)
+    return record
+
+
+async def _await_answer(services: Services, row: Order) -> None:
+    budget = services.settings.checkout_budget
+    try:
+        async with asyncio.timeout(budget):
+            with engine_calls():
+                async with start_of(services.settings, row) as start:
+                    await services.temporal.execute_update_with_start_workflow(
+                        OrderFulfillment.checkout,
+                        start_workflow_operation=start,
+                        id=CHECKOUT_UPDATE,
+                        rpc_timeout=timedelta(seconds=budget),
+                    )
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        await _require_workflow(services, row.order_id)
+    except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:
+        # The workflow is over, or another one owns the order: the row tells how it stands.
+        log.warning("checkout_without_answer", order_id=row.order_id, error=type(error).__name__)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        log.warning("checkout_without_answer", order_id=row.order_id, error=error.status.name)
+
+
+async def _require_workflow(services: Services, order_id: str) -> None:
+    """Tells "no worker answers" (the order goes on when one comes) from "the engine does not answer" (503)."""
+    handle = services.temporal.get_workflow_handle(workflow_id(order_id))
+    try:
+        async with asyncio.timeout(LOOK.total_seconds()):
+            with engine_calls():
+                await handle.describe(rpc_timeout=LOOK)
+    except (TimeoutError, RPCError):
+        raise engine_away() from None

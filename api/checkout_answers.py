@@ -1,0 +1,75 @@
+"""The HTTP answer of a checkout, read off the order's row."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import Response
+
+from api.deps import Services
+from api.order_schemas import OrderAnswer, OrderView
+from api.order_view import OrderRecord
+from api.pokes import Payments
+from api.problems import problem
+from domain.order_states import OrderStatus
+
+CONFIRMED = frozenset([OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP, OrderStatus.SHIPPED, OrderStatus.DELIVERED])
+OVER = frozenset([OrderStatus.CANCELING, OrderStatus.CANCELED])
+
+# A refusal for any other reason came from the payment: 402.
+NOT_THE_PAYMENT = frozenset(
+    ["out_of_stock", "abandoned", "timed_out", "our_mistake", "parameters_drifted", "misconfigured", "error"]
+)
+
+log = structlog.get_logger()
+
+
+async def answer(services: Services, record: OrderRecord) -> Response:
+    """201 confirmed, 202 pending or the customer has to act, 402 declined, 409 out of stock or canceled."""
+    view = record.view
+    if view.status in CONFIRMED:
+        return _document(201, view)
+    if view.status is OrderStatus.REJECTED:
+        return _rejected(view)
+    if view.status in OVER:
+        return _problem(409, "order_canceled", "the order was canceled before it was confirmed", view)
+    if view.status is OrderStatus.AWAITING_CUSTOMER:
+        secret = await _client_secret(services.payments, record)
+        return _document(202, OrderAnswer.model_construct(**view.__dict__, client_secret=secret))
+    return _document(202, view)
+
+
+def _document(status: int, view: OrderView) -> Response:
+    headers = {"Location": view.links.self}
+    if status == 202:
+        headers["Retry-After"] = "1"
+    return Response(view.model_dump_json(by_alias=True), status, headers, "application/json")
+
+
+def _rejected(view: OrderView) -> Response:
+    refusal = view.refusal or {}
+    code = refusal.get("code", "order_rejected")
+    status = 409 if code in NOT_THE_PAYMENT or not view.refusal else 402
+    return _problem(status, code, refusal.get("detail") or "the order was rejected", view)
+
+
+def _problem(status: int, code: str, detail: str, view: OrderView) -> Response:
+    return problem(
+        status,
+        code,
+        detail,
+        headers={"Location": view.links.self},
+        orderId=view.order_id,
+        orderStatus=view.status.value,
+        links=view.links.model_dump(),
+    )
+
+
+async def _client_secret(payments: Payments, record: OrderRecord) -> str | None:
+    """Fetched for this answer and kept nowhere. None while Stripe is away: the same request again will have it."""
+    if record.payment_intent_id is None:
+        return None
+    try:
+        return (await payments.retrieve(record.payment_intent_id)).client_secret
+    except Exception as error:
+        log.warning("client_secret_unavailable", order_id=record.view.order_id, error=type(error).__name__)
+        return None

@@ -1,0 +1,33 @@
+"""What request handlers work with: built once by the application's lifespan, handed to routes by FastAPI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from adapters.database import Sessions
+from adapters.settings import Settings
+from api.inbox import Inbox
+from api.pokes import Payments
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    sessions: Sessions  # for what is written: transactions
+    reads: AsyncEngine  # each statement on its own: a read costs one round trip instead of three
+    temporal: Client
+    payments: Payments
+    inbox: Inbox
+
+
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]

@@ -1,0 +1,111 @@
+"""Calls to Temporal: how an order's workflow starts, and what it means when the engine does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+from temporalio.client import WithStartWorkflowOperation
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.settings import Settings
+from adapters.tables import Order
+from adapters.temporal import workflow_id
+from domain.commands import FulfillOrder
+from domain.errors import RequestRefused
+from domain.money import Money
+from domain.order_states import OrderStatus
+from workflows import search_attributes
+from workflows.order_fulfillment import OrderFulfillment
+
+Start = WithStartWorkflowOperation[OrderFulfillment, OrderStatus]
+
+_ENGINE_AWAY = frozenset(
+    [
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+    ]
+)
+
+
+def engine_away() -> RequestRefused:
+    return RequestRefused(503, "engine-away", "orders cannot be carried on right now; try again later")
+
+
+def is_engine_away(error: BaseException) -> bool:
+    if isinstance(error, RPCError):
+        return error.status in _ENGINE_AWAY
+    # A lazy client's first call connects, and says so with nothing more precise than this.
+    return isinstance(error, RuntimeError) and str(error).startswith("Failed client connect")
+
+
+@contextmanager
+def engine_calls() -> Iterator[None]:
+    """Raises RequestRefused (503) where Temporal is away; other errors pass."""
+    try:
+        yield
+    except (RPCError, RuntimeError) as error:
+        if is_engine_away(error):
+            raise engine_away() from error
+        raise
+
+
+@asynccontextmanager
+async def start_of(settings: Settings, row: Order) -> AsyncIterator[Start]:
+    """The start of the order's workflow, to go along with the update that runs inside the block."""
+    operation = _start_operation(settings, row)
+    try:
+        yield operation
+    except BaseException:
+        await _forget(operation)
+        raise
+
+
+async def _forget(operation: Start) -> None:
+    """Looks at the result of a start whose update failed: the SDK logs a traceback for one that nobody looked at."""
+    with suppress(Exception, asyncio.CancelledError):
+        async with asyncio.timeout(0):
+            await operation.workflow_handle()
+
+
+def _start_operation(settings: Settings, row: Order) -> Start:
+    """Starts the order's workflow if it has none; an order that is over never starts again."""
+    amount = Money(minor=row.total_minor, currency=row.currency)
+    address = f"{settings.public_url.rstrip('/')}/api/orders/{row.order_id}"
+    return WithStartWorkflowOperation(
+        OrderFulfillment.run,
+        FulfillOrder(
+            order_id=row.order_id,
+            customer_id=row.customer_id,
+            total=amount,
+            ship_not_before=row.ship_not_before,
+            grace_period=settings.grace_period,
+        ),
+        id=workflow_id(row.order_id),
+        task_queue=settings.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        search_attributes=_search_attributes(row, amount),
+        static_summary=f"Order of {amount}",
+        static_details=f"[Order {row.order_id}]({address}): {amount}, [timeline]({address}/events)",
+    )
+
+
+def _search_attributes(row: Order, amount: Money) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(search_attributes.ORDER_STATUS, OrderStatus.PLACED.value),
+            SearchAttributePair(search_attributes.CUSTOMER_ID, row.customer_id),
+            SearchAttributePair(search_attributes.ORDER_TOTAL, float(amount.decimal)),
+            SearchAttributePair(search_attributes.NEEDS_ATTENTION, False),
+        ]
+    )

@@ -1,0 +1,78 @@
+"""The kinds of field that request bodies are made of: what is taken, in which bounds, and how it is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from domain.errors import RequestRefused
+
+ID_PATTERN = r"^[A-Za-z0-9._-]+$"
+ID_LENGTH = 64
+
+_ID = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def is_identifier(text: str) -> bool:
+    """Whether an id in an address can be one of ours at all."""
+    return len(text) <= ID_LENGTH and _ID.fullmatch(text) is not None
+
+
+def bad_fields(errors: Mapping[str, str]) -> RequestRefused:
+    """The refusal (422) that names fields by their JSON paths, each with what is wrong with it."""
+    named = [{"field": field, "message": message} for field, message in errors.items()]
+    return RequestRefused(422, "invalid-request", "the request has bad fields", errors=named)
+
+
+class Wire(BaseModel):
+    """What goes out: camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Body(BaseModel):
+    """What comes in: camelCase or snake_case, and nothing that we do not know."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+def _integer_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a NUL character cannot be stored")
+    return value
+
+
+def _exact_number(value: Any) -> Any:
+    """Takes a JSON number or plain digits as text; not what else Decimal would read ("1e5", "NaN", " 1", true)."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise ValueError("a decimal number is needed, like 79.99 or '79.99'")
+    if isinstance(value, str) and not (value.isascii() and value.replace(".", "", 1).isdigit()):
+        raise ValueError("a decimal number is needed, like '79.99'")
+    return value
+
+
+Identifier = Annotated[
+    str,
+    BeforeValidator(_integer_as_text, json_schema_input_type=str | int),
+    StringConstraints(min_length=1, max_length=ID_LENGTH, pattern=ID_PATTERN),
+]
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_exact_number, json_schema_input_type=str | int | float),
+    Field(ge=0, max_digits=15, decimal_places=3),
+]
+Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
+Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_no_nul)]
+Text200 = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_no_nul)
+]
+Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_no_nul)]

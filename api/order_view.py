@@ -1,0 +1,138 @@
+"""Orders as clients see them, built from the rows: it works with workers, engine and far ends down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, func, literal_column, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.saga_tables import Payment, ShipmentRow
+from adapters.settings import Settings
+from adapters.tables import Order, OrderLine, TimelineEntry
+from adapters.temporal import trace_link
+from api.order_schemas import OrderItem, OrderLinks, OrderSummary, OrderView, ParcelView, TimelineRow
+from domain.errors import RequestRefused
+from domain.money import Money
+from domain.order_states import OrderStatus
+
+orders = Order.__table__  # type: ignore[attr-defined]
+lines = OrderLine.__table__  # type: ignore[attr-defined]
+timeline = TimelineEntry.__table__  # type: ignore[attr-defined]
+shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
+payments = Payment.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class OrderRecord:
+    """One order read in one statement, so that its status, timeline and parcel belong together."""
+
+    view: OrderView
+    payment_intent_id: str | None  # of the latest payment
+
+
+def links(settings: Settings, order_id: str) -> OrderLinks:
+    address = f"{settings.public_url.rstrip('/')}/api/orders/{order_id}"
+    return OrderLinks(self=address, events=f"{address}/events", temporal=trace_link(settings, order_id))
+
+
+async def read_order(reads: AsyncEngine, settings: Settings, order_id: str) -> OrderRecord:
+    """Raises RequestRefused (404) for an order that does not exist."""
+    query = summaries().add_columns(_timeline_rows(), _latest_payment()).where(orders.c.order_id == order_id)
+    async with reads.connect() as connection:
+        row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise no_such_order()
+    rows = [TimelineRow.model_validate(entry) for entry in row.timeline_rows]
+    summary = summarize(settings, row)
+    view = OrderView.model_construct(**summary.__dict__, timeline=rows)
+    return OrderRecord(view, row.payment_intent_id)
+
+
+async def read_timeline(reads: AsyncEngine, order_id: str, after: int) -> list[TimelineRow]:
+    """The rows behind the sequence `after`. Raises RequestRefused (404) for an order that does not exist."""
+    query = select(_timeline_rows(after)).where(orders.c.order_id == order_id)
+    async with reads.connect() as connection:
+        found = (await connection.execute(query)).scalar_one_or_none()
+    if found is None:
+        raise no_such_order()
+    return [TimelineRow.model_validate(entry) for entry in found]
+
+
+def no_such_order() -> RequestRefused:
+    return RequestRefused(404, "no-such-order", "there is no order of this id")
+
+
+def summaries() -> Select[Any]:
+    items = func.jsonb_build_array(lines.c.product_id, lines.c.quantity, lines.c.unit_price_minor)
+    return select(
+        orders,
+        select(func.jsonb_agg(aggregate_order_by(items, lines.c.line_number)))
+        .where(lines.c.order_id == orders.c.order_id)
+        .scalar_subquery()
+        .label("item_rows"),
+        shipments.c.carrier,
+        shipments.c.tracking_number,
+        shipments.c.parcel_status,
+    ).select_from(orders.outerjoin(shipments, shipments.c.order_id == orders.c.order_id))
+
+
+def _timeline_rows(after: int = 0) -> Any:
+    entry = func.jsonb_build_object(
+        "sequence", timeline.c.sequence,
+        "at", timeline.c.at,
+        "from", timeline.c.from_status,
+        "to", timeline.c.to_status,
+        "what", timeline.c.what,
+        "by", timeline.c.by,
+    )  # fmt: skip
+    found = func.jsonb_agg(aggregate_order_by(entry, timeline.c.sequence))
+    return (
+        select(func.coalesce(found, literal_column("'[]'::jsonb")))
+        .where(timeline.c.order_id == orders.c.order_id, timeline.c.sequence > after)
+        .scalar_subquery()
+        .label("timeline_rows")
+    )
+
+
+def _latest_payment() -> Any:
+    return (
+        select(payments.c.payment_intent_id)
+        .where(payments.c.order_id == orders.c.order_id)
+        .order_by(payments.c.attempt.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("payment_intent_id")
+    )
+
+
+def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:
+    def money(minor: int) -> str:
+        return Money(minor=minor, currency=row.currency).decimal
+
+    tracked = row.tracking_number is not None
+    return OrderSummary(
+        order_id=row.order_id,
+        status=OrderStatus(row.status),
+        payment_status=row.payment_status,
+        customer_id=row.customer_id,
+        currency=row.currency,
+        items=[
+            OrderItem(product_id=product_id, quantity=quantity, price=money(price))
+            for product_id, quantity, price in row.item_rows
+        ],
+        total_amount=money(row.total_minor),
+        shipment=ParcelView(carrier=row.carrier, tracking_number=row.tracking_number, status=row.parcel_status)
+        if tracked
+        else None,
+        ship_not_before=row.ship_not_before,
+        metadata=row.metadata,
+        refusal=row.refusal,
+        needs_attention=row.needs_attention,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+        links=links(settings, row.order_id),
+    )

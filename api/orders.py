@@ -1,0 +1,110 @@
+"""Orders: checkout, one, list, timeline, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+
+from api import cancels, checkout, checkout_answers, order_list, order_view
+from api.deps import ServicesDep
+from api.exact_json import ExactJsonRoute
+from api.order_schemas import (
+    CancelDecision,
+    CancelWanted,
+    OrderAnswer,
+    OrderEvents,
+    OrderList,
+    OrderQuery,
+    OrderView,
+    OrderWanted,
+)
+from api.problems import documented
+from domain.errors import RequestRefused
+from domain.order_states import OrderStatus
+
+KEY_LENGTH = 255
+ORDER_ID_LENGTH = 32
+
+router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=ExactJsonRoute)
+
+
+def idempotency_key(
+    key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", description="1 to 255 visible ASCII characters; makes retries safe"),
+    ] = None,
+) -> str | None:
+    if key is not None and not (0 < len(key) <= KEY_LENGTH and all("!" <= letter <= "~" for letter in key)):
+        message = f"1 to {KEY_LENGTH} visible ASCII characters are needed"
+        raise RequestRefused(
+            400, "bad-idempotency-key", message, errors=[{"field": "Idempotency-Key", "message": message}]
+        )
+    return key
+
+
+def known_shape(order_id: Annotated[str, Path(alias="orderId")]) -> str:
+    """Answers 404 to what cannot be an order's id without asking the database."""
+    if len(order_id) != ORDER_ID_LENGTH or not set(order_id) <= set("0123456789abcdef"):
+        raise order_view.no_such_order()
+    return order_id
+
+
+KeyDep = Annotated[str | None, Depends(idempotency_key)]
+OrderIdDep = Annotated[str, Depends(known_shape)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=OrderView,
+    responses={
+        202: {"model": OrderAnswer, "description": "Pending, or the customer has to act (`clientSecret`)"},
+        **documented(400, 402, 409, 415, 422),
+    },
+    summary="Check out",
+)
+async def place_order(services: ServicesDep, wanted: OrderWanted, key: KeyDep) -> Response:
+    """Places an order and waits for its answer: confirmed, refused, or the customer has to act."""
+    record = await checkout.check_out(services, wanted, key)
+    return await checkout_answers.answer(services, record)
+
+
+@router.get("", response_model=OrderList, responses=documented(422), summary="List orders, newest first")
+async def list_orders(services: ServicesDep, query: Annotated[OrderQuery, Query()]) -> Response:
+    page = await order_list.list_orders(services.reads, services.settings, query)
+    return Response(page.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.get("/{orderId}", response_model=OrderView, responses=documented(404), summary="One order")
+async def get_order(services: ServicesDep, order_id: OrderIdDep) -> Response:
+    record = await order_view.read_order(services.reads, services.settings, order_id)
+    return Response(record.view.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.get("/{orderId}/events", response_model=OrderEvents, responses=documented(404, 422), summary="Its timeline")
+async def get_events(
+    services: ServicesDep, order_id: OrderIdDep, after: Annotated[int, Query(ge=0, le=2**62)] = 0
+) -> OrderEvents:
+    """The rows behind the sequence `after`."""
+    rows = await order_view.read_timeline(services.reads, order_id, after)
+    return OrderEvents(order_id=order_id, events=rows)
+
+
+@router.post(
+    "/{orderId}/cancel",
+    status_code=202,
+    response_model=CancelDecision,
+    responses={
+        200: {"model": CancelDecision, "description": "Canceled already"},
+        **documented(400, 404, 409, 415, 422),
+    },
+    summary="Cancel an order",
+)
+async def cancel_order(
+    services: ServicesDep, order_id: OrderIdDep, response: Response, wanted: CancelWanted | None = None
+) -> CancelDecision:
+    """Answers with the decision, not with the end of the undo: 409 names the rule that refused."""
+    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted())
+    response.status_code = 200 if decided.status is OrderStatus.CANCELED else 202
+    return decided

@@ -1,0 +1,45 @@
+"""Cursors of lists: where the last page ended, opaque to clients."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from datetime import datetime
+
+from api.fields import bad_fields
+from domain.errors import RequestRefused
+
+
+def write_cursor(*key: str | datetime) -> str:
+    parts = [part.isoformat() if isinstance(part, datetime) else part for part in key]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, length: int) -> list[str]:
+    """The key that `write_cursor` was given. Raises RequestRefused (422) for anything else."""
+    try:
+        parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        raise bad_cursor() from None
+    if not isinstance(parts, list) or len(parts) != length or not all(_is_safe(part) for part in parts):
+        raise bad_cursor()
+    return parts
+
+
+def read_time(part: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(part)
+    except ValueError:
+        raise bad_cursor() from None
+    if at.tzinfo is None:
+        raise bad_cursor()
+    return at
+
+
+def bad_cursor() -> RequestRefused:
+    return bad_fields({"cursor": "not a cursor that this list gave out"})
+
+
+def _is_safe(part: object) -> bool:
+    return isinstance(part, str) and part.isprintable() and part.isascii()
