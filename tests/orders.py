@@ -105,13 +105,13 @@ class Shop:
         """Starts the order's workflow, with a `cancel_order` signal in the same breath where `by_signal` is given."""
         if ship_in is not None:
             order = order.model_copy(update={"ship_not_before": now() + ship_in})
-        signal = {"start_signal": "cancel_order", "start_signal_args": [by_signal]} if by_signal is not None else {}
         return await self.client.start_workflow(
             OrderFulfillment.run,
             order,
             id=workflow_id(order.order_id),
             task_queue=self.settings.task_queue,
-            **signal,
+            start_signal=None if by_signal is None else "cancel_order",
+            start_signal_args=[] if by_signal is None else [by_signal],
         )
 
     async def order(self, order_id: str) -> tables.Order:
