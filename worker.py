@@ -24,6 +24,7 @@ from temporalio.worker import Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.failures import FailureTranslation
+from activities.heartbeats import INTERVAL, Heartbeats
 from activities.inventory import Inventory
 from activities.orders import Orders
 from activities.payments import Payments
@@ -92,6 +93,13 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
         await engine.dispose()
 
 
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The sandbox of production, for the replay of histories too."""
+    # The saga's own modules are loaded once, not once per order; replay tests guard their determinism.
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("workflows", "activities", "domain")
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
 def build_worker(
     client: Client, settings: Settings, activities: Activities, *, interceptors: Sequence[Interceptor] = ()
 ) -> Worker:
@@ -101,11 +109,9 @@ def build_worker(
         task_queue=settings.task_queue,
         workflows=[OrderFulfillment],
         activities=activities.methods(),  # type: ignore[arg-type]
-        interceptors=[FailureTranslation(), *interceptors],
-        workflow_runner=SandboxedWorkflowRunner(
-            # The saga's own modules are loaded once, not once per order; replay tests guard their determinism.
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows", "activities", "domain")
-        ),
+        interceptors=[FailureTranslation(), Heartbeats(), *interceptors],
+        workflow_runner=workflow_runner(),
+        max_heartbeat_throttle_interval=INTERVAL,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace),
         max_concurrent_activities=settings.worker_max_concurrent_activities,

@@ -30,7 +30,8 @@ class _Translation(ActivityInboundInterceptor):
             try:
                 return await super().execute_activity(input)
             except OrderSagaError as error:
-                raise translate(error, local=info.is_local) from error
+                # What is expected needs no stack in the history; a mistake of ours does.
+                raise translate(error, local=info.is_local) from (error if isinstance(error, OurMistake) else None)
 
 
 def translate(error: OrderSagaError, *, local: bool = False) -> ApplicationError:

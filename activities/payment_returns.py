@@ -16,6 +16,7 @@ from domain.order_states import PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE, RETURN
 
 REFUND_POLL = timedelta(seconds=30)
+LOOK_AFTER_ATTEMPTS = 3
 
 
 class PaymentReturns:
@@ -54,8 +55,11 @@ class PaymentReturns:
         return await self._stripe.retrieve(intent_id) if intent_id else None
 
     async def _created(self, create: FrozenCall) -> PaymentSnapshot | None:
-        """What a creation that was sent has made: by the same call again while its key lasts, else by looking."""
-        if not create.key_may_be_pruned:
+        """What a creation that was sent has made: by the same call again, or by looking.
+
+        It looks when the key may be gone, and when the call keeps failing: Stripe keeps a 500 under its key, too.
+        """
+        if not create.key_may_be_pruned and activity.info().attempt <= LOOK_AFTER_ATTEMPTS:
             try:
                 return await self._stripe.create(create.params, create.key)
             except ParametersDrifted:

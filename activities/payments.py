@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from temporalio import activity
 
-from activities.payment_returns import PaymentReturns
+from activities.payment_returns import LOOK_AFTER_ATTEMPTS, PaymentReturns
 from adapters.order_book import LockedOrder
 from adapters.payment_book import FrozenCall, create_params, freeze, payment_of, save_intent
 from adapters.stripe_errors import PaymentStateDiffers
@@ -22,7 +22,6 @@ from domain.events import EventName
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE, SHIP
 
-LOOK_AFTER_ATTEMPTS = 3
 CONFIRM_PARAMS = {"expand": ["latest_charge"]}
 
 

@@ -54,12 +54,17 @@ class Shipping:
 
     async def _buy(self, ref: OrderRef, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
         async with self._book.locked(ref.order_id) as order:
-            order.step(SHIP)  # undone meanwhile: stop before anything is bought
+            done = order.step(SHIP)  # undone meanwhile: stop before anything is bought
             row = await _shipment_of(order)
             if row is None:
                 row = saga_tables.ShipmentRow(order_id=ref.order_id, shipment_id=shipment.id, state="buying")
-            row.state, row.buy_sent_at = "buying", now()
-            order.session.add(row)
+            if not done:
+                row.state, row.buy_sent_at = "buying", now()
+                order.session.add(row)
+        if row.shipment_id != shipment.id:  # another attempt saved its shipment first: only that one is ever bought
+            shipment = await self._carrier.retrieve(row.shipment_id)
+            if shipment.bought:
+                return shipment
         try:
             return await self._carrier.buy(shipment)
         except PostageExists:

@@ -185,7 +185,7 @@ async def place_order(
     The caller has made sure, in the same transaction, that no order of that id exists.
     """
     at = at or row.created_at
-    row.status, row.version, row.event_sequence = OrderStatus.PLACED.value, 1, 0
+    row.status, row.version, row.event_sequence = OrderStatus.PLACED.value, 1, 1
     session.add(row)
     await session.flush()
     session.add_all(lines)
@@ -199,7 +199,6 @@ async def place_order(
             what="order placed",
         )
     )
-    order = LockedOrder(session, row, {})
+    session.add(_outbox_row(row, lines, EventName.ORDER_PLACED, None, None))
     await session.flush()
-    await order.emit(EventName.ORDER_PLACED)
-    return order
+    return LockedOrder(session, row, {})

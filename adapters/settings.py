@@ -6,7 +6,7 @@ Defaults serve the embedded stack on loopback; a placeholder secret is refused a
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
@@ -85,6 +85,28 @@ class Settings(BaseSettings):
     worker_max_cached_workflows: int = Field(default=500, ge=0)
     worker_shutdown_grace: float = Field(
         default=10.0, ge=0, description="seconds that running activities get to finish after SIGTERM"
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="of our own lines; libraries never say more than info"
+    )
+    log_format: Literal["json", "console"] = Field(default="json", description="console is for people")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="the IP address that the two metrics ports below are bound to"
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="the worker's Prometheus port, one per process; 0 is off"
+    )
+    api_metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="for the Temporal client of the API, beside the API's own /metrics; 0 is off",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("ORDERSAGA_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="base URL of an OTLP/HTTP collector, e.g. http://127.0.0.1:4318; unset means no traces",
     )
 
     @model_validator(mode="after")

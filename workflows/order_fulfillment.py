@@ -36,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.cancel_desk import CancelDesk, OrderCanceled
     from workflows.progress import Progress
     from workflows.saga import Saga, StepFailed
+    from workflows.summaries import summaries_of
 
 
 @workflow.defn
@@ -47,7 +48,7 @@ class OrderFulfillment:
         self.order = order
         self.progress = Progress(order)
         self.cancels = CancelDesk(order.order_id, lambda: self.progress.status, self.progress.reached)
-        self.saga = Saga(OrderRef(order_id=order.order_id), self.cancels.checkpoint)
+        self.saga = Saga(OrderRef(order_id=order.order_id), self.cancels.checkpoint, summaries_of(order))
         self.cancels.saga = self.saga
         self.parcel = ParcelStatus.UNKNOWN
         self.payment_news = self.ship_at_once = False
@@ -96,7 +97,7 @@ class OrderFulfillment:
             return await self._undo(OrderStatus.REJECTED, failed.code, failed.detail, "saga")
         while not await self.cancels.call_parcel_back():
             why = f"{failed.detail}; the parcel is on its way, so nothing was undone"
-            await self.saga.call_person(failed.step, f"{failed.code}_after_scan", why)
+            await self.saga.watch.call_person(failed.step, f"{failed.code}_after_scan", why)
             await workflow.sleep(policies.SLOW_RETRY, summary="before asking the carrier again")
         request = CancelRequest(reason=f"{failed.code}: {failed.detail}"[:500], by="saga")
         record = RecordCancel(order_id=self.order.order_id, number=0, request=request, code="step_failed")

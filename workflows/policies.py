@@ -14,15 +14,20 @@ LOCAL_ATTEMPT = LocalActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=1),
 )
 
+# Every longer attempt shows signs of life (`activities/heartbeats.py`): a dead worker's step is soon another's.
+HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+
 # A cancel ends a waiting retry at once, but a started attempt is left to finish: its outcome would be unknown.
 BEFORE_CONFIRMATION = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     schedule_to_close_timeout=timedelta(minutes=15),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(seconds=30)),
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 AFTER_CONFIRMATION = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
@@ -30,6 +35,7 @@ AFTER_CONFIRMATION = ActivityConfig(
 # Undo and bookkeeping go on until they are done, without an attempt cap and whatever arrives meanwhile.
 UNTIL_DONE = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
 )
 

@@ -16,8 +16,8 @@ class Progress:
     def __init__(self, order: FulfillOrder) -> None:
         self._order = order
         self.status = OrderStatus.PLACED
-        self._rows = [f"| {_time()} | {OrderStatus.PLACED} | |"]
-        self._show()
+        self._rows: list[str] = []
+        self.tell("order placed")
 
     def reached(self, status: OrderStatus, why: str = "") -> None:
         """Moves on; the search attribute is a history event, so it is written only when the status changes."""
@@ -29,10 +29,8 @@ class Progress:
 
     def tell(self, what: str) -> None:
         """Adds a row to the table without a change of status."""
-        self._rows.append(f"| {_time()} | {self.status} | {_cell(what)} |")
-        self._show()
-
-    def _show(self) -> None:
+        # The Web UI shows tables without any padding; code spans bring their own.
+        self._rows.append(f"| `{_time()}` | `{self.status}` | {_cell(what)} |")
         head = f"**{self.status}** · order `{self._order.order_id}` · {self._order.total}\n\n"
         workflow.set_current_details(head + "\n".join(["| at | status | what |", "|---|---|---|", *self._rows]))
 

@@ -6,7 +6,7 @@ workflow task) may have taken effect all the same. Undos run newest first, to th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from temporalio import workflow
@@ -15,10 +15,9 @@ from temporalio.types import MethodAsyncSingleParam
 from temporalio.workflow import ActivityConfig, ActivityHandle, LocalActivityConfig
 
 with workflow.unsafe.imports_passed_through():
-    from activities.tickets import Tickets
-    from domain.commands import Attention, OrderRef
+    from domain.commands import OrderRef
     from workflows import policies
-    from workflows.search_attributes import NEEDS_ATTENTION
+    from workflows.watch import Watch
 
 Result = TypeVar("Result")
 Activity: TypeAlias = MethodAsyncSingleParam[Any, Any, Result]
@@ -36,14 +35,18 @@ class Saga:
     """The undo stack of one order, and the ways in which a step runs.
 
     `checkpoint` is awaited after every forward step, and raises when the saga is to turn back (a granted cancel).
+    `summaries` says of each step by its name what it does for the order, for those who read the trace.
     """
 
-    def __init__(self, ref: OrderRef, checkpoint: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, ref: OrderRef, checkpoint: Callable[[], Awaitable[None]], summaries: Mapping[str, str]
+    ) -> None:
         self._ref = ref
         self._checkpoint = checkpoint
+        self._summaries = summaries
+        self.watch = Watch(ref.order_id)
         self._undos: list[Activity[Any]] = []
         self._interruptible: ActivityHandle[Any] | None = None
-        self._called: set[str] = set()  # the steps that a person was called about
 
     # forward
 
@@ -56,7 +59,7 @@ class Saga:
         self._undos.append(undo)
         try:
             result: Result = await workflow.execute_local_activity_method(
-                step, self._ref, **(policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=words(step)))
+                step, self._ref, **(policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=self._words(step)))
             )
         except FailureError as error:  # a local activity's failure comes without the ActivityError around it
             if not _was_refused(error):
@@ -81,9 +84,9 @@ class Saga:
             handle = self._start(step, self._ref, policy)
             self._interruptible = handle
             try:
-                result = await (self._attended(step, handle) if attended else handle)
+                result = await (self.watch.over(_name(step), handle) if attended else handle)
             except ActivityError as error:
-                await self.dismiss(words(step))
+                await self.watch.dismiss(_name(step))
                 await self._checkpoint()
                 if not _was_interrupted(error):
                     raise _failure(step, error) from error
@@ -123,53 +126,19 @@ class Saga:
         """Runs `activity` until it succeeds; a person is called when it takes long or refuses to."""
         while True:
             try:
-                return await self._attended(activity, self._start(activity, argument, policies.UNTIL_DONE))
+                return await self.watch.over(_name(activity), self._start(activity, argument, policies.UNTIL_DONE))
             except ActivityError as error:
                 refusal = _failure(activity, error)
-                await self.call_person(words(activity), refusal.code, refusal.detail)
-                await workflow.sleep(policies.SLOW_RETRY, summary=f"before trying again to {words(activity)}")
+                await self.watch.call_person(refusal.step, refusal.code, refusal.detail)
+                await workflow.sleep(policies.SLOW_RETRY, summary=f"before trying again: {self._words(activity)}")
 
     def _start(self, activity: Activity[Result], argument: Any, policy: ActivityConfig) -> ActivityHandle[Result]:
         return workflow.start_activity_method(
-            activity, argument or self._ref, **(policy | ActivityConfig(summary=words(activity)))
+            activity, argument or self._ref, **(policy | ActivityConfig(summary=self._words(activity)))
         )
 
-    # people
-
-    async def call_person(self, step: str, kind: str, detail: str) -> None:
-        """Opens a ticket at the repair desk, unless there is one for this, and flags the order."""
-        self._called.add(step)
-        ticket = Attention(order_id=self._ref.order_id, step=step, kind=kind, detail=detail[:2000])
-        await self._record(Tickets.open_ticket, ticket)
-        workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(True)])
-
-    async def dismiss(self, step: str) -> None:
-        """Closes the step's tickets, if it has any: it got on by itself."""
-        if step not in self._called:
-            return
-        self._called.remove(step)
-        await self._record(Tickets.close_tickets, Attention(order_id=self._ref.order_id, step=step))
-        workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(bool(self._called))])
-
-    async def _attended(self, activity: Activity[Result], handle: ActivityHandle[Result]) -> Result:
-        step = words(activity)
-        try:
-            timer = f"call a person about: {step}"
-            await workflow.wait_condition(handle.done, timeout=policies.ATTENTION_AFTER, timeout_summary=timer)
-        except TimeoutError:
-            await self.call_person(step, "step_keeps_failing", "still retried; its pending activity shows the error")
-        result = await handle
-        await self.dismiss(step)
-        return result
-
-    async def _record(self, activity: Activity[None], attention: Attention) -> None:
-        policy = policies.UNTIL_DONE | ActivityConfig(summary=words(activity))
-        await workflow.execute_activity_method(activity, attention, **policy)
-
-
-def words(activity: Activity[Any]) -> str:
-    """A step's name as people read it in the Web UI: reserve_inventory is "reserve inventory"."""
-    return _name(activity).replace("_", " ")
+    def _words(self, activity: Activity[Any]) -> str:
+        return self._summaries.get(_name(activity), "")
 
 
 def _name(activity: Activity[Any]) -> str:

@@ -1,0 +1,93 @@
+"""An authorization and its undo on the way to Stripe at the same time: both orders of arrival, held by the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from domain.errors import StepUndone, TryAgain
+from tests.held_gateways import LateAttempts
+from tests.orders import Shop
+from tests.steps import Steps
+from tests.waiting import until
+
+HELD = 0.6  # seconds for which Stripe sits on a request; the other one takes some 30 ms
+
+
+async def _slow(shop: Shop, steps: Steps, operation: str) -> int:
+    """Has Stripe sit on the next such call; how many slow calls it has seen when that one has arrived."""
+    seen = await steps.faults_shown("stripe", "slow")
+    await shop.fault("stripe", operation, "slow", delay_seconds=HELD)
+    return seen + 1
+
+
+@pytest.mark.parametrize("operation", ["payment_intents.confirm", "payment_intents.create"])
+async def test_an_undo_that_overtakes_the_authorization_leaves_nothing_held(
+    shop: Shop, steps: Steps, operation: str
+) -> None:
+    """The call is at Stripe and not done; the undo comes back with nothing held, whatever the call does then."""
+    order = await shop.put(await shop.product())
+    await steps.run("reserve_inventory", order.order_id)
+    arrived = await _slow(shop, steps, operation)
+    attempt = asyncio.create_task(steps.run("authorize_payment", order.order_id))
+    await until(lambda: steps.faults_shown("stripe", "slow"), arrived)
+    await until(lambda: _returned(steps, order.order_id), True)
+    with pytest.raises(StepUndone):
+        await attempt
+    assert (await shop.money(order.order_id)) == (0, 0)
+    assert (await shop.order(order.order_id)).payment_status == "Voided"
+    assert await _row_of_payment(steps, order.order_id) == "voided"
+
+
+async def test_an_authorization_that_overtakes_the_undo_is_voided(
+    shop: Shop, steps: Steps, late: LateAttempts
+) -> None:
+    """The void is at Stripe and not done when the confirmation takes effect: the void takes it back."""
+    order = await shop.put(await shop.product())
+    await steps.run("reserve_inventory", order.order_id)
+    confirm = late.gate("authorize_payment", "confirm sent")
+    attempt = late.begin("authorize_payment", order.order_id)
+    await confirm.reached()
+    arrived = await _slow(shop, steps, "payment_intents.cancel")
+    undo = asyncio.create_task(steps.run("return_payment", order.order_id))
+    await until(lambda: steps.faults_shown("stripe", "slow"), arrived)
+    confirm.open()
+    with pytest.raises(StepUndone):
+        await attempt
+    await undo
+    assert await shop.money(order.order_id) == (0, 0)
+    assert await _row_of_payment(steps, order.order_id) == "voided"
+
+
+async def test_a_capture_that_overtakes_the_void_is_refunded(shop: Shop, steps: Steps, late: LateAttempts) -> None:
+    """Stripe said "held" when the undo looked and "taken" when the void arrived: it looks again, and refunds."""
+    order = await shop.put(await shop.product())
+    await steps.reach("ship_order", order.order_id)
+    capture = late.gate("capture_payment", "capture sent")
+    attempt = late.begin("capture_payment", order.order_id)
+    await capture.reached()
+    arrived = await _slow(shop, steps, "payment_intents.cancel")
+    undo = asyncio.create_task(steps.insist("return_payment", order.order_id))
+    await until(lambda: steps.faults_shown("stripe", "slow"), arrived)
+    capture.open()
+    with pytest.raises(StepUndone):
+        await attempt
+    await undo
+    assert await shop.money(order.order_id) == (0, 0)
+    assert await _row_of_payment(steps, order.order_id) in ("refunded", "voided")
+
+
+async def _returned(steps: Steps, order_id: str) -> bool:
+    """Whether an attempt of the undo succeeds: while the creation is in flight, Stripe says that its key is in use."""
+    try:
+        await steps.run("return_payment", order_id)
+    except TryAgain:
+        return False
+    return True
+
+
+async def _row_of_payment(steps: Steps, order_id: str) -> str:
+    rows = (await steps.written(order_id))["Payment"]
+    assert len(rows) == 1
+    return str(rows[0]["state"])

@@ -1,0 +1,30 @@
+"""What each step does for its order, in the words that people read beside it in the Temporal Web UI."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain.commands import FulfillOrder
+
+
+def summaries_of(order: FulfillOrder) -> dict[str, str]:
+    """By the activity's name; no personal data, since summaries are part of the history."""
+    total = order.total
+    return {
+        "reserve_inventory": "hold the stock",
+        "release_inventory": "undo: give the stock back",
+        "authorize_payment": f"hold {total} on the card",
+        "check_payment": "has the customer confirmed the payment?",
+        "capture_payment": f"take the {total} that are held",
+        "return_payment": f"undo: give back the {total}, held or taken",
+        "ship_order": "buy the label",
+        "cancel_shipment": "undo: void the label, unless the parcel was scanned",
+        "confirm_void": "has the carrier taken the label back?",
+        "check_shipment": "where is the parcel?",
+        "record_shipped": "the parcel has left: take it out of the stock",
+        "record_delivered": "the customer has the parcel",
+        "record_cancel_request": "write down who wants to cancel, and why",
+        "record_cancel_refusal": "write down that the cancel was refused",
+        "close_order": "write down how the order ended",
+    }
