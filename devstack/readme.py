@@ -1,0 +1,58 @@
+"""Keeps the README's generated tables in step with the code: `python -m devstack.readme` writes them anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import AliasChoices, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from adapters.settings import Settings
+from domain import cancellation
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def settings_table() -> str:
+    """Every setting: the variable that it is read from, its default, what it is for."""
+    rows = ["| variable | default | what it is for |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows.append(
+            f"| {_variable(name, field)} | {_default(field)} | {field.description or name.replace('_', ' ')} |"
+        )
+    return "\n".join(rows)
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    if isinstance(field.validation_alias, AliasChoices):
+        return f"`{field.validation_alias.choices[-1]}`"
+    return f"`ORDERSAGA_{name.upper()}`"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if isinstance(value, SecretStr):
+        return "the embedded stack's"
+    if value is PydanticUndefined:
+        return "by `TEMPORAL_*`, else local"
+    return "unset" if value is None else f"`{value}`"
+
+
+TABLES = {"cancel table": cancellation.markdown_table, "settings": settings_table}
+
+
+def with_tables(text: str) -> str:
+    """`text` with every generated table as the code has it now. Raises ValueError where a table's place is missing."""
+    for name, table in TABLES.items():
+        place = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        new = table()
+        text, count = place.subn(lambda match, new=new: f"{match[1]}{new}\n{match[2]}", text)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"the README has {count} places for the {name}, not one")
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))
