@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from adapters import tracing
 from adapters.columns import bigint_column, json_column, maybe_time_column, time_column
 
 
@@ -119,7 +120,7 @@ class OutboxEvent(SQLModel, table=True):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        UniqueConstraint("subject", "sequence"),
+        UniqueConstraint("source", "subject", "sequence"),
         Index("ix_outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),
     )
 
@@ -130,7 +131,7 @@ class OutboxEvent(SQLModel, table=True):
     subject: str = Field(sa_type=Text)
     sequence: int = Field(sa_type=BigInteger)
     time: datetime = time_column()
-    traceparent: str | None = Field(default=None, sa_type=Text)
+    traceparent: str | None = Field(default_factory=tracing.traceparent, sa_type=Text)
     data: dict[str, Any] = json_column()
     published_at: datetime | None = maybe_time_column()
 

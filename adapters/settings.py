@@ -28,7 +28,13 @@ def _temporal_profile() -> ClientConnectConfig:
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="ORDERSAGA_", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ORDERSAGA_",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # it holds secrets, and an error at start ends in a log
+    )
 
     database_url: SecretStr = Field(
         default=SecretStr("postgresql://ordersaga:ordersaga@127.0.0.1:5432/ordersaga"),
@@ -45,24 +51,33 @@ class Settings(BaseSettings):
     temporal_namespace: str = Field(
         default_factory=lambda: _temporal_profile().get("namespace", "default"),
         validation_alias=_usual("TEMPORAL_NAMESPACE"),
+        description="likewise",
     )
     temporal_ui_url: str = Field(default="http://127.0.0.1:8233", description="for links to an order's trace")
-    task_queue: str = Field(default="orders", min_length=1)
+    task_queue: str = Field(default="orders", min_length=1, description="where workers look for orders")
 
     stripe_api_key: SecretStr = Field(
-        default=SecretStr("sk_test_ordersaga_simulator"), validation_alias=_usual("STRIPE_API_KEY")
+        default=SecretStr("sk_test_ordersaga_simulator"),
+        validation_alias=_usual("STRIPE_API_KEY"),
+        description="Stripe's secret key",
     )
     stripe_webhook_secret: SecretStr = Field(
-        default=SecretStr("whsec_ordersaga_simulator"), validation_alias=_usual("STRIPE_WEBHOOK_SECRET")
+        default=SecretStr("whsec_ordersaga_simulator"),
+        validation_alias=_usual("STRIPE_WEBHOOK_SECRET"),
+        description="of the webhook endpoint at Stripe, made with the SDK's own API version",
     )
     stripe_api_base: str | None = Field(
         default=None, description="the simulator's address; unset means Stripe itself"
     )
     stripe_timeout: float = Field(default=10.0, gt=0, description="seconds for one request to Stripe")
 
-    carrier_api_base: str = Field(default="http://127.0.0.1:12112")
-    carrier_api_key: SecretStr = Field(default=SecretStr("carrier_ordersaga_simulator"))
-    carrier_webhook_secret: SecretStr = Field(default=SecretStr("carrier_ordersaga_webhooks"))
+    carrier_api_base: str = Field(default="http://127.0.0.1:12112", description="the carrier's address")
+    carrier_api_key: SecretStr = Field(
+        default=SecretStr("carrier_ordersaga_simulator"), description="the carrier's API key"
+    )
+    carrier_webhook_secret: SecretStr = Field(
+        default=SecretStr("carrier_ordersaga_webhooks"), description="signs the carrier's webhooks"
+    )
     carrier_timeout: float = Field(default=10.0, gt=0, description="seconds for one request to the carrier")
 
     public_url: str = Field(default="http://127.0.0.1:8000", description="where clients reach the API, for links")
@@ -79,10 +94,10 @@ class Settings(BaseSettings):
         description="seconds between looks for webhook events that a crash left unprocessed",
     )
 
-    worker_max_concurrent_activities: int = Field(default=50, ge=1)
-    worker_max_concurrent_local_activities: int = Field(default=50, ge=1)
-    worker_max_concurrent_workflow_tasks: int = Field(default=50, ge=2)
-    worker_max_cached_workflows: int = Field(default=500, ge=0)
+    worker_max_concurrent_activities: int = Field(default=50, ge=1, description="per worker process")
+    worker_max_concurrent_local_activities: int = Field(default=50, ge=1, description="per worker process")
+    worker_max_concurrent_workflow_tasks: int = Field(default=50, ge=2, description="per worker process")
+    worker_max_cached_workflows: int = Field(default=500, ge=0, description="orders kept in memory")
     worker_shutdown_grace: float = Field(
         default=10.0, ge=0, description="seconds that running activities get to finish after SIGTERM"
     )

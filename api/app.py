@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
+from adapters.order_book import OrderBook
 from adapters.settings import Settings
 from adapters.stripe_gateway import StripeGateway
 from adapters.temporal import connect
@@ -50,17 +51,19 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     payments, parcels = StripeGateway(settings), CarrierGateway(settings)
     stack.push_async_callback(payments.aclose)
     stack.push_async_callback(parcels.aclose)
+    sessions = create_sessions(engine)
+    book = OrderBook(sessions)
     inbox = Inbox(
         each_on_its_own,
         {
-            webhooks.STRIPE: PaymentPoke(each_on_its_own, temporal, payments),
-            webhooks.CARRIER: ParcelPoke(each_on_its_own, temporal, parcels),
+            webhooks.STRIPE: PaymentPoke(each_on_its_own, temporal, payments, book),
+            webhooks.CARRIER: ParcelPoke(each_on_its_own, temporal, parcels, book),
         },
     )
     stack.push_async_callback(inbox.aclose)
     sweeper = asyncio.create_task(inbox.sweep_forever(settings.sweep_interval))
     stack.push_async_callback(_stop, sweeper)
-    return Services(settings, create_sessions(engine), each_on_its_own, temporal, payments, inbox)
+    return Services(settings, sessions, each_on_its_own, temporal, payments, inbox)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -20,7 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.tables import Order
 from adapters.temporal import workflow_id
 from api.deps import Services
-from api.engine import engine_calls, start_of
+from api.engine import engine_away, engine_calls, start_of
 from api.order_schemas import CancelDecision, CancelWanted
 from api.order_view import links, no_such_order
 from domain.cancellation import Decision, decide
@@ -29,7 +29,7 @@ from domain.errors import RequestRefused
 from domain.order_states import FINAL, OrderStatus
 from workflows.order_fulfillment import OrderFulfillment
 
-NOTE_TIMEOUT = timedelta(seconds=2)
+NOTE_TIMEOUT = 2.0  # seconds
 BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.0)  # seconds; a workflow takes ten updates at a time
 
 log = structlog.get_logger()
@@ -91,8 +91,12 @@ async def _decide(services: Services, row: Order, request: CancelRequest) -> Can
 async def _leave_note(services: Services, order_id: str, request: CancelRequest) -> None:
     """An update that no worker has accepted is only in the engine's memory; a signal is kept until one comes."""
     handle = services.temporal.get_workflow_handle_for(OrderFulfillment.run, workflow_id(order_id))
-    with _workflow_calls():
-        await handle.signal(OrderFulfillment.cancel_order, request.model_dump(), rpc_timeout=NOTE_TIMEOUT)
+    try:
+        async with asyncio.timeout(NOTE_TIMEOUT):
+            with _workflow_calls():
+                await handle.signal(OrderFulfillment.cancel_order, request.model_dump())
+    except TimeoutError:
+        raise engine_away() from None
 
 
 async def _ask(services: Services, row: Order, request: CancelRequest) -> WorkflowUpdateHandle[CancelAnswer]:

@@ -7,13 +7,14 @@ old news and two processes at once do no harm.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 from sqlalchemy import select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -26,8 +27,20 @@ WAITING = 1000  # follow-ups that wait in one process; what is above comes with 
 BATCH = 100  # events that one sweep takes
 LEFT_ALONE = timedelta(seconds=5)  # an event that somebody took on is not taken by others for this long
 
-Poke = Callable[[str], Awaitable[None]]
-"""Looks at the object of this id at the far end and tells its workflow what is new."""
+SETTLING = 1.0  # seconds in which a running step of ours writes down what it has just done
+
+
+class Poke(Protocol):
+    """Follows up events about one kind of object at a far end."""
+
+    async def is_urgent(self, object_id: str) -> bool:
+        """Whether somebody waits for this news, so that it is worth a look before it has settled."""
+        ...
+
+    async def look(self, object_id: str) -> None:
+        """Looks at the object's current state and tells the order's workflow what is new to it."""
+        ...
+
 
 inbox = InboxEvent.__table__  # type: ignore[attr-defined]
 log = structlog.get_logger()
@@ -46,37 +59,25 @@ class Inbox:
         self._writes = writes
         self._pokes = pokes
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settling: dict[tuple[str, str], list[str]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def take_in(self, event: Arrived) -> bool:
         """Stores the event and follows it up soon; False when it was there already."""
-        at = now()
-        statement = (
-            insert(inbox)
-            .values(
-                source=event.source,
-                event_id=event.event_id,
-                type=event.type,
-                object_id=event.object_id or "",
-                received_at=at,
-                attempted_at=at,
-                processed_at=None if event.object_id else at,
-            )
-            .on_conflict_do_nothing()
-        )
         async with self._writes.connect() as connection:
-            is_new = (await connection.execute(statement)).rowcount == 1
-        if is_new and event.object_id and len(self._tasks) < WAITING:
-            task = asyncio.create_task(self._follow_up(event.source, event.event_id, event.object_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            is_new = (await connection.execute(_store(event))).rowcount == 1
+        if is_new and event.object_id:
+            self._follow_up_soon(event.source, event.object_id, event.event_id)
         return is_new
 
     async def sweep(self) -> int:
         """Follows up events that a crash or a far end's bad day left behind; how many it took."""
         async with self._writes.connect() as connection:
             rows = (await connection.execute(_claim())).all()
-        await asyncio.gather(*(self._follow_up(row.source, row.event_id, row.object_id) for row in rows))
+        by_object: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in rows:
+            by_object[row.source, row.object_id].append(row.event_id)
+        await asyncio.gather(*(self._follow_up(source, of, ids) for (source, of), ids in by_object.items()))
         return len(rows)
 
     async def sweep_forever(self, interval: float) -> None:
@@ -95,36 +96,75 @@ class Inbox:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow_up(self, source: str, event_id: str, object_id: str) -> None:
+    def _follow_up_soon(self, source: str, object_id: str, event_id: str) -> None:
+        settling = self._settling.get((source, object_id))
+        if settling is not None:
+            settling.append(event_id)  # one look answers both
+        elif len(self._tasks) < WAITING:
+            self._settling[source, object_id] = [event_id]
+            task = asyncio.create_task(self._settle(source, object_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, source: str, object_id: str) -> None:
+        try:
+            if not await self._is_urgent(source, object_id):
+                await asyncio.sleep(SETTLING)
+        finally:
+            event_ids = self._settling.pop((source, object_id))
+        await self._follow_up(source, object_id, event_ids)
+
+    async def _is_urgent(self, source: str, object_id: str) -> bool:
+        try:
+            async with self._room:
+                return await self._pokes[source].is_urgent(object_id)
+        except Exception:
+            return False  # the look that follows meets the same trouble, and notes it
+
+    async def _follow_up(self, source: str, object_id: str, event_ids: list[str]) -> None:
         async with self._room:
             try:
-                problem = await self._poke(source, object_id)
-                await self._note(source, event_id, processed_at=now(), last_error=problem)
+                note = await self._look(source, object_id)
+                await self._note(source, event_ids, processed_at=now(), last_error=note)
             except Exception as error:
-                log.warning("follow_up_failed", source=source, event_id=event_id, error=type(error).__name__)
-                await self._note_failure(source, event_id, error)
+                log.warning("follow_up_failed", source=source, object_id=object_id, error=type(error).__name__)
+                await self._note_failure(source, event_ids, error)
 
-    async def _poke(self, source: str, object_id: str) -> str | None:
+    async def _look(self, source: str, object_id: str) -> str | None:
         try:
-            await self._pokes[source](object_id)
+            await self._pokes[source].look(object_id)
         except OurMistake as error:  # e.g. an object that the far end does not know: asking again cannot help
             return _words(error)
         return None
 
-    async def _note_failure(self, source: str, event_id: str, error: Exception) -> None:
+    async def _note_failure(self, source: str, event_ids: list[str], error: Exception) -> None:
         try:
-            await self._note(source, event_id, last_error=_words(error))
+            await self._note(source, event_ids, last_error=_words(error))
         except Exception as second:
-            log.warning("inbox_not_updated", source=source, event_id=event_id, error=type(second).__name__)
+            log.warning("inbox_not_updated", source=source, error=type(second).__name__)
 
-    async def _note(self, source: str, event_id: str, **values: object) -> None:
-        statement = update(inbox).where(inbox.c.source == source, inbox.c.event_id == event_id).values(**values)
+    async def _note(self, source: str, event_ids: list[str], **values: object) -> None:
+        rows = update(inbox).where(inbox.c.source == source, inbox.c.event_id.in_(event_ids))
         async with self._writes.connect() as connection:
-            await connection.execute(statement)
+            await connection.execute(rows.values(**values))
 
 
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]
+
+
+def _store(event: Arrived) -> Insert:
+    at = now()
+    values = {
+        "source": event.source,
+        "event_id": event.event_id,
+        "type": event.type,
+        "object_id": event.object_id or "",
+        "received_at": at,
+        "attempted_at": at,
+        "processed_at": None if event.object_id else at,
+    }
+    return insert(inbox).values(values).on_conflict_do_nothing()
 
 
 def _claim() -> ReturningUpdate[tuple[str, str, str]]:

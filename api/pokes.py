@@ -5,7 +5,6 @@ A signal costs the engine milliseconds of CPU, and most events tell what a step 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -15,14 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.order_book import OrderBook
+from adapters.repair_desk import open_ticket
 from adapters.saga_tables import Payment, ShipmentRow
 from adapters.tables import Order
 from adapters.temporal import workflow_id
-from domain.commands import ParcelStatus
+from domain.commands import Attention, ParcelStatus
 from domain.order_states import OrderStatus
 from workflows.order_fulfillment import OrderFulfillment
-
-SETTLING = 1.0  # seconds in which a running step of ours writes down what it has just done
 
 # PaymentIntent status -> the states of our book that say the same
 # (https://docs.stripe.com/payments/paymentintents/lifecycle); a refund leaves the intent `succeeded`.
@@ -35,6 +34,8 @@ SAME = {
     "succeeded": frozenset(["captured", "refunded"]),
     "canceled": frozenset(["voided", "declined"]),
 }
+
+HOLDS_MONEY = frozenset(["requires_capture", "succeeded"])
 
 orders = Order.__table__  # type: ignore[attr-defined]
 payments = Payment.__table__  # type: ignore[attr-defined]
@@ -66,28 +67,38 @@ class Parcels(Protocol):
 
 
 class Booked(NamedTuple):
-    """What our books say: of which order, in which state, and whether its customer has to act."""
+    """What our books say: of which order, in which state the object is, and in which the order."""
 
     order_id: str
     state: str
-    awaits_customer: bool
+    order_status: OrderStatus
+
+    @property
+    def undone(self) -> bool:
+        return self.order_status in (OrderStatus.CANCELED, OrderStatus.REJECTED)
 
 
 class PaymentPoke:
-    """Follows up Stripe's events."""
+    """Follows up Stripe's events. Money for an order that is over reaches a person: it is never dropped."""
 
-    def __init__(self, reads: AsyncEngine, temporal: Client, payments: Payments) -> None:
-        self._reads, self._temporal, self._payments = reads, temporal, payments
+    def __init__(self, reads: AsyncEngine, temporal: Client, payments: Payments, book: OrderBook) -> None:
+        self._reads, self._temporal, self._payments, self._book = reads, temporal, payments, book
 
-    async def __call__(self, payment_intent_id: str) -> None:
-        current = (await self._payments.retrieve(payment_intent_id)).status
+    async def is_urgent(self, payment_intent_id: str) -> bool:
         booked = await self._booked(payment_intent_id)
-        if booked is None or not (booked.awaits_customer or _agree(current, booked)):
-            await asyncio.sleep(SETTLING)
-            booked = await self._booked(payment_intent_id)
+        return booked is not None and booked.order_status is OrderStatus.AWAITING_CUSTOMER
+
+    async def look(self, payment_intent_id: str) -> None:
+        booked = await self._booked(payment_intent_id)
+        current = (await self._payments.retrieve(payment_intent_id)).status
         if booked is None:
             log.info("payment_of_no_order", payment_intent_id=payment_intent_id)
-        elif not _agree(current, booked):
+        elif booked.state in SAME.get(current, ()):
+            return
+        elif booked.undone and current in HOLDS_MONEY:
+            about = f"Stripe says that payment {payment_intent_id} is {current}, but the order is over"
+            await _call_person(self._book, booked.order_id, "late_money", "return payment", about)
+        else:
             await signal(self._temporal, booked.order_id, OrderFulfillment.payment_changed)
 
     async def _booked(self, payment_intent_id: str) -> Booked | None:
@@ -98,29 +109,44 @@ class PaymentPoke:
         )
         async with self._reads.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return Booked(row.order_id, row.state, row.status == OrderStatus.AWAITING_CUSTOMER) if row else None
+        return Booked(row.order_id, row.state, OrderStatus(row.status)) if row else None
 
 
 class ParcelPoke:
-    """Follows up the carrier's events."""
+    """Follows up the carrier's events. A scan of a parcel whose order was canceled reaches a person."""
 
-    def __init__(self, reads: AsyncEngine, temporal: Client, parcels: Parcels) -> None:
-        self._reads, self._temporal, self._parcels = reads, temporal, parcels
+    def __init__(self, reads: AsyncEngine, temporal: Client, parcels: Parcels, book: OrderBook) -> None:
+        self._reads, self._temporal, self._parcels, self._book = reads, temporal, parcels, book
 
-    async def __call__(self, shipment_id: str) -> None:
-        query = select(shipments.c.order_id, shipments.c.parcel_status).where(shipments.c.shipment_id == shipment_id)
-        async with self._reads.connect() as connection:
-            booked = (await connection.execute(query)).one_or_none()
+    async def is_urgent(self, shipment_id: str) -> bool:
+        return True  # parcels move by themselves: hardly any of this is an echo of our own steps
+
+    async def look(self, shipment_id: str) -> None:
+        booked = await self._booked(shipment_id)
         if booked is None:
             log.info("parcel_of_no_order", shipment_id=shipment_id)
             return
         current = (await self._parcels.retrieve(shipment_id)).status
-        if current.value != booked.parcel_status:
+        if booked.undone and current.scanned:
+            about = f"the carrier says that the parcel is {current}, but its label was voided and the order canceled"
+            await _call_person(self._book, booked.order_id, "scan_after_void", "cancel shipment", about)
+        elif current.value != booked.state:
             await signal(self._temporal, booked.order_id, OrderFulfillment.parcel_changed, current)
 
+    async def _booked(self, shipment_id: str) -> Booked | None:
+        query = (
+            select(shipments.c.order_id, shipments.c.parcel_status, orders.c.status)
+            .join_from(shipments, orders, orders.c.order_id == shipments.c.order_id)
+            .where(shipments.c.shipment_id == shipment_id)
+        )
+        async with self._reads.connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return Booked(row.order_id, row.parcel_status, OrderStatus(row.status)) if row else None
 
-def _agree(current: str, booked: Booked) -> bool:
-    return booked.state in SAME.get(current, ())
+
+async def _call_person(book: OrderBook, order_id: str, kind: str, step: str, detail: str) -> None:
+    async with book.locked(order_id) as order:
+        await open_ticket(order, Attention(order_id=order_id, step=step, kind=kind, detail=detail))
 
 
 async def signal(temporal: Client, order_id: str, kind: Callable[..., None], *args: Any) -> None:

@@ -160,6 +160,10 @@ class Shop:
         ledger = await self._get(f"{self.stack.urls.stripe}/_control/ledger?order_id={order_id}")
         return sum(entry["kind"] == "authorize" for entry in ledger)
 
+    async def shipment_id(self, order_id: str) -> str:
+        async with self.sessions() as session:
+            return (await session.get_one(saga_tables.ShipmentRow, order_id)).shipment_id
+
     async def _get(self, url: str) -> list[dict[str, Any]]:
         answer = (await self.http.get(url)).raise_for_status().json()
         entries: list[dict[str, Any]] = answer if isinstance(answer, list) else answer["entries"]
@@ -176,9 +180,7 @@ class Shop:
 
     async def parcel(self, order_id: str, status: str) -> None:
         """Has the carrier scan or deliver the parcel; its webhook is the test's own affair."""
-        async with self.sessions() as session:
-            row = await session.get_one(saga_tables.ShipmentRow, order_id)
-        url = f"{self.stack.urls.carrier}/_control/shipments/{row.shipment_id}/track"
+        url = f"{self.stack.urls.carrier}/_control/shipments/{await self.shipment_id(order_id)}/track"
         (await self.http.post(url, json={"status": status})).raise_for_status()
 
 

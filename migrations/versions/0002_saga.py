@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("event_id", name=op.f("uq_outbox_event_id")),
-        sa.UniqueConstraint("subject", "sequence", name=op.f("uq_outbox_subject_sequence")),
+        sa.UniqueConstraint("source", "subject", "sequence", name=op.f("uq_outbox_source_subject_sequence")),
     )
     op.create_index(
         "ix_outbox_unpublished", "outbox", ["id"], unique=False, postgresql_where=sa.text("published_at IS NULL")

@@ -9,10 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlmodel import select
 from temporalio.client import Client
 
-from adapters import tables
 from adapters.columns import now
 from adapters.database import Sessions
 from adapters.order_book import OrderBook
@@ -21,6 +19,7 @@ from adapters.temporal import workflow_id
 from api.app import create_app
 from domain.cancellation import TABLE, Decision
 from domain.order_states import OrderStatus
+from tests.fakes import StepFaults
 from tests.orders import Shop
 from tests.waiting import until
 from worker import build_activities, build_worker
@@ -159,16 +158,18 @@ async def test_cancels_an_order_whose_workflow_never_started(
 
 
 async def test_says_pending_without_a_worker_and_cancels_when_one_comes(
-    settings: Settings, shop: Shop, temporal_client: Client, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, shop: Shop, temporal_client: Client
 ) -> None:
     """202 with decision "pending": the engine keeps the wish, and the first worker decides on it."""
-    monkeypatch.setattr("api.cancels.BUDGET", 0.5)
     order = await shop.put(await shop.product())
     await shop.start(order)
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test") as client:
-            answer = await client.post(f"/api/orders/{order.order_id}/cancel", json={"reason": "nobody there"})
+    app = create_app(settings.model_copy(update={"checkout_budget": 0.5}))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
+    ):
+        answer = await client.post(f"/api/orders/{order.order_id}/cancel", json={"reason": "nobody there"})
 
     assert answer.status_code == 202
     assert (answer.json()["decision"], answer.json()["accepted"]) == ("pending", None)
@@ -178,7 +179,11 @@ async def test_says_pending_without_a_worker_and_cancels_when_one_comes(
 
 
 async def test_answers_409_to_a_checkout_that_is_canceled_before_its_answer(
-    api: httpx.AsyncClient, shop: Shop, sessions: Sessions, new_product: NewProduct, new_customer: NewCustomer
+    api: httpx.AsyncClient,
+    shop: Shop,
+    new_product: NewProduct,
+    new_customer: NewCustomer,
+    faults: StepFaults,
 ) -> None:
     """The customer of the checkout learns that the order was canceled, by whomever."""
     body = {
@@ -186,35 +191,26 @@ async def test_answers_409_to_a_checkout_that_is_canceled_before_its_answer(
         "items": [{"productId": await new_product(), "quantity": 1}],
         "paymentMethod": "card",
     }
-    headers = {"Idempotency-Key": "doomed"}
-    # No worker takes the checkout, so that the cancel finds the order PLACED.
-    checkout = asyncio.create_task(api.post("/api/orders", json=body, headers=headers))
-    order_id = await until_placed(sessions, body["customerId"])
-    async with OrderBook(sessions).locked(order_id) as locked:
-        locked.move(OrderStatus.CANCELING, "for the test")
-        await locked.session.flush()
-        locked.move(OrderStatus.CANCELED, "for the test")
-    checkout.cancel()
+    faults.hold("reserve_inventory")
+    checkout = asyncio.create_task(api.post("/api/orders", json=body))
 
-    answer = await api.post("/api/orders", json=body, headers=headers)
+    async def tries() -> bool:
+        return faults.calls.count("reserve_inventory") > 1
+
+    await until(tries, True)  # the local attempt timed out, and an ordinary one runs: now a cancel gets in
+    page = (await api.get("/api/orders", params={"customerId": str(body["customerId"])})).json()
+    order_id = page["orders"][0]["orderId"]
+    cancel = asyncio.create_task(api.post(f"/api/orders/{order_id}/cancel"))
+    await asyncio.sleep(0.3)
+    faults.release("reserve_inventory")
+
+    assert (await cancel).status_code == 202
+    answer = await checkout
 
     assert answer.status_code == 409
     assert answer.json()["type"] == "/problems/order-canceled"
-
-
-async def until_placed(sessions: Sessions, customer_id: object) -> str:
-    async def placed() -> bool:
-        return await look() is not None
-
-    async def look() -> str | None:
-        async with sessions() as session:
-            query = select(tables.Order.order_id).where(tables.Order.customer_id == customer_id)
-            return (await session.exec(query)).one_or_none()
-
-    await until(placed, True)
-    found = await look()
-    assert found is not None
-    return found
+    assert answer.json()["orderId"] == order_id
+    await until(lambda: shop.status(order_id), OrderStatus.CANCELED)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,17 @@ async def test_says_where_prices_come_from(api: httpx.AsyncClient, body: dict[st
     ]
 
 
+@pytest.mark.parametrize("field", ["customerId", "expectedTotal", "shipNotBefore", "currency", "paymentMethod"])
+async def test_does_not_expand_a_huge_exponent(api: httpx.AsyncClient, body: dict[str, Any], field: str) -> None:
+    """1e999999999 is twelve bytes; as an integer it would be a gigabyte."""
+    raw = json.dumps(body | {field: "HERE"}).replace('"HERE"', "1e999999999")
+
+    answer = await api.post("/api/orders", content=raw, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
 async def test_names_every_unknown_product_and_the_customer_at_once(
     api: httpx.AsyncClient, body: dict[str, Any]
 ) -> None:
@@ -198,7 +209,7 @@ async def test_refuses_a_total_that_stripe_would_not_charge(
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\tb", "x" * 256, "ü"], ids=repr)
 async def test_refuses_a_bad_idempotency_key(api: httpx.AsyncClient, body: dict[str, Any], key: str) -> None:
     """400: 1 to 255 visible ASCII characters."""
-    answer = await api.post("/api/orders", json=body, headers={"Idempotency-Key": key.encode()})
+    answer = await api.post("/api/orders", json=body, headers=[(b"Idempotency-Key", key.encode())])
 
     assert answer.status_code == 400
     assert answer.json()["type"] == "/problems/bad-idempotency-key"

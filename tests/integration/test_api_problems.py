@@ -152,7 +152,7 @@ async def test_does_not_repeat_what_the_client_sent(api: httpx.AsyncClient) -> N
 
 
 async def test_documents_itself(api: httpx.AsyncClient) -> None:
-    """OpenAPI has the reference payload as an example, problems as the only shape of errors, and no float of money."""
+    """OpenAPI has the reference payload, problems as the only shape of errors, and money as text."""
     document = (await api.get("/openapi.json")).json()
 
     schemas = document["components"]["schemas"]

@@ -1,0 +1,255 @@
+"""What follows a webhook: a look at the current state, a signal only for news; and no event is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col, select
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from adapters.columns import now
+from adapters.database import Sessions
+from adapters.saga_tables import InboxEvent, Payment, ShipmentRow
+from adapters.settings import Settings
+from adapters.temporal import workflow_id
+from api.app import create_app
+from api.inbox import BATCH, Arrived, Inbox
+from domain.order_states import OrderStatus
+from tests.orders import Shop
+from tests.waiting import until
+from tests.webhooks import LONG_AGO, Hooks
+
+NewProduct = Callable[..., Awaitable[str]]
+NewCustomer = Callable[[], Awaitable[str]]
+
+
+@pytest.fixture
+def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
+    return Hooks(api, settings, sessions)
+
+
+@pytest.fixture
+def place(
+    api: httpx.AsyncClient, new_product: NewProduct, new_customer: NewCustomer, worker: None
+) -> Callable[..., Awaitable[str]]:
+    async def placed(card: str = "pm_card_visa", **options: Any) -> str:
+        items = [{"productId": await new_product(), "quantity": 1}]
+        body = {"customerId": await new_customer(), "items": items, "paymentMethod": card, **options}
+        return str((await api.post("/api/orders", json=body)).json()["orderId"])
+
+    return placed
+
+
+async def payment_of(sessions: Sessions, order_id: str) -> str:
+    async with sessions() as session:
+        query = select(Payment.payment_intent_id).where(Payment.order_id == order_id)
+        return (await session.exec(query)).one()
+
+
+async def shipment_of(sessions: Sessions, order_id: str) -> str:
+    async with sessions() as session:
+        return (await session.get_one(ShipmentRow, order_id)).shipment_id
+
+
+async def signals(client: Client, order_id: str) -> list[str]:
+    history = await client.get_workflow_handle(workflow_id(order_id)).fetch_history()
+    return [
+        event.workflow_execution_signaled_event_attributes.signal_name
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    ]
+
+
+async def test_confirms_the_order_when_the_customer_has_acted(
+    hooks: Hooks, shop: Shop, sessions: Sessions, place: Callable[..., Awaitable[str]], temporal_client: Client
+) -> None:
+    """3-D Secure: the event makes the workflow look at the payment, which is what confirms the order."""
+    order_id = await place("pm_card_authenticationRequired")
+    payment = await payment_of(sessions, order_id)
+    url = f"{shop.stack.urls.stripe}/_control/payment_intents/{payment}/authenticate"
+    (await shop.http.post(url, json={"succeed": True})).raise_for_status()
+
+    row = await hooks.processed(await hooks.stripe(payment))
+
+    assert row.last_error is None
+    assert row.object_id == payment
+    assert "payment_changed" in await signals(temporal_client, order_id)
+
+    async def confirmed() -> bool:
+        return any(entry.to_status == OrderStatus.CONFIRMED for entry in await shop.timeline(order_id))
+
+    await until(confirmed, True)
+
+
+async def test_follows_the_parcel(
+    hooks: Hooks, shop: Shop, sessions: Sessions, place: Callable[..., Awaitable[str]]
+) -> None:
+    """The first scan ships the order, the last one delivers it."""
+    order_id = await place()
+    await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
+    shipment_id = await shipment_of(sessions, order_id)
+
+    await shop.parcel(order_id, "in_transit")
+    await hooks.processed(await hooks.carrier(shipment_id), "carrier")
+    await until(lambda: shop.status(order_id), OrderStatus.SHIPPED)
+    await shop.parcel(order_id, "delivered")
+    await hooks.processed(await hooks.carrier(shipment_id), "carrier")
+    await until(lambda: shop.status(order_id), OrderStatus.DELIVERED)
+
+
+async def test_sends_no_signal_that_tells_nothing_new(
+    hooks: Hooks,
+    shop: Shop,
+    sessions: Sessions,
+    place: Callable[..., Awaitable[str]],
+    temporal_client: Client,
+) -> None:
+    """Most events tell what a step of ours has just done: they cost the engine nothing."""
+    order_id = await place()
+    await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
+
+    await hooks.processed(await hooks.stripe(await payment_of(sessions, order_id)))
+    await hooks.processed(await hooks.carrier(await shipment_of(sessions, order_id)), "carrier")
+
+    assert await signals(temporal_client, order_id) == []
+
+
+async def test_does_not_believe_what_an_event_says(
+    hooks: Hooks,
+    shop: Shop,
+    sessions: Sessions,
+    place: Callable[..., Awaitable[str]],
+    temporal_client: Client,
+) -> None:
+    """Even with a good signature: an old or wrong event changes nothing, since the current state is retrieved."""
+    order_id = await place("pm_card_authenticationRequired")
+    payment = await payment_of(sessions, order_id)
+
+    await hooks.processed(await hooks.stripe(payment, kind="payment_intent.succeeded"))
+
+    assert await signals(temporal_client, order_id) == []
+    assert await shop.status(order_id) is OrderStatus.AWAITING_CUSTOMER
+
+
+async def test_takes_an_event_for_an_order_that_is_over(
+    hooks: Hooks, shop: Shop, sessions: Sessions, place: Callable[..., Awaitable[str]]
+) -> None:
+    """Nobody is there to be told, which is no error."""
+    order_id = await place("pm_card_chargeDeclined")
+    assert await shop.status(order_id) is OrderStatus.REJECTED
+    payment = await payment_of(sessions, order_id)
+    async with sessions() as session, session.begin():
+        (await session.get_one(Payment, payment)).state = "authorized"
+
+    row = await hooks.processed(await hooks.stripe(payment))
+
+    assert row.last_error is None
+
+
+async def test_sweeps_up_what_a_crash_left_behind(
+    settings: Settings, hooks: Hooks, shop: Shop, sessions: Sessions, place: Callable[..., Awaitable[str]]
+) -> None:
+    """The lifespan's sweeper finds the event, and the order ships."""
+    order_id = await place()
+    await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
+    await shop.parcel(order_id, "in_transit")
+    await hooks.leave_behind("carrier", await shipment_of(sessions, order_id))
+    app = create_app(settings.model_copy(update={"sweep_interval": 0.1}))
+
+    async with app.router.lifespan_context(app):
+        await until(lambda: shop.status(order_id), OrderStatus.SHIPPED)
+
+
+async def test_keeps_an_event_until_the_far_end_is_back(
+    settings: Settings, hooks: Hooks, shop: Shop, sessions: Sessions, engine: AsyncEngine, app: FastAPI,
+    place: Callable[..., Awaitable[str]],
+) -> None:  # fmt: skip
+    """While Stripe is away the event stays unprocessed, with the last error; later the sweep settles it."""
+    payment = await payment_of(sessions, await place())
+    cut_off = create_app(settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"}))
+    async with cut_off.router.lifespan_context(cut_off):
+        transport = httpx.ASGITransport(cut_off)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+            answer = await Hooks(client, settings, sessions).stripe(payment)
+        event_id = answer.json()["eventId"]
+
+        async def failed() -> bool:
+            row = await hooks.row("stripe", event_id)
+            return row is not None and row.last_error is not None
+
+        await until(failed, True)
+    row = await hooks.row("stripe", event_id)
+    assert row is not None
+    assert row.processed_at is None
+    async with engine.begin() as connection:
+        statement = update(InboxEvent).where(col(InboxEvent.event_id) == event_id)
+        await connection.execute(statement.values(attempted_at=now() - LONG_AGO))
+
+    while await app.state.services.inbox.sweep():
+        pass
+
+    row = await hooks.row("stripe", event_id)
+    assert row is not None
+    assert row.processed_at is not None
+    assert row.last_error is None
+
+
+class Looks:
+    """Notes what it was asked to look at."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def is_urgent(self, object_id: str) -> bool:
+        return False
+
+    async def look(self, object_id: str) -> None:
+        self.seen.append(object_id)
+        await asyncio.sleep(0.01)
+
+
+def autocommit(engine: AsyncEngine) -> AsyncEngine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def test_looks_once_for_events_that_come_together(hooks: Hooks, engine: AsyncEngine) -> None:
+    """Stripe sends several events for one step of ours: one look settles them all."""
+    looks = Looks()
+    inbox = Inbox(autocommit(engine), {"together": looks})
+    ids = [f"evt_{secrets.token_hex(8)}" for _ in range(5)]
+
+    for event_id in ids:
+        await inbox.take_in(Arrived("together", event_id, "x", "obj_same"))
+
+    async def processed() -> int:
+        rows = [await hooks.row("together", event_id) for event_id in ids]
+        return sum(row is not None and row.processed_at is not None for row in rows)
+
+    await until(processed, len(ids))
+    assert looks.seen == ["obj_same"]
+    await inbox.aclose()
+
+
+async def test_sweepers_of_several_processes_share_the_work(hooks: Hooks, engine: AsyncEngine) -> None:
+    """Each event is taken by one of them, and one that somebody has just taken on is left alone."""
+    left = {await hooks.leave_behind("several", f"obj_{number}") for number in range(30)}
+    fresh = await hooks.leave_behind("several", "obj_fresh", attempted_at=now())
+    looks = Looks()
+    sweepers = [Inbox(autocommit(engine), {"several": looks}) for _ in range(4)]
+
+    taken = await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
+
+    assert sum(taken) == len(left) <= BATCH
+    assert sorted(looks.seen) == sorted(f"obj_{number}" for number in range(30))
+    unprocessed = await hooks.row("several", fresh)
+    assert unprocessed is not None
+    assert unprocessed.processed_at is None

@@ -1,0 +1,129 @@
+"""How requests are read, without a server: exact numbers, cursors, order ids, fingerprints."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.exact_json import loads
+from api.order_schemas import REFERENCE_ORDER, OrderWanted
+from api.pages import read_cursor, read_time, write_cursor
+from api.placement import merged_lines, new_order_id
+from domain.errors import RequestRefused
+
+
+def wanted(**changes: Any) -> OrderWanted:
+    return OrderWanted.model_validate({**REFERENCE_ORDER, **changes})
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=0, max_value=10**12))
+def test_reads_every_number_exactly(number: Decimal) -> None:
+    """What a binary float would bend comes through as it was written."""
+    read = loads(f'{{"price": {number}}}'.encode())["price"]
+
+    assert isinstance(read, Decimal)
+    assert read == number
+
+
+@given(st.binary(max_size=60))
+def test_raises_one_kind_of_error_for_whatever_is_no_json(raw: bytes) -> None:
+    """Any bytes: a value, or a JSONDecodeError."""
+    with suppress(json.JSONDecodeError):
+        loads(raw)
+
+
+@pytest.mark.parametrize("raw", [b"NaN", b"[-Infinity]", b"[" * 10**5, b"1" * 5000, b'"\xff"', b"", b"1e", b"\xfe"])
+def test_refuses_what_json_does_not_allow(raw: bytes) -> None:
+    """Also where Python's own reader would take it, or break in another way."""
+    with pytest.raises(json.JSONDecodeError):
+        loads(raw)
+
+
+def test_reads_an_exponent_of_any_size_without_expanding_it() -> None:
+    """1e999999999 is a short text: it must not become a number of a gigabyte."""
+    assert loads(b"1e999999999") == Decimal("1e999999999")
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.text("0123456789abcdef", min_size=32, max_size=32))
+def test_reads_back_the_cursors_that_it_writes(at: datetime, order_id: str) -> None:
+    """To the microsecond: a cursor that rounds would skip or repeat an order."""
+    read_at, read_id = read_cursor(write_cursor(at, order_id), 2)
+
+    assert (read_time(read_at), read_id) == (at, order_id)
+
+
+@given(st.text(max_size=40))
+def test_refuses_every_other_cursor_with_422(cursor: str) -> None:
+    """Never an error of another kind."""
+    try:
+        parts = read_cursor(cursor, 2)
+    except RequestRefused as refused:
+        assert refused.status == 422
+        assert refused.errors[0]["field"] == "cursor"
+    else:
+        assert len(parts) == 2
+
+
+def test_draws_the_order_id_from_customer_and_key() -> None:
+    """The same for the same request, and no two pairs share one however they are cut."""
+    ids = {new_order_id(*pair) for pair in [("a", "b"), ("a", "bc"), ("ab", "c"), ("a:b", "c"), ("a", "b:c")]}
+
+    assert len(ids) == 5
+    assert new_order_id("a", "b") == new_order_id("a", "b")
+    assert all(len(order_id) == 32 and int(order_id, 16) >= 0 for order_id in ids)
+
+
+def test_draws_another_order_id_each_time_without_a_key() -> None:
+    """128 random bits: an id cannot be guessed, which is all that protects an order until identities exist."""
+    assert len({new_order_id("a", None) for _ in range(1000)}) == 1000
+
+
+def test_gives_one_fingerprint_to_one_wish_however_it_is_written() -> None:
+    """Names, integer ids, defaults, offsets and trailing zeros do not make another wish."""
+    plain = wanted(expected_total="49.00", ship_not_before="2026-01-01T12:00:00Z")
+    other = OrderWanted.model_validate(
+        {
+            "paymentMethod": "credit_card",
+            "customerId": "123",
+            "items": [{"quantity": 2, "productId": "456"}],
+            "metadata": {},
+            "shippingAddress": None,
+            "expectedTotal": Decimal("49"),
+            "shipNotBefore": "2026-01-01T13:00:00+01:00",
+        }
+    )
+
+    assert plain.fingerprint() == other.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"customer_id": 124},
+        {"items": [{"product_id": 456, "quantity": 3}]},
+        {"payment_method": "card"},
+        {"expected_total": "49.01"},
+        {"currency": "USD"},
+        {"metadata": {"a": "b"}},
+        {"ship_not_before": "2026-01-01T12:00:00Z"},
+        {"shipping_address": {"street1": "1", "city": "2", "zip": "3", "country": "US"}},
+    ],
+    ids=repr,
+)
+def test_gives_another_fingerprint_to_another_wish(changes: dict[str, Any]) -> None:
+    """Every field counts."""
+    assert wanted(**changes).fingerprint() != wanted().fingerprint()
+
+
+def test_merges_lines_in_the_place_of_the_first() -> None:
+    """Product -> (index of its first item, sum)."""
+    items = [{"productId": name, "quantity": quantity} for name, quantity in (("b", 1), ("a", 2), ("b", 3))]
+
+    assert merged_lines(wanted(items=items)) == {"b": (0, 4), "a": (1, 2)}
