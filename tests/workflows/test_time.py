@@ -1,0 +1,123 @@
+"""What takes minutes and days in an order's life, on the real server with its time skipped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlmodel import select
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from adapters.database import Sessions
+from adapters.saga_tables import Ticket
+from adapters.settings import Settings
+from devstack.stack import Stack
+from domain.errors import TryAgain
+from domain.order_states import OrderStatus
+from tests.fakes import StepFaults
+from tests.orders import Books, Shop, undos_run
+from tests.waiting import until
+from worker import build_activities, build_worker
+from workflows import search_attributes
+
+
+@dataclass
+class Timeless:
+    """A shop whose orders' clocks the test moves."""
+
+    env: WorkflowEnvironment
+    shop: Shop
+    faults: StepFaults
+
+
+@pytest.fixture(scope="module")
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    async with await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+        search_attributes=search_attributes.ALL,
+        data_converter=pydantic_data_converter,
+    ) as env:
+        yield env
+
+
+@pytest.fixture
+async def timeless(
+    env: WorkflowEnvironment, stack: Stack, settings: Settings, sessions: Sessions
+) -> AsyncIterator[Timeless]:
+    faults = StepFaults()
+    async with (
+        build_activities(settings) as activities,
+        build_worker(env.client, settings, activities, interceptors=[faults]),
+        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+    ):
+        yield Timeless(env, Shop(stack, settings, sessions, env.client, http), faults)
+
+
+async def open_tickets(sessions: Sessions, order_id: str) -> list[tuple[str, str, bool]]:
+    async with sessions() as session:
+        tickets = await session.exec(select(Ticket).where(Ticket.order_id == order_id))
+        return [(ticket.step, ticket.kind, ticket.resolved_at is None) for ticket in tickets]
+
+
+async def test_a_step_that_does_not_get_on_reaches_a_person_and_is_dismissed_when_it_does(
+    timeless: Timeless, sessions: Sessions
+) -> None:
+    """After two minutes of retries there is a ticket and a flag; the retries go on, succeed, and settle both."""
+    shop = timeless.shop
+    timeless.faults.fail("capture_payment", TryAgain("Stripe is away", delay=timedelta(minutes=3)))
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await until(lambda: open_tickets(sessions, order.order_id), [("capture_payment", "step_keeps_failing", False)])
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    whats = [row.what for row in await shop.timeline(order.order_id)]
+    assert "needs attention: capture_payment: step_keeps_failing" in whats
+    assert "got on by itself: capture_payment" in whats
+    assert not (await shop.order(order.order_id)).needs_attention
+    await handle.terminate()
+
+
+async def test_an_order_whose_customer_never_acts_is_undone(timeless: Timeless) -> None:
+    """3-D Secure without an answer for 15 minutes: looked at every minute, then the stock goes back."""
+    shop = timeless.shop
+    order = await shop.put(await shop.product(), payment_method="pm_card_authenticationRequired")
+    handle = await shop.start(order)
+    assert await handle.result() is OrderStatus.REJECTED
+    assert await undos_run(handle) == ["return_payment", "release_inventory"]
+    assert timeless.faults.calls.count("check_payment") == 15
+    books = await shop.books(order.order_id)
+    assert books == Books("REJECTED", "Voided", 10, 0, 0, 0, 0)
+    refusal = (await shop.order(order.order_id)).refusal
+    assert refusal is not None and refusal["code"] == "abandoned"
+
+
+async def test_a_lost_webhook_is_made_up_for_by_asking_the_carrier(timeless: Timeless) -> None:
+    """Nobody tells of the delivery: the carrier is asked every six hours."""
+    shop = timeless.shop
+    timeless.faults.hold("check_shipment")
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await timeless.faults.arrived("check_shipment")
+    await shop.parcel(order.order_id, "delivered")
+    timeless.faults.release("check_shipment")
+    assert await handle.result() is OrderStatus.DELIVERED
+    assert await shop.books(order.order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+
+
+async def test_ships_only_when_the_wait_is_over(timeless: Timeless) -> None:
+    """Confirmed now, shipped in three days, by the order's own clock."""
+    shop = timeless.shop
+    order = await shop.put(await shop.product())
+    await shop.start(order, ship_in=timedelta(days=3))
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    history = await shop.client.get_workflow_handle(f"order-{order.order_id}").fetch_history()
+    times = {event.WhichOneof("attributes"): event.event_time.ToDatetime() for event in history.events}
+    assert times["activity_task_scheduled_event_attributes"] - history.events[0].event_time.ToDatetime() > timedelta(
+        days=2, hours=23
+    )
