@@ -70,8 +70,11 @@ class CancelDesk:
             rule = cancellation.decide(self._status(), label_may_exist=self._label_may_exist())
             if rule.decision is Decision.CARRIER_DECIDES:
                 rule = await self._ask_carrier(asked, rule)
-            if rule.decision is Decision.REFUSED:
-                await self._refuse(asked, rule)
+            if rule.decision is Decision.JOINED:
+                self._answer(asked, rule, accepted=True)
+            elif rule.decision is Decision.REFUSED:
+                await self._record(Orders.record_cancel_refusal, asked, rule.code)
+                self._answer(asked, rule, accepted=False)
             else:
                 await self._grant(asked, rule)
 
@@ -99,14 +102,12 @@ class CancelDesk:
     async def _grant(self, asked: _Open, rule: Rule) -> None:
         await self._record(Orders.record_cancel_request, asked, rule.code)
         self._reached(OrderStatus.CANCELING)
-        for one in self._open:
-            one.answer = CancelAnswer(accepted=True, code=rule.code, status=OrderStatus.CANCELING)
-        self._open.clear()
+        for one in list(self._open):
+            self._answer(one, rule, accepted=True)
         raise OrderCanceled(asked.request)
 
-    async def _refuse(self, asked: _Open, rule: Rule) -> None:
-        await self._record(Orders.record_cancel_refusal, asked, rule.code)
-        asked.answer = CancelAnswer(accepted=False, code=rule.code, status=self._status())
+    def _answer(self, asked: _Open, rule: Rule, *, accepted: bool) -> None:
+        asked.answer = CancelAnswer(accepted=accepted, code=rule.code, status=self._status())
         self._open.remove(asked)
 
     async def _record(self, activity: Activity[None], asked: _Open, code: str) -> None:

@@ -103,6 +103,7 @@ class OrderFulfillment:
         record = RecordCancel(order_id=self.order.order_id, number=0, request=request, code="step_failed")
         await self.saga.insist(Orders.record_cancel_request, record)
         self.progress.reached(OrderStatus.CANCELING, failed.code)
+        await self.cancels.checkpoint()  # who asked meanwhile joins
         return await self._undo(OrderStatus.CANCELED, failed.code, failed.detail, "saga")
 
     async def _undo(self, end: OrderStatus, code: str, detail: str, by: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 from temporalio.exceptions import CancelledError
 
 from domain.commands import CancelRequest, ParcelStatus
-from domain.errors import TryAgain
+from domain.errors import ShipmentRefused, TryAgain
 from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.orders import Books, Handle, Shop, undos_run
@@ -115,6 +115,24 @@ async def test_native_cancel_during_the_undo_of_a_failure_does_not_stop_it(shop:
     assert await handle.result() is OrderStatus.REJECTED
     assert_nothing_left(await shop.books(order.order_id))
     assert "cancel refused: already_rejected" in [row.what for row in await shop.timeline(order.order_id)]
+
+
+async def test_cancel_joins_the_undo_of_a_failure_behind_the_confirmation(shop: Shop, faults: StepFaults) -> None:
+    """The carrier has refused the address; who cancels meanwhile hears that it is on its way."""
+    faults.fail("ship_order", ShipmentRefused("address_refused", "no such street"))
+    faults.hold("cancel_shipment")
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await faults.arrived("cancel_shipment")
+    asking = await handle.start_update(
+        OrderFulfillment.cancel, CancelRequest(), wait_for_stage=WorkflowUpdateStage.ACCEPTED
+    )
+    faults.release("cancel_shipment")
+    answer = await asking.result()
+    assert (answer.accepted, answer.code) == (True, "already_canceling")
+    assert await handle.result() is OrderStatus.CANCELED
+    assert await undos_run(handle) == FULL_UNDO
+    assert_nothing_left(await shop.books(order.order_id))
 
 
 async def test_cancel_before_the_first_step_undoes_nothing(shop: Shop, worker: None) -> None:
