@@ -23,6 +23,8 @@ class Orders:
                 order.mark(asked, "done", {"reason": cancel.request.reason, "by": by})
                 if cancel.code == "carrier_decides":
                     order.note(f"cancel requested, the carrier decides: {cancel.request.reason}", by=by)
+                elif order.status is OrderStatus.CANCELING:
+                    order.note(f"cancel joined: {cancel.request.reason}", by=by)
                 await order.emit(EventName.CANCEL_REQUESTED, reason=cancel.request.reason)
             if cancel.code != "carrier_decides" and order.status is not OrderStatus.CANCELING:
                 order.move(OrderStatus.CANCELING, f"cancel accepted: {cancel.request.reason}", by=by)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity
 
 from adapters.order_book import LockedOrder, OrderBook
-from adapters.payment_book import FrozenCall, freeze, frozen, payment_of, save_intent
+from adapters.payment_book import FrozenCall, freeze, freeze_again, frozen, payment_of, save_intent
 from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
 from domain.commands import OrderRef
 from domain.errors import OurMistake, ParametersDrifted, TryAgain
@@ -75,7 +76,7 @@ class PaymentReturns:
 
     async def _cancel(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
         async with self._book.locked(ref.order_id) as order:
-            void = await freeze(order, "void", {"cancellation_reason": "requested_by_customer"})
+            void = await _freeze_anew(order, "void", {"cancellation_reason": "requested_by_customer"})
         voided = await self._stripe.cancel(intent.id, void.params, void.key)
         if voided.status != "canceled":
             raise TryAgain(f"the payment is {voided.status}, not voided")
@@ -93,7 +94,7 @@ class PaymentReturns:
                 "metadata": {"order_id": ref.order_id, "operation": "refund:1"},
             }
             async with self._book.locked(ref.order_id) as order:
-                call = await freeze(order, "refund", params)
+                call = await _freeze_anew(order, "refund", params)
             refunds = [*refunds, await self._stripe.refund(call.params, call.key)]
         if any(refund.status not in ("succeeded", "failed", "canceled") for refund in refunds):
             raise TryAgain("the refund is on its way; it counts when it has succeeded", delay=REFUND_POLL)
@@ -120,6 +121,12 @@ class PaymentReturns:
             if order.row.payment_status in (PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURED):
                 order.paid(PaymentStatus.VOIDED)  # an order over 0: no money was ever asked for
             order.mark(RETURN, "done")
+
+
+async def _freeze_anew(order: LockedOrder, operation: str, params: dict[str, Any]) -> FrozenCall:
+    """Every attempt has looked before it comes here; one whose key keeps failing gets a new one."""
+    call = await freeze(order, operation, params)
+    return await freeze_again(order, call) if activity.info().attempt > LOOK_AFTER_ATTEMPTS else call
 
 
 async def _record_refund(order: LockedOrder, amount: int) -> None:

@@ -13,7 +13,7 @@ from temporalio import activity
 
 from activities.payment_returns import LOOK_AFTER_ATTEMPTS, PaymentReturns
 from adapters.order_book import LockedOrder
-from adapters.payment_book import FrozenCall, create_params, freeze, payment_of, save_intent
+from adapters.payment_book import FrozenCall, create_params, freeze, freeze_again, payment_of, save_intent
 from adapters.stripe_errors import PaymentStateDiffers
 from adapters.stripe_gateway import PaymentSnapshot
 from domain.commands import Authorization, AuthorizationState, OrderRef
@@ -21,6 +21,9 @@ from domain.errors import CaptureRefused, OurMistake, PaymentDeclined, TryAgain
 from domain.events import EventName
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE, SHIP
+
+Send = Callable[[FrozenCall], Awaitable[PaymentSnapshot]]
+Look = Callable[[], Awaitable[PaymentSnapshot | None]]
 
 CONFIRM_PARAMS = {"expand": ["latest_charge"]}
 
@@ -96,7 +99,7 @@ class Payments(PaymentReturns):
         async def look() -> PaymentSnapshot | None:
             return await self._stripe.find(call.order_id, call.first_sent_at)
 
-        intent = await _settle(call, lambda: self._stripe.create(call.params, call.key), look)
+        intent = await self._settle(call, lambda sent: self._stripe.create(sent.params, sent.key), look)
         async with self._book.locked(call.order_id) as order:
             order.step(AUTHORIZE)  # undone meanwhile: stop before anything can be charged
             await save_intent(order, intent)
@@ -107,19 +110,36 @@ class Payments(PaymentReturns):
             intent = await self._stripe.retrieve(intent_id)
             return None if intent.status == "requires_confirmation" else intent
 
-        return await _settle(call, lambda: self._stripe.confirm(intent_id, call.params, call.key), look)
+        return await self._settle(call, lambda sent: self._stripe.confirm(intent_id, sent.params, sent.key), look)
 
     async def _capture(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
         async def look() -> PaymentSnapshot | None:
             intent = await self._stripe.retrieve(intent_id)
             return None if intent.status == "requires_capture" else intent
 
-        intent = await _settle(call, lambda: self._stripe.capture(intent_id, call.params, call.key), look)
+        intent = await self._settle(call, lambda sent: self._stripe.capture(intent_id, sent.params, sent.key), look)
         if intent.status == "succeeded":
             return intent
         if intent.status == "canceled":
             raise CaptureRefused("authorization_gone", "the authorization was canceled or has expired")
         raise TryAgain(f"the payment is {intent.status}, not captured")
+
+    async def _settle(self, call: FrozenCall, send: Send, look: Look) -> PaymentSnapshot:
+        """The unknown-outcome protocol: the same call again, or a look; never a new key before looking.
+
+        `look` answers None when the call has certainly not taken effect.
+        """
+        if call.key_may_be_pruned or activity.info().attempt > LOOK_AFTER_ATTEMPTS:
+            if (seen := await look()) is not None:
+                return seen
+            async with self._book.locked(call.order_id) as order:
+                call = await freeze_again(order, call)
+        try:
+            return await send(call)
+        except PaymentStateDiffers:
+            if (seen := await look()) is None:
+                raise
+            return seen
 
     # our books
 
@@ -144,8 +164,8 @@ class Payments(PaymentReturns):
     async def _record_decline(self, ref: OrderRef, declined: PaymentDeclined) -> None:
         async with self._book.locked(ref.order_id) as order:
             fence = order.step(AUTHORIZE)
-            if fence and fence.state == "refused":
-                return
+            if fence and (fence.state == "refused" or _is_authorized(order)):
+                return  # a late attempt: what was written since counts
             payment = await payment_of(order)
             if payment is not None:
                 payment.state = "declined"
@@ -154,28 +174,6 @@ class Payments(PaymentReturns):
             order.note(f"payment declined: {declined.detail}")
             order.mark(AUTHORIZE, "refused", {"code": declined.code, "detail": declined.detail})
             await order.emit(EventName.PAYMENT_DECLINED, reason=declined.code)
-
-
-async def _settle(
-    call: FrozenCall,
-    send: Callable[[], Awaitable[PaymentSnapshot]],
-    look: Callable[[], Awaitable[PaymentSnapshot | None]],
-) -> PaymentSnapshot:
-    """The unknown-outcome protocol: never anything new before looking.
-
-    `look` answers None when the call has certainly not taken effect.
-    """
-    if call.key_may_be_pruned or activity.info().attempt > LOOK_AFTER_ATTEMPTS:
-        seen = await look()
-        if seen is not None:
-            return seen
-    try:
-        return await send()
-    except PaymentStateDiffers:
-        seen = await look()
-        if seen is None:
-            raise
-        return seen
 
 
 def _check_authorized(intent: PaymentSnapshot) -> None:
@@ -195,6 +193,10 @@ def _saved_answer(order: LockedOrder) -> Authorization:
     if order.state_of(AUTHORIZE) == "refused":
         raise PaymentDeclined(result["code"], result["detail"])
     return Authorization.model_validate(result)
+
+
+def _is_authorized(order: LockedOrder) -> bool:
+    return _saved_answer(order).state is AuthorizationState.AUTHORIZED
 
 
 async def _record_confirmed(order: LockedOrder, what: str) -> Authorization:

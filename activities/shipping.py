@@ -15,8 +15,9 @@ from adapters import saga_tables, stock
 from adapters.carrier_gateway import CarrierGateway, PostageExists, ShipmentSnapshot, VoidRefused
 from adapters.columns import now
 from adapters.order_book import LockedOrder, OrderBook
-from domain.commands import Label, OrderRef, Parcel, ParcelStatus, VoidedShipment, VoidOutcome
-from domain.errors import OurMistake, ShipmentRefused, TryAgain
+from adapters.repair_desk import open_ticket
+from domain.commands import Attention, Label, OrderRef, Parcel, ParcelStatus, VoidedShipment, VoidOutcome
+from domain.errors import OurMistake, ShipmentRefused, StepUndone, TryAgain
 from domain.events import EventName
 from domain.order_states import OrderStatus
 from domain.steps import RECORD_DELIVERED, RECORD_SHIPPED, SHIP
@@ -44,10 +45,18 @@ class Shipping:
             created = await self._carrier.retrieve(row.shipment_id)
         if not created.bought:
             created = await self._buy(ref, created)
+        try:
+            return await self._record_purchase(ref, created)
+        except StepUndone:
+            # The undo found no label, and this one came after its last look: nobody else knows of it.
+            await self._carrier.void(created.id)
+            raise
+
+    async def _record_purchase(self, ref: OrderRef, bought: ShipmentSnapshot) -> Label:
         async with self._book.locked(ref.order_id) as order:
             if order.step(SHIP):
                 return Label.model_validate(order.result_of(SHIP))
-            label = await _record_label(order, created)
+            label = await _record_label(order, bought)
             order.note(f"label bought: {label.carrier} {label.tracking_number}")
             await order.emit(EventName.SHIPMENT_BOOKED, tracking=label.tracking_number)
             return label
@@ -72,7 +81,7 @@ class Shipping:
         except ShipmentRefused:
             async with self._book.locked(ref.order_id) as order:
                 refused = await _shipment_of(order)
-                if refused is not None:
+                if refused is not None and refused.state == "buying":
                     refused.state, refused.buy_sent_at = "created", None
                     order.session.add(refused)
             raise
@@ -81,10 +90,11 @@ class Shipping:
     async def cancel_shipment(self, ref: OrderRef) -> VoidedShipment:
         """Voids the label, if one was bought; a parcel that was scanned stays shipped and is told as such."""
         async with self._book.locked(ref.order_id) as order:
-            result = order.result_of(SHIP)
-            order.mark(SHIP, "undone", result)
             row = await _shipment_of(order)
             known = row.state if row else None
+            if row is not None and ParcelStatus(row.parcel_status).scanned:
+                return VoidedShipment(outcome=VoidOutcome.SCANNED)  # known already: the step stays done
+            order.mark(SHIP, "undone", order.result_of(SHIP))
         if row is None or known == "created":
             return VoidedShipment(outcome=VoidOutcome.NOTHING)
         if known == "voided":
@@ -112,12 +122,12 @@ class Shipping:
     async def _record_void(self, ref: OrderRef, shipment: ShipmentSnapshot) -> VoidedShipment:
         async with self._book.locked(ref.order_id) as order:
             if shipment.refund_status == "refunded":
-                await _set_state(order, "voided")
-                order.note("label voided")
+                if await _set_state(order, "voided"):
+                    order.note("label voided")
                 return VoidedShipment(outcome=VoidOutcome.VOIDED)
             if shipment.refund_status == "submitted":
-                await _set_state(order, "void_requested")
-                order.note("label: void requested from the carrier")
+                if await _set_state(order, "void_requested"):
+                    order.note("label: void requested from the carrier")
                 return VoidedShipment(outcome=VoidOutcome.REQUESTED)
             if shipment.status.scanned:
                 await _record_label(order, shipment)
@@ -137,8 +147,13 @@ class Shipping:
         if shipment.refund_status != "refunded":
             raise OurMistake("the carrier did not take the label back after all: the parcel may be on its way")
         async with self._book.locked(ref.order_id) as order:
-            await _set_state(order, "voided")
-            order.note("label voided")
+            if shipment.status.scanned:
+                about = "its label was voided and its money goes back, but the carrier has scanned the parcel"
+                await open_ticket(
+                    order, Attention(order_id=ref.order_id, step=SHIP, kind="scan_after_void", detail=about)
+                )
+            if await _set_state(order, "voided"):
+                order.note("label voided")
 
     @activity.defn
     async def check_shipment(self, ref: OrderRef) -> Parcel:
@@ -179,11 +194,15 @@ async def _shipment_of(order: LockedOrder) -> saga_tables.ShipmentRow | None:
     return await order.session.get(saga_tables.ShipmentRow, order.row.order_id)
 
 
-async def _set_state(order: LockedOrder, state: str) -> None:
+async def _set_state(order: LockedOrder, state: str) -> bool:
+    """False when a former attempt has written it already."""
     row = await _shipment_of(order)
     assert row is not None
+    if row.state == state:
+        return False
     row.state, row.updated_at = state, now()
     order.session.add(row)
+    return True
 
 
 async def _set_parcel(order: LockedOrder, row: saga_tables.ShipmentRow | None, status: ParcelStatus) -> None:

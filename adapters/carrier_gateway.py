@@ -6,6 +6,7 @@ and from looking before anything is repeated. Never run against EasyPost itself.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -80,9 +81,10 @@ class CarrierGateway:
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> ShipmentSnapshot:
         try:
-            response = await self._http.request(method, path, json=body)
+            async with asyncio.timeout(self.timeout.total_seconds()):  # httpx's own is one for each phase
+                response = await self._http.request(method, path, json=body)
             answer = response.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, ValueError, TimeoutError) as error:
             raise TryAgain(f"the carrier's answer did not arrive: {type(error).__name__}") from None
         if response.is_success:
             return _snapshot(answer)

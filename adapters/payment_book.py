@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from adapters import saga_tables, tables
@@ -39,22 +38,37 @@ class FrozenCall:
         return now() - self.first_sent_at > KEY_WINDOW
 
 
-async def freeze(order: LockedOrder, operation: str, params: dict[str, Any], attempt: int = 1) -> FrozenCall:
+async def freeze(order: LockedOrder, operation: str, params: dict[str, Any]) -> FrozenCall:
     """Saves the call if it is new and returns what is saved, which a former version may have written otherwise."""
-    row = {"order_id": order.row.order_id, "operation": operation, "attempt": attempt}
-    new = {**row, "params": params, "first_sent_at": now()}
-    await (await order.session.connection()).execute(
-        insert(saga_tables.PaymentAttempt).values(new).on_conflict_do_nothing()
-    )
-    saved = await frozen(order, operation, attempt)
-    assert saved is not None
-    return saved
+    saved = await frozen(order, operation)
+    return saved or await _save(order, FrozenCall(order.row.order_id, operation, 1, params, now()))
 
 
-async def frozen(order: LockedOrder, operation: str, attempt: int = 1) -> FrozenCall | None:
-    key = (order.row.order_id, operation, attempt)
-    row = await order.session.get(saga_tables.PaymentAttempt, key)
-    return FrozenCall(*key, row.params, row.first_sent_at) if row else None
+async def freeze_again(order: LockedOrder, call: FrozenCall) -> FrozenCall:
+    """The next business attempt of a call, with the same parameters and a key of its own.
+
+    Only after looking has shown that the former attempts have not taken effect: Stripe keeps a failure under its
+    key, so that the same key would get the same failure for a day.
+    """
+    latest = await frozen(order, call.operation)
+    if latest is not None and latest.attempt > call.attempt:
+        return latest
+    return await _save(order, replace(call, attempt=call.attempt + 1, first_sent_at=now()))
+
+
+async def frozen(order: LockedOrder, operation: str) -> FrozenCall | None:
+    """The call's latest attempt."""
+    calls = saga_tables.PaymentAttempt
+    query = select(calls).where(calls.order_id == order.row.order_id, calls.operation == operation)
+    row = (await order.session.exec(query.order_by(col(calls.attempt).desc()).limit(1))).first()
+    return FrozenCall(row.order_id, operation, row.attempt, row.params, row.first_sent_at) if row else None
+
+
+async def _save(order: LockedOrder, call: FrozenCall) -> FrozenCall:
+    """Under the lock of the order's row, so that there is no other writer."""
+    order.session.add(saga_tables.PaymentAttempt(**asdict(call)))
+    await order.session.flush()
+    return call
 
 
 async def payment_of(order: LockedOrder) -> saga_tables.Payment | None:

@@ -5,7 +5,7 @@ A signal costs the engine milliseconds of CPU, and most events tell what a step 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -52,9 +52,22 @@ class PaymentState(Protocol):
     @property
     def client_secret(self) -> str | None: ...
 
+    @property
+    def amount_received(self) -> int: ...
+
+
+class RefundState(Protocol):
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def amount(self) -> int: ...
+
 
 class Payments(Protocol):
     async def retrieve(self, payment_intent_id: str) -> PaymentState: ...
+
+    async def refunds(self, payment_intent_id: str) -> Sequence[RefundState]: ...
 
 
 class ParcelState(Protocol):
@@ -90,9 +103,15 @@ class PaymentPoke:
 
     async def look(self, payment_intent_id: str) -> None:
         booked = await self._booked(payment_intent_id)
-        current = (await self._payments.retrieve(payment_intent_id)).status
+        intent = await self._payments.retrieve(payment_intent_id)
+        current = intent.status
         if booked is None:
             log.info("payment_of_no_order", payment_intent_id=payment_intent_id)
+        elif booked.state == "refunded" and await self._refunded(payment_intent_id) < intent.amount_received:
+            about = (
+                f"a refund of payment {payment_intent_id} failed after it had succeeded: the shop still has the money"
+            )
+            await _call_person(self._book, booked.order_id, "refund_failed", "return payment", about)
         elif booked.state in SAME.get(current, ()):
             return
         elif booked.undone and current in HOLDS_MONEY:
@@ -100,6 +119,10 @@ class PaymentPoke:
             await _call_person(self._book, booked.order_id, "late_money", "return payment", about)
         else:
             await signal(self._temporal, booked.order_id, OrderFulfillment.payment_changed)
+
+    async def _refunded(self, payment_intent_id: str) -> int:
+        refunds = await self._payments.refunds(payment_intent_id)
+        return sum(refund.amount for refund in refunds if refund.status not in ("failed", "canceled"))
 
     async def _booked(self, payment_intent_id: str) -> Booked | None:
         query = (
@@ -109,6 +132,8 @@ class PaymentPoke:
         )
         async with self._reads.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
+        if row:
+            structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
         return Booked(row.order_id, row.state, OrderStatus(row.status)) if row else None
 
 
@@ -127,7 +152,9 @@ class ParcelPoke:
             log.info("parcel_of_no_order", shipment_id=shipment_id)
             return
         current = (await self._parcels.retrieve(shipment_id)).status
-        if booked.undone and current.scanned:
+        # In CANCELING the label is void already, or its void is requested: the parcel should not be on its way.
+        called_back = booked.undone or booked.order_status is OrderStatus.CANCELING
+        if called_back and current.scanned:
             about = f"the carrier says that the parcel is {current}, but its label was voided and the order canceled"
             await _call_person(self._book, booked.order_id, "scan_after_void", "cancel shipment", about)
         elif current.value != booked.state:
@@ -141,6 +168,8 @@ class ParcelPoke:
         )
         async with self._reads.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
+        if row:
+            structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
         return Booked(row.order_id, row.parcel_status, OrderStatus(row.status)) if row else None
 
 

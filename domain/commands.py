@@ -80,6 +80,11 @@ class ParcelStatus(StrEnum):
         """Whether the parcel has left: the carrier has had it in its hands."""
         return _WAY.index(self) >= _WAY.index(ParcelStatus.IN_TRANSIT)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the parcel will not reach its customer by itself."""
+        return self in (ParcelStatus.RETURNED, ParcelStatus.FAILURE)
+
     def then(self, news: ParcelStatus) -> ParcelStatus:
         """What is known after `news`: webhooks and polls overtake each other, a parcel does not go back."""
         return max(self, news, key=_WAY.index)

@@ -73,8 +73,7 @@ class CancelDesk:
             if rule.decision is Decision.JOINED:
                 self._answer(asked, rule, accepted=True)
             elif rule.decision is Decision.REFUSED:
-                await self._record(Orders.record_cancel_refusal, asked, rule.code)
-                self._answer(asked, rule, accepted=False)
+                await self._refuse(asked, rule)
             else:
                 await self._grant(asked, rule)
 
@@ -100,11 +99,21 @@ class CancelDesk:
         return True
 
     async def _grant(self, asked: _Open, rule: Rule) -> None:
-        await self._record(Orders.record_cancel_request, asked, rule.code)
+        for one in list(self._open):
+            await self._record(Orders.record_cancel_request, one, rule.code)
         self._reached(OrderStatus.CANCELING)
         for one in list(self._open):
             self._answer(one, rule, accepted=True)
         raise OrderCanceled(asked.request)
+
+    async def refuse_all(self) -> None:
+        """For an order that is to be undone but cannot be: its parcel is on its way."""
+        for asked in list(self._open):
+            await self._refuse(asked, cancellation.TABLE[OrderStatus.SHIPPED])
+
+    async def _refuse(self, asked: _Open, rule: Rule) -> None:
+        await self._record(Orders.record_cancel_refusal, asked, rule.code)
+        self._answer(asked, rule, accepted=False)
 
     def _answer(self, asked: _Open, rule: Rule, *, accepted: bool) -> None:
         asked.answer = CancelAnswer(accepted=accepted, code=rule.code, status=self._status())

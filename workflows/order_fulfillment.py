@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import policies
     from workflows.cancel_desk import CancelDesk, OrderCanceled
     from workflows.progress import Progress
-    from workflows.saga import Saga, StepFailed
+    from workflows.saga import Saga, StepFailed, slower_and_slower
     from workflows.summaries import summaries_of
 
 
@@ -95,10 +95,14 @@ class OrderFulfillment:
     async def _turn_back(self, failed: StepFailed) -> None:
         if self.progress.status is not OrderStatus.CONFIRMED:
             return await self._undo(OrderStatus.REJECTED, failed.code, failed.detail, "saga")
-        while not await self.cancels.call_parcel_back():
+        for pause in slower_and_slower():
+            if await self.cancels.call_parcel_back():
+                break
             why = f"{failed.detail}; the parcel is on its way, so nothing was undone"
             await self.saga.watch.call_person(failed.step, f"{failed.code}_after_scan", why)
-            await workflow.sleep(policies.SLOW_RETRY, summary="before asking the carrier again")
+            await self.cancels.refuse_all()
+            await workflow.sleep(pause, summary="before asking the carrier again")
+        await self.saga.watch.dismiss(failed.step)
         request = CancelRequest(reason=f"{failed.code}: {failed.detail}"[:500], by="saga")
         record = RecordCancel(order_id=self.order.order_id, number=0, request=request, code="step_failed")
         await self.saga.insist(Orders.record_cancel_request, record)
@@ -135,11 +139,18 @@ class OrderFulfillment:
             await self._wait(lambda: self.ship_at_once, left, f"ship not before {ship_at:%Y-%m-%d %H:%M} UTC")
 
     async def _follow_parcel(self, arrived: Callable[[], bool]) -> None:
+        told = False
         while not arrived():
-            if await self._wait(arrived, policies.TRACKING_POLL, "ask the carrier where the parcel is"):
-                return
-            seen = await self.saga.insist(Shipping.check_shipment)
-            self.parcel = self.parcel.then(seen.status)
+            news = lambda: arrived() or (self.parcel.lost and not told)  # noqa: E731, B023
+            if not await self._wait(news, policies.TRACKING_POLL, "ask the carrier where the parcel is"):
+                seen = await self.saga.insist(Shipping.check_shipment)
+                self.parcel = self.parcel.then(seen.status)
+            if self.parcel.lost and not told:
+                told = True
+                await self.saga.watch.call_person(
+                    "follow_parcel", f"parcel_{self.parcel}", "it will not arrive by itself"
+                )
+        await self.saga.watch.dismiss("follow_parcel")
 
     async def _wait(self, ready: Callable[[], bool], time: timedelta, summary: str) -> bool:
         """Waits until `ready`, a cancel or the end of `time`; True when ready."""
@@ -169,8 +180,8 @@ class OrderFulfillment:
                 break
         try:
             end = process.result()
-        except FailureError as error:
-            raise RuntimeError("a failure that no step expects: the task waits for a fix") from error
+        except (FailureError, asyncio.CancelledError) as error:
+            raise RuntimeError("no step expects this: the task waits for a fix, the order stays open") from error
         if end is OrderStatus.CANCELED and workflow.cancellation_reason() is not None:
             raise CancelledError("canceled on request; everything is undone")
         return end

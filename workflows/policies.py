@@ -42,8 +42,9 @@ UNTIL_DONE = ActivityConfig(
 ATTENTION_AFTER = timedelta(minutes=2)
 """How long a step that may not fail is tried before a person is called; it goes on meanwhile."""
 
-SLOW_RETRY = timedelta(minutes=5)
-"""Between two tries of a step that refused to succeed and waits for a person."""
+FIRST_SLOW_RETRY = timedelta(minutes=5)
+LAST_SLOW_RETRY = timedelta(hours=12)
+"""Between two tries of a step that refused to succeed and waits for a person; doubled from the first to the last."""
 
 CUSTOMER_PATIENCE = timedelta(minutes=15)
 """How long a customer has for 3-D Secure before the order is undone."""

@@ -6,7 +6,9 @@ workflow task) may have taken effect all the same. Undos run newest first, to th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
 
 from temporalio import workflow
@@ -47,6 +49,7 @@ class Saga:
         self.watch = Watch(ref.order_id)
         self._undos: list[Activity[Any]] = []
         self._interruptible: ActivityHandle[Any] | None = None
+        self._interrupted: ActivityHandle[Any] | None = None
 
     # forward
 
@@ -81,6 +84,7 @@ class Saga:
     async def _forward(self, step: Activity[Result], policy: ActivityConfig, *, attended: bool) -> Result:
         """Runs until the step has succeeded or failed; one that a refused cancel interrupted is begun again."""
         while True:
+            await self._checkpoint()
             handle = self._start(step, self._ref, policy)
             self._interruptible = handle
             try:
@@ -90,6 +94,10 @@ class Saga:
                 await self._checkpoint()
                 if not _was_interrupted(error):
                     raise _failure(step, error) from error
+            except asyncio.CancelledError:
+                # The step ended in the very workflow task that brought the cancel: the SDK gives no result then.
+                if self._interrupted is not handle:
+                    raise  # nobody asked: the worker is putting this workflow out of its memory
             else:
                 await self._checkpoint()
                 return result
@@ -99,8 +107,8 @@ class Saga:
     def interrupt(self) -> None:
         """Ends the waiting retry of the running forward step; an attempt that was started finishes."""
         if self._interruptible is not None:
-            self._interruptible.cancel()
-            self._interruptible = None
+            self._interrupted, self._interruptible = self._interruptible, None
+            self._interrupted.cancel()
 
     # back
 
@@ -124,13 +132,14 @@ class Saga:
 
     async def insist(self, activity: Activity[Result], argument: Any = None) -> Result:
         """Runs `activity` until it succeeds; a person is called when it takes long or refuses to."""
-        while True:
+        for pause in slower_and_slower():
             try:
                 return await self.watch.over(_name(activity), self._start(activity, argument, policies.UNTIL_DONE))
             except ActivityError as error:
                 refusal = _failure(activity, error)
                 await self.watch.call_person(refusal.step, refusal.code, refusal.detail)
-                await workflow.sleep(policies.SLOW_RETRY, summary=f"before trying again: {self._words(activity)}")
+                await workflow.sleep(pause, summary=f"before trying again: {self._words(activity)}")
+        raise AssertionError("unreachable: the pauses never end")
 
     def _start(self, activity: Activity[Result], argument: Any, policy: ActivityConfig) -> ActivityHandle[Result]:
         return workflow.start_activity_method(
@@ -139,6 +148,14 @@ class Saga:
 
     def _words(self, activity: Activity[Any]) -> str:
         return self._summaries.get(_name(activity), "")
+
+
+def slower_and_slower() -> Iterator[timedelta]:
+    """Pauses between tries that wait for a person: without an end, but so that a history never grows too long."""
+    pause = policies.FIRST_SLOW_RETRY
+    while True:
+        yield pause
+        pause = min(2 * pause, policies.LAST_SLOW_RETRY)
 
 
 def _name(activity: Activity[Any]) -> str:

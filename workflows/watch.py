@@ -31,7 +31,7 @@ class Watch:
         self._since = workflow.now()
         self._turn = 0
         self._timer: asyncio.Task[None] | None = None
-        self._called: set[str] = set()  # the steps that a person was called about
+        self._called: dict[str, set[str]] = {}  # the steps that a person was called about, and why
         self._desk = asyncio.Lock()
 
     async def over(self, step: str, running: Awaitable[Result]) -> Result:
@@ -60,7 +60,9 @@ class Watch:
     async def call_person(self, step: str, kind: str, detail: str) -> None:
         """Opens a ticket, unless there is one for this, and flags the order."""
         async with self._desk:
-            self._called.add(step)
+            if kind in self._called.setdefault(step, set()):
+                return
+            self._called[step].add(kind)
             ticket = Attention(order_id=self._order_id, step=step, kind=kind, detail=detail[:2000])
             await workflow.execute_activity_method(Tickets.open_ticket, ticket, **policies.UNTIL_DONE)
             workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(True)])
@@ -70,7 +72,7 @@ class Watch:
         if step not in self._called:
             return
         async with self._desk:
-            self._called.discard(step)
+            self._called.pop(step, None)
             settled = Attention(order_id=self._order_id, step=step)
             await workflow.execute_activity_method(Tickets.close_tickets, settled, **policies.UNTIL_DONE)
             workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(bool(self._called))])

@@ -24,7 +24,7 @@ UNDO_OF = {
 
 @pytest.mark.parametrize("step", WAY)
 async def test_a_repeated_step_writes_nothing(shop: Shop, steps: Steps, step: str) -> None:
-    """A local activity's batch is repeated as a whole after a crash: the repeat answers the same and leaves no trace."""
+    """A local activity's batch is repeated after a crash: the repeat answers the same and leaves no trace."""
     order = await shop.put(await shop.product())
     await steps.reach(step, order.order_id)
     written = await steps.written(order.order_id)
@@ -100,6 +100,41 @@ async def test_a_repeated_undo_writes_nothing(shop: Shop, steps: Steps, step: st
     assert len(written["TimelineEntry"]) == len(before["TimelineEntry"]) + 1
     assert await steps.run(UNDO_OF[step], order.order_id) == first
     assert await steps.written(order.order_id) == written
+
+
+@pytest.mark.parametrize("step", list(UNDO_OF))
+async def test_attempts_of_an_undo_at_the_same_time_have_one_effect(shop: Shop, steps: Steps, step: str) -> None:
+    """Five workers give back what step k took: it goes back once, and is told once."""
+    order = await shop.put(await shop.product())
+    await steps.reach(step, order.order_id)
+    before = await steps.written(order.order_id)
+    await asyncio.gather(*(steps.insist(UNDO_OF[step], order.order_id, most=40) for _ in range(5)))
+    written = await steps.written(order.order_id)
+    assert len(written["TimelineEntry"]) == len(before["TimelineEntry"]) + 1
+    for far_end in ("stripe", "carrier"):
+        effects = await steps.effects(far_end, order.order_id)
+        assert len(effects) == len(set(effects))
+
+
+async def test_a_void_that_the_carrier_has_not_confirmed_is_told_once(shop: Shop, steps: Steps) -> None:
+    """Requested, asked for again, confirmed, and confirmed again: one timeline row each for request and end."""
+    settings = f"{shop.stack.urls.carrier}/_control/settings"
+    order = await shop.put(await shop.product())
+    await steps.reach("ship_order", order.order_id)
+    (await shop.http.post(settings, json={"refund_delay": 0.3})).raise_for_status()
+    try:
+        for _ in range(2):
+            void = await steps.run("cancel_shipment", order.order_id)
+            assert void == VoidedShipment(outcome=VoidOutcome.REQUESTED)
+        with pytest.raises(TryAgain):
+            await steps.run("confirm_void", order.order_id)
+        await until(lambda: shop.live_labels(order.order_id), 0)
+        for _ in range(2):
+            await steps.run("confirm_void", order.order_id)
+    finally:
+        (await shop.http.post(settings, json={"refund_delay": 0})).raise_for_status()
+    told = [row.what for row in await shop.timeline(order.order_id)][4:]
+    assert told == ["label: void requested from the carrier", "label voided"]
 
 
 @pytest.mark.parametrize("step", list(UNDO_OF))
@@ -205,9 +240,7 @@ async def test_a_purchase_that_was_sent_is_waited_for_and_then_voided(
 
 
 @pytest.mark.parametrize("gate", ["create answered", "buy sent", "buy answered"])
-async def test_a_frozen_attempt_buys_no_second_label(
-    shop: Shop, steps: Steps, late: LateAttempts, gate: str
-) -> None:
+async def test_a_frozen_attempt_buys_no_second_label(shop: Shop, steps: Steps, late: LateAttempts, gate: str) -> None:
     """A worker freezes in mid-purchase, its successor buys the label; thawed, the first one buys nothing more."""
     order = await shop.put(await shop.product())
     await steps.reach("authorize_payment", order.order_id)

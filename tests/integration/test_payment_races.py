@@ -1,4 +1,4 @@
-"""An authorization and its undo on the way to Stripe at the same time: both orders of arrival, held by the simulator."""
+"""A payment and its undo on the way to Stripe at the same time: both orders of arrival, held by the simulator."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_capture_that_overtakes_the_void_is_refunded(shop: Shop, steps: 
 
 
 async def _returned(steps: Steps, order_id: str) -> bool:
-    """Whether an attempt of the undo succeeds: while the creation is in flight, Stripe says that its key is in use."""
+    """Whether an attempt of the undo succeeds: as long as the creation is in flight, its key is in use."""
     try:
         await steps.run("return_payment", order_id)
     except TryAgain:

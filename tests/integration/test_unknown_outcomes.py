@@ -48,9 +48,7 @@ CASES = [
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.step}-{case.operation}" for case in CASES])
-async def test_a_call_without_a_good_answer_has_one_effect(
-    shop: Shop, steps: Steps, case: Case, fault: str
-) -> None:
+async def test_a_call_without_a_good_answer_has_one_effect(shop: Shop, steps: Steps, case: Case, fault: str) -> None:
     """Whatever the far end did or said, the engine's next attempts end with one effect, and with our books right."""
     order = await shop.put(await shop.product())
     await steps.reach(case.after, order.order_id)
@@ -168,7 +166,9 @@ async def test_an_authorization_that_is_gone_is_a_refusal(shop: Shop, steps: Ste
     await _cancel_at_stripe(shop, payment)
     with pytest.raises(OrderSagaError) as refused:
         await steps.run(step, order.order_id)
-    assert refused.value.code == {"authorize_payment": "payment_canceled", "capture_payment": "authorization_gone"}[step]
+    assert (
+        refused.value.code == {"authorize_payment": "payment_canceled", "capture_payment": "authorization_gone"}[step]
+    )
     assert "capture" not in await steps.effects("stripe", order.order_id)
 
 

@@ -2,7 +2,7 @@
 
 MOMENT is `before` or `after` the effect of STEP's first attempt. Every worker is a process of its own, forked from
 this one while it has no threads yet, since starting Python and importing the service would take most of the time.
-When one has died, its queue and what ended it are printed: a signal as a negative number, as `subprocess` does.
+When one has died, "died QUEUE CODE" is printed, where a negative CODE is the signal that killed it.
 Settings come from the environment, the task queue from the argument.
 """
 
@@ -12,12 +12,13 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from adapters import temporal
+from adapters.logs import configure_logs
 from adapters.settings import Settings
 from devstack.launcher import tie_of
 from worker import build_activities, build_worker
@@ -52,35 +53,34 @@ class _Dying(ActivityInboundInterceptor):
 async def work(queue: str, death: Death) -> None:
     settings = Settings().model_copy(update={"task_queue": queue, "database_pool_size": 3})
     client = await temporal.connect(settings)
-    async with build_activities(settings) as activities:
-        async with build_worker(client, settings, activities, interceptors=[death]):
-            await asyncio.Event().wait()
+    async with (
+        build_activities(settings) as activities,
+        build_worker(client, settings, activities, interceptors=[death]),
+    ):
+        await asyncio.Event().wait()
 
 
 def fork(case: str) -> int:
     """The pid of a new process that works on the case's queue until it dies of it."""
     queue, step, moment = case.split(":")
     tie = tie_of(os.getpid(), signal.SIGKILL)
-    if (pid := os.fork()) != 0:
-        return pid
-    become(tie, queue, Death(step, moment))
-
-
-def become(tie: Any, queue: str, death: Death) -> NoReturn:
-    code = 1
-    try:
-        tie()
-        asyncio.run(work(queue, death))
-    finally:
-        os._exit(code)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            tie()
+            asyncio.run(work(queue, Death(step, moment)))
+        finally:
+            os._exit(1)  # it did not die as it should
+    return pid
 
 
 def main(cases: list[str]) -> None:
     tie_of(os.getppid(), signal.SIGKILL)()
+    configure_logs("error")
     queues = {fork(case): case.split(":")[0] for case in cases}
     for _ in cases:
         pid, status = os.wait()
-        sys.stdout.write(f"{queues[pid]} {os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.write(f"died {queues[pid]} {os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 
 

@@ -83,17 +83,20 @@ async def outcomes(
 ) -> AsyncIterator[Outcomes]:
     """Every case's order, on its way through its crash."""
     cases = {case: f"crash-{secrets.token_hex(4)}" for case in (*FORWARD, *BACK)}
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as http, build_activities(base_settings) as activities:
-        async with _dying_workers(stack, cases) as died:
-            running: Outcomes = {}
-            for case, queue in cases.items():
-                settings = base_settings.model_copy(update={"task_queue": queue})
-                shop = Shop(stack, settings, sessions, temporal_client, http)
-                running[case] = asyncio.create_task(_order(case, shop, activities, died[queue]))
-            yield running
-            for task in running.values():
-                task.cancel()
-            await asyncio.gather(*running.values(), return_exceptions=True)
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+        build_activities(base_settings) as activities,
+        _dying_workers(stack, cases) as died,
+    ):
+        running: Outcomes = {}
+        for case, queue in cases.items():
+            settings = base_settings.model_copy(update={"task_queue": queue})
+            shop = Shop(stack, settings, sessions, temporal_client, http)
+            running[case] = asyncio.create_task(_order(case, shop, activities, died[queue]))
+        yield running
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
 
 
 @asynccontextmanager
@@ -122,8 +125,13 @@ async def _dying_workers(stack: Stack, cases: dict[Case, str]) -> AsyncIterator[
 async def _read_deaths(process: asyncio.subprocess.Process, died: dict[str, asyncio.Future[int]]) -> None:
     assert process.stdout is not None
     async for line in process.stdout:
-        queue, ended = line.decode().split()
-        died[queue].set_result(int(ended))
+        if line.startswith(b"died "):
+            _, queue, ended = line.decode().split()
+            died[queue].set_result(int(ended))
+    for one in died.values():
+        if not one.done():
+            one.set_exception(RuntimeError("the workers' process ended without a word about this one"))
+            one.exception()  # somebody may wait for it or nobody: both are fine
 
 
 async def _order(case: Case, shop: Shop, activities: Activities, died: asyncio.Future[int]) -> Outcome:
@@ -133,11 +141,11 @@ async def _order(case: Case, shop: Shop, activities: Activities, died: asyncio.F
     if case in FORWARD:
         await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
     else:
-        await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP, seconds=60)
+        await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP, seconds=90)
         await handle.signal(OrderFulfillment.cancel_order, "crash")
-    ended = await asyncio.wait_for(died, 60)
+    ended = await asyncio.wait_for(died, 90)
     async with build_worker(shop.client, shop.settings, activities):
-        status = await asyncio.wait_for(handle.result(), 60)
+        status = await asyncio.wait_for(handle.result(), 90)
     timeline, events = await shop.timeline(order.order_id), await shop.events(order.order_id)
     return Outcome(
         worker_ended=ended,

@@ -1,0 +1,103 @@
+"""What the worker counts: attempts and failures by step, how orders ended, and how long customers and parcels took.
+
+All of it goes through the Temporal SDK's meter to the worker's Prometheus port, beside the SDK's own metrics;
+`docs/metrics.md` explains each. A count follows its commit, and a repeat of a step commits nothing, so nothing is
+counted twice; a worker that dies in between counts nothing.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+from temporalio import activity
+from temporalio.common import MetricMeter
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from adapters.columns import now
+from adapters.tables import Order
+from adapters.telemetry import CONFIRMED_AFTER, SHIPPED_AFTER
+from domain.commands import CloseOrder
+from domain.errors import Misconfigured, TryAgain
+from domain.order_states import FINAL, OrderStatus
+
+UNDOS = frozenset(["release_inventory", "return_payment", "cancel_shipment", "confirm_void"])
+FAR_STEPS = ("authorize_payment", "check_payment", "capture_payment", "ship_order", "check_shipment")
+
+log = structlog.get_logger(__name__)
+
+
+class StepMetrics(Interceptor):
+    """Counts each attempt of a worker. Must be the outermost, so that failures come with the codes that we gave."""
+
+    def __init__(self, meter: MetricMeter) -> None:
+        self.steps = meter.create_counter("ordersaga_step_attempts", "Attempts of steps that are no undo")
+        self.step_failures = meter.create_counter("ordersaga_step_failures", "Those that were refused or failed")
+        self.undos = meter.create_counter("ordersaga_undo_attempts", "Attempts of undos")
+        self.undo_failures = meter.create_counter("ordersaga_undo_failures", "Those that failed, or have to wait")
+        self.closed = meter.create_counter("ordersaga_orders_closed", "Orders that reached their end")
+        self.confirmed_after = meter.create_histogram_float(
+            CONFIRMED_AFTER, "From the checkout to the customer's confirmation"
+        )
+        self.shipped_after = meter.create_histogram_float(
+            SHIPPED_AFTER, "From the checkout to the carrier's first scan"
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Series that begin at 0: Prometheus sees no increase in one that begins at 1."""
+        for step in UNDOS:
+            self.undos.add(0, {"step": step})
+            self.undo_failures.add(0, {"step": step, "code": TryAgain.code})
+        for step in FAR_STEPS:
+            self.step_failures.add(0, {"step": step, "code": Misconfigured.code})
+        for outcome, code in (("delivered", ""), ("canceled", "canceled"), ("rejected", "out_of_stock")):
+            self.closed.add(0, {"outcome": outcome, "code": code})
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Counted(next, self)
+
+    def reached(self, row: Order, status: OrderStatus, code: str) -> None:
+        age = (now() - row.created_at).total_seconds()
+        if status is OrderStatus.CONFIRMED:
+            self.confirmed_after.record(age)
+        elif status is OrderStatus.SHIPPED:
+            self.shipped_after.record(age)
+        elif status in FINAL:
+            self.closed.add(1, {"outcome": status.lower(), "code": code})
+
+
+class _Counted(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, metrics: StepMetrics) -> None:
+        super().__init__(next)
+        self._metrics = metrics
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        step, metrics = activity.info().activity_type, self._metrics
+        undo = step in UNDOS
+        (metrics.undos if undo else metrics.steps).add(1, {"step": step})
+        _running.set((metrics, input.args[0] if input.args else None))  # this attempt's context is its own
+        try:
+            return await super().execute_activity(input)
+        except Exception as error:
+            failures = metrics.undo_failures if undo else metrics.step_failures
+            failures.add(1, {"step": step, "code": _code(error)})
+            raise
+
+
+_running: ContextVar[tuple[StepMetrics, Any] | None] = ContextVar("running", default=None)
+
+
+def order_reached(row: Order, status: OrderStatus) -> None:
+    """For the order book: an order has a new status, and that is committed."""
+    log.info("order reached", order_id=row.order_id, status=status.value)
+    running = _running.get()
+    if running is not None:
+        metrics, command = running
+        metrics.reached(row, status, command.code if isinstance(command, CloseOrder) else "")
+
+
+def _code(error: Exception) -> str:
+    return (isinstance(error, ApplicationError) and error.type) or type(error).__name__
