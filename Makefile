@@ -3,14 +3,14 @@
 PYTHON ?= python3
 UV ?= uv
 VENV := .venv/bin/python
-PACKAGES := $(wildcard domain adapters activities workflows api devstack migrations benchmarks tests worker.py cli.py)
+PACKAGES := $(wildcard domain adapters activities workflows api devstack commandline migrations benchmarks ops tests worker.py cli.py)
 
 # A developer's shell must never reach a test or the demo: no database, server, key, proxy or setting of theirs.
 STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check lint format lock clean venv
+.PHONY: help demo up test check bench lint format lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -27,6 +27,9 @@ test: venv  ## the whole test suite, on the real embedded servers
 
 check: venv lint test  ## what CI runs: lint, format, types, tests, migrations in step
 	@$(ISOLATED) $(VENV) -m devstack.migrations_check
+
+bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
+	@$(ISOLATED) $(VENV) -m benchmarks.throughput
 
 lint: venv  ## ruff and mypy only
 	@$(ISOLATED) $(VENV) -m ruff check .

@@ -104,9 +104,11 @@ async def worker(temporal_client: Client, settings: Settings) -> AsyncIterator[N
 async def faults(temporal_client: Client, settings: Settings) -> AsyncIterator[StepFaults]:
     """A worker like `worker`, whose steps can be held and made to fail."""
     faults = StepFaults()
-    async with build_activities(settings) as activities:
-        async with build_worker(temporal_client, settings, activities, interceptors=[faults]):
-            yield faults
+    async with (
+        build_activities(settings) as activities,
+        build_worker(temporal_client, settings, activities, interceptors=[faults]),
+    ):
+        yield faults
 
 
 @pytest.fixture
