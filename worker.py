@@ -20,17 +20,20 @@ import uvloop
 from pydantic import ValidationError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.common import MetricMeter
+from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.failures import FailureTranslation
 from activities.heartbeats import INTERVAL, Heartbeats
 from activities.inventory import Inventory
+from activities.metrics import StepMetrics, order_reached
 from activities.orders import Orders
 from activities.payments import Payments
 from activities.shipping import Shipping
 from activities.tickets import Tickets
-from adapters import temporal
+from adapters import telemetry, temporal, tracing
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
 from adapters.logs import configure_logs
@@ -82,7 +85,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     """The activities over real clients, which are closed at the end."""
     engine = create_engine(settings)
     stripe, carrier = StripeGateway(settings), CarrierGateway(settings)
-    book = OrderBook(create_sessions(engine))
+    book = OrderBook(create_sessions(engine), order_reached)
     try:
         yield Activities(
             Inventory(book), Payments(book, stripe), Shipping(book, carrier), Orders(book), Tickets(book)
@@ -109,7 +112,7 @@ def build_worker(
         task_queue=settings.task_queue,
         workflows=[OrderFulfillment],
         activities=activities.methods(),  # type: ignore[arg-type]
-        interceptors=[FailureTranslation(), Heartbeats(), *interceptors],
+        interceptors=[StepMetrics(meter_of(client)), FailureTranslation(), Heartbeats(), *interceptors],
         workflow_runner=workflow_runner(),
         max_heartbeat_throttle_interval=INTERVAL,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
@@ -119,6 +122,11 @@ def build_worker(
         max_concurrent_workflow_tasks=settings.worker_max_concurrent_workflow_tasks,
         max_cached_workflows=settings.worker_max_cached_workflows,
     )
+
+
+def meter_of(client: Client) -> MetricMeter:
+    """Where the SDK counts what this client and its workers do; nowhere, unless a metrics port is set."""
+    return (client.service_client.config.runtime or Runtime.default()).metric_meter
 
 
 async def check_search_attributes(client: Client, settings: Settings) -> None:
@@ -153,10 +161,13 @@ def main() -> int:
             log.error("bad setting", setting=".".join(map(str, problem["loc"])), problem=problem["msg"])
         return 2
     try:
+        telemetry.start(settings, "worker", settings.metrics_port)
         uvloop.run(run(settings))
     except Exception as error:
         log.error("worker broke", error=f"{type(error).__name__}: {error}")
         return 1
+    finally:
+        tracing.stop()
     return 0
 
 

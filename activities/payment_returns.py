@@ -51,8 +51,8 @@ class PaymentReturns:
             if found is None:
                 return None
             async with self._book.locked(create.order_id) as order:
-                await save_intent(order, found)
-            intent_id = found.id
+                payment = await payment_of(order) or await save_intent(order, found)
+            intent_id = payment.payment_intent_id
         return await self._stripe.retrieve(intent_id) if intent_id else None
 
     async def _created(self, create: FrozenCall) -> PaymentSnapshot | None:

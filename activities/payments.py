@@ -102,8 +102,9 @@ class Payments(PaymentReturns):
         intent = await self._settle(call, lambda sent: self._stripe.create(sent.params, sent.key), look)
         async with self._book.locked(call.order_id) as order:
             order.step(AUTHORIZE)  # undone meanwhile: stop before anything can be charged
-            await save_intent(order, intent)
-        return intent.id
+            # An attempt beside this one may have saved its own first: only that one is ever confirmed.
+            payment = await payment_of(order) or await save_intent(order, intent)
+        return payment.payment_intent_id
 
     async def _confirm(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
         async def look() -> PaymentSnapshot | None:

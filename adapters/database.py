@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from sqlalchemy import event
+import asyncpg
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,7 +24,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
         settings.sqlalchemy_url,
         pool_size=settings.database_pool_size,
         max_overflow=0,
-        hide_parameters=True,  # an error of the database must not carry an address into a log or a history
+        hide_parameters=True,  # and see `_forget_values`
         pool_timeout=10,
         connect_args={
             "timeout": 5,
@@ -36,7 +38,24 @@ def create_engine(settings: Settings) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    event.listen(engine.sync_engine, "handle_error", _forget_values)
     return engine
+
+
+QUOTED_VALUE = re.compile(r"(invalid input [^:]*): .*", re.DOTALL)
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    """Keeps an error of the database from carrying an address into a log or a history.
+
+    PostgreSQL quotes whole rows in the DETAIL of an error ("Failing row contains ..."), and values in a few messages.
+    """
+    original = context.original_exception
+    for error in (context.sqlalchemy_exception, original, original.__cause__):
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None
+        if error is not None:
+            error.args = tuple(QUOTED_VALUE.sub(r"\1", arg) if isinstance(arg, str) else arg for arg in error.args)
 
 
 def _replace_if_closed(connection: Any, record: Any, proxy: Any) -> None:

@@ -7,7 +7,7 @@ a repeat of the step writes nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,9 @@ from domain.order_states import OrderStatus, PaymentStatus
 
 EVENT_SOURCE = "/orders"
 
+Reached = Callable[[tables.Order, OrderStatus], None]
+"""Told of each new status of an order, once its transaction is committed."""
+
 
 class LockedOrder:
     """One order in an open transaction that holds the lock of its row."""
@@ -32,6 +35,7 @@ class LockedOrder:
     def __init__(self, session: AsyncSession, row: tables.Order, steps: dict[str, saga_tables.OrderStep]) -> None:
         self.session = session
         self.row = row
+        self.reached: list[OrderStatus] = []  # in this transaction
         self._steps = steps
 
     @property
@@ -72,6 +76,8 @@ class LockedOrder:
     def move(self, to: OrderStatus, what: str, *, by: str | None = None) -> None:
         """Writes a timeline row that leads to `to`; the database refuses a forbidden transition."""
         row, at = self.row, now()
+        if to != row.status:
+            self.reached.append(to)
         self.session.add(
             tables.TimelineEntry(
                 order_id=row.order_id,
@@ -146,8 +152,9 @@ def _outbox_row(
 class OrderBook:
     """Opens orders for a change."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, reached: Reached = lambda row, status: None) -> None:
         self._sessions = sessions
+        self._reached = reached
 
     @asynccontextmanager
     async def locked(self, order_id: str) -> AsyncIterator[LockedOrder]:
@@ -156,7 +163,10 @@ class OrderBook:
         Raises LookupError for an order that does not exist. Never call a far end inside the block.
         """
         async with self._sessions() as session, session.begin():
-            yield await lock_order(session, order_id)
+            order = await lock_order(session, order_id)
+            yield order
+        for status in order.reached:
+            self._reached(order.row, status)
 
 
 async def lock_order(session: AsyncSession, order_id: str) -> LockedOrder:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
@@ -124,6 +124,14 @@ class Settings(BaseSettings):
         description="base URL of an OTLP/HTTP collector, e.g. http://127.0.0.1:4318; unset means no traces",
     )
 
+    @field_validator("database_url")
+    @classmethod
+    def _refuse_other_databases(cls, url: SecretStr) -> SecretStr:
+        scheme, _, _ = url.get_secret_value().partition("://")
+        if scheme.split("+")[0] not in ("postgresql", "postgres"):
+            raise ValueError("DATABASE_URL must be a postgresql:// URL")
+        return url
+
     @model_validator(mode="after")
     def _refuse_placeholders_outside_loopback(self) -> Self:
         elsewhere = [
@@ -150,9 +158,7 @@ class Settings(BaseSettings):
     @property
     def sqlalchemy_url(self) -> str:
         """The database URL with the driver that this project uses."""
-        scheme, _, rest = self.database_url.get_secret_value().partition("://")
-        if scheme.split("+")[0] not in ("postgresql", "postgres"):
-            raise ValueError(f"DATABASE_URL must be a postgresql:// URL, not {scheme}://")
+        _, _, rest = self.database_url.get_secret_value().partition("://")
         return f"postgresql+asyncpg://{rest}"
 
     @property

@@ -7,11 +7,19 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
+from adapters import tracing
 from adapters.settings import Settings
+
+PREFIX = "order-"
 
 
 def workflow_id(order_id: str) -> str:
-    return f"order-{order_id}"
+    return f"{PREFIX}{order_id}"
+
+
+def order_of(workflow_id: str | None) -> str | None:
+    """The order that a workflow of this id carries; None for a workflow of another kind."""
+    return workflow_id.removeprefix(PREFIX) if workflow_id and workflow_id.startswith(PREFIX) else None
 
 
 def trace_link(settings: Settings, order_id: str) -> str:
@@ -29,4 +37,10 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
     config = ClientConfig.load_client_connect_config()
     config["target_host"] = settings.temporal_address
     config["namespace"] = settings.temporal_namespace
-    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
+    return await Client.connect(
+        **config,
+        data_converter=pydantic_data_converter,
+        interceptors=tracing.interceptors(),
+        lazy=lazy,
+        runtime=runtime,
+    )

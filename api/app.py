@@ -8,42 +8,51 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
+from adapters import telemetry, tracing
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
 from adapters.order_book import OrderBook
 from adapters.settings import Settings
 from adapters.stripe_gateway import StripeGateway
 from adapters.temporal import connect
-from api import customers, health, inventory, openapi, orders, problems, products, webhooks
+from api import customers, health, inventory, metrics, openapi, orders, problems, products, webhooks
 from api.body_limit import BodyLimit
 from api.deps import Services
 from api.inbox import Inbox
+from api.metrics import ApiMetrics
+from api.observation import Observation
 from api.pokes import ParcelPoke, PaymentPoke
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The API by `settings` (by default from the environment).
+    """The API by `settings`; without any by the environment, and then the process's logs and traces are its own.
 
     It starts with PostgreSQL, Temporal and the far ends away, and answers 503 until they are there.
     """
     chosen = settings or Settings()
+    if settings is None:
+        telemetry.start(chosen, "api", chosen.api_metrics_port)
+    measured = ApiMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _services(chosen, stack)
+            stack.push_async_callback(asyncio.to_thread, tracing.stop)
+            app.state.services = await _services(chosen, stack, measured)
             yield
 
-    app = FastAPI(lifespan=lifespan, redirect_slashes=False, **openapi.DESCRIPTION)
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.DESCRIPTION)
+    app.state.metrics = measured
     app.add_middleware(BodyLimit)
+    app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
-    for noun in (orders, products, inventory, customers, webhooks, health):
+    for noun in (orders, products, inventory, customers, webhooks, health, metrics):
         app.include_router(noun.router)
     openapi.install(app)
     return app
 
 
-async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
+async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetrics) -> Services:
     engine = create_engine(settings)
     stack.push_async_callback(engine.dispose)
     each_on_its_own = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -59,6 +68,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
             webhooks.STRIPE: PaymentPoke(each_on_its_own, temporal, payments, book),
             webhooks.CARRIER: ParcelPoke(each_on_its_own, temporal, parcels, book),
         },
+        measured.followed_up,
     )
     stack.push_async_callback(inbox.aclose)
     sweeper = asyncio.create_task(inbox.sweep_forever(settings.sweep_interval))

@@ -35,6 +35,7 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None) ->
     Raises RequestRefused: as `place` does, and 503 where the engine is away.
     """
     row = await place(services, wanted, key)
+    structlog.contextvars.bind_contextvars(order_id=row.order_id)
     if OrderStatus(row.status) not in ANSWERED:
         await _await_answer(services, row)
     record = await read_order(services.reads, services.settings, row.order_id)

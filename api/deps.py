@@ -25,7 +25,8 @@ class Services:
     inbox: Inbox
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
+    # A coroutine, though it waits for nothing: FastAPI sends plain functions through its thread pool.
     found: Services = request.app.state.services
     return found
 

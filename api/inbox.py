@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
@@ -42,6 +42,9 @@ class Poke(Protocol):
         ...
 
 
+FollowedUp = Callable[[str, float], None]
+"""Told once of every event that was followed up: its source, and the seconds since it arrived."""
+
 inbox = InboxEvent.__table__  # type: ignore[attr-defined]
 log = structlog.get_logger()
 
@@ -53,11 +56,15 @@ class Arrived(NamedTuple):
     object_id: str | None  # None: nothing to follow up
 
 
+def _unheard(source: str, seconds: float) -> None: ...
+
+
 class Inbox:
-    def __init__(self, writes: AsyncEngine, pokes: Mapping[str, Poke]) -> None:
+    def __init__(self, writes: AsyncEngine, pokes: Mapping[str, Poke], followed_up: FollowedUp = _unheard) -> None:
         """`writes` commits each statement by itself; `pokes` by source."""
         self._writes = writes
         self._pokes = pokes
+        self._followed_up = followed_up
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling: dict[tuple[str, str], list[str]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -125,7 +132,7 @@ class Inbox:
         async with self._room:
             try:
                 note = await self._look(source, object_id)
-                await self._note(source, event_ids, processed_at=now(), last_error=note)
+                await self._note_end(source, event_ids, note)
             except Exception as error:
                 log.warning("follow_up_failed", source=source, object_id=object_id, error=type(error).__name__)
                 await self._note_failure(source, event_ids, error)
@@ -137,16 +144,26 @@ class Inbox:
             return _words(error)
         return None
 
+    async def _note_end(self, source: str, event_ids: list[str], note: str | None) -> None:
+        at = now()
+        ended = (
+            update(inbox)
+            .where(inbox.c.source == source, inbox.c.event_id.in_(event_ids), inbox.c.processed_at.is_(None))
+            .values(processed_at=at, last_error=note)
+            .returning(inbox.c.received_at)
+        )
+        async with self._writes.connect() as connection:
+            arrivals = (await connection.execute(ended)).scalars().all()
+        for arrived in arrivals:
+            self._followed_up(source, (at - arrived).total_seconds())
+
     async def _note_failure(self, source: str, event_ids: list[str], error: Exception) -> None:
         try:
-            await self._note(source, event_ids, last_error=_words(error))
+            rows = update(inbox).where(inbox.c.source == source, inbox.c.event_id.in_(event_ids))
+            async with self._writes.connect() as connection:
+                await connection.execute(rows.values(last_error=_words(error)))
         except Exception as second:
             log.warning("inbox_not_updated", source=source, error=type(second).__name__)
-
-    async def _note(self, source: str, event_ids: list[str], **values: object) -> None:
-        rows = update(inbox).where(inbox.c.source == source, inbox.c.event_id.in_(event_ids))
-        async with self._writes.connect() as connection:
-            await connection.execute(rows.values(**values))
 
 
 def _words(error: Exception) -> str:

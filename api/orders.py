@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from api import cancels, checkout, checkout_answers, order_list, order_view
@@ -29,7 +30,7 @@ ORDER_ID_LENGTH = 32
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=ExactJsonRoute)
 
 
-def idempotency_key(
+async def idempotency_key(
     key: Annotated[
         str | None,
         Header(alias="Idempotency-Key", description="1 to 255 visible ASCII characters; makes retries safe"),
@@ -43,10 +44,11 @@ def idempotency_key(
     return key
 
 
-def known_shape(order_id: Annotated[str, Path(alias="orderId")]) -> str:
+async def known_shape(order_id: Annotated[str, Path(alias="orderId")]) -> str:
     """Answers 404 to what cannot be an order's id without asking the database."""
     if len(order_id) != ORDER_ID_LENGTH or not set(order_id) <= set("0123456789abcdef"):
         raise order_view.no_such_order()
+    structlog.contextvars.bind_contextvars(order_id=order_id)  # for every line of this request
     return order_id
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from api.availability import database_is_away
+from api.observation import REQUEST_ID, current_request_id
 from domain.errors import RequestRefused
 
 MEDIA_TYPE = "application/problem+json"
@@ -161,4 +162,5 @@ async def _database(request: Request, error: Exception) -> Response:
 
 async def _unhandled(request: Request, error: Exception) -> Response:
     log.error("unhandled_error", method=request.method, path=request.url.path, error=type(error).__name__)
-    return problem(500, "internal-error", "something went wrong inside; it was logged")
+    headers = {REQUEST_ID: current_request_id()}  # answered outside of our middleware, which adds it elsewhere
+    return problem(500, "internal-error", "something went wrong inside; it was logged", headers=headers)

@@ -1,24 +1,47 @@
-"""What the tests of single steps share: the steps without a workflow, and attempts that can be held."""
+"""What tests share: the steps without a workflow, attempts that can be held, and the services as processes."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
+from temporalio.client import Client
 
 from adapters.database import Sessions
 from adapters.order_book import OrderBook
 from adapters.settings import Settings
+from devstack.stack import Stack
 from tests.held_gateways import LateAttempts
 from tests.orders import Shop
+from tests.services import Services, running_services
 from tests.steps import Steps
-from worker import build_activities
+from worker import Activities, build_activities
+
+
+@pytest.fixture(scope="session")
+async def far_ends() -> AsyncIterator[httpx.AsyncClient]:
+    """One client for all tests: making one costs 30 ms, which is more than most tests take."""
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+        yield http
 
 
 @pytest.fixture
-async def steps(settings: Settings, shop: Shop) -> AsyncIterator[Steps]:
-    async with build_activities(settings) as activities:
-        yield Steps(activities, shop)
+def shop(
+    stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client, far_ends: httpx.AsyncClient
+) -> Shop:
+    return Shop(stack, settings, sessions, temporal_client, far_ends)
+
+
+@pytest.fixture(scope="session")
+async def activities(base_settings: Settings) -> AsyncIterator[Activities]:
+    async with build_activities(base_settings) as activities:
+        yield activities
+
+
+@pytest.fixture
+async def steps(activities: Activities, shop: Shop) -> AsyncIterator[Steps]:
+    yield Steps(activities, shop)
     await shop.no_faults()
 
 
@@ -27,3 +50,16 @@ async def late(settings: Settings, sessions: Sessions) -> AsyncIterator[LateAtte
     attempts = LateAttempts(settings, OrderBook(sessions))
     yield attempts
     await attempts.aclose()
+
+
+@pytest.fixture(scope="session")
+async def services(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    async with running_services(stack, tmp_path_factory.mktemp("services")) as services:
+        yield services
+
+
+@pytest.fixture
+async def front(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API that runs as a process."""
+    async with httpx.AsyncClient(base_url=services.url, timeout=20, trust_env=False) as client:
+        yield client

@@ -1,0 +1,126 @@
+"""Prometheus metrics of the API process and of the shop's books, at `/metrics`; `docs/metrics.md` explains each.
+
+No label ever holds an id: labels are route templates, methods, statuses, steps and codes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Header, Request, Response
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters import census
+from adapters.census import Census
+from api.deps import ServicesDep
+
+REFRESH = 5.0  # seconds that a reading of the books is good for, so that no number of scrapes can hurt
+SHARE = 20  # a reading that took long is good for this many times as long: it costs a twentieth of a connection
+PATIENCE = 2.0  # seconds that a scrape waits for the books
+METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
+LAG_BUCKETS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
+Values = Mapping[tuple[str], float] | Mapping[tuple[str, str], float]
+"""By the values of the labels."""
+
+log = structlog.get_logger()
+router = APIRouter(tags=["health"])
+
+
+class ApiMetrics:
+    """What one process measures. `books` is read for a scrape, and only then."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
+        self.registry = CollectorRegistry()
+        self.books = Books()
+        self.registry.register(self.books)
+        ProcessCollector(registry=self.registry)
+        self._requests = Histogram(
+            "ordersaga_http_request_duration_seconds",
+            "From a request to the beginning of its answer",
+            ["method", "route", "status"],
+            buckets=HTTP_BUCKETS,
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            "ordersaga_webhook_lag_seconds",
+            "From a webhook event's arrival until it was followed up",
+            ["source"],
+            buckets=LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self._children: dict[tuple[str, str, int], Histogram] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        key = (method if method in METHODS else "other", route, status)
+        if (child := self._children.get(key)) is None:
+            child = self._children[key] = self._requests.labels(*key)
+        child.observe(seconds)
+
+    def followed_up(self, source: str, seconds: float) -> None:
+        self._lag.labels(source).observe(seconds)
+
+
+class Books(Collector):
+    """The latest census as gauges; none but `ordersaga_books_readable` while the database does not answer."""
+
+    def __init__(self) -> None:
+        self._census: Census | None = None
+        self._until = 0.0
+        self._reading = asyncio.Lock()
+
+    async def refresh(self, reads: AsyncEngine) -> None:
+        async with self._reading:
+            if time.monotonic() < self._until:
+                return
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    self._census = await census.take(reads)
+            except Exception as error:
+                self._census = None
+                log.warning("books_not_readable", error=type(error).__name__)
+            ended = time.monotonic()
+            self._until = ended + max(REFRESH, SHARE * (ended - began))
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        seen = self._census
+        yield _gauge("books_readable", "Whether the database answered the last reading", float(seen is not None))
+        if seen is None:
+            return
+        orders = {(status.value,): number for status, number in seen.orders.items()}
+        yield _gauge("orders", "Orders by status", orders, "status")
+        yield _gauge("checkout_unanswered_age_seconds", "Of the oldest PLACED or RESERVED order", seen.unanswered_age)
+        yield _gauge("orders_needing_attention", "Orders with an open ticket", seen.flagged)
+        yield _gauge("tickets_open", "Open tickets", seen.tickets, "step", "kind")
+        yield _gauge("outbox_unpublished", "Events that wait for the relay", seen.outbox.count)
+        yield _gauge("outbox_oldest_age_seconds", "Of the oldest unpublished event", seen.outbox.age)
+        counts = {(source,): backlog.count for source, backlog in seen.inbox.items()}
+        ages = {(source,): backlog.age for source, backlog in seen.inbox.items()}
+        yield _gauge("webhook_inbox_unprocessed", "Webhook events not followed up yet", counts, "source")
+        yield _gauge("webhook_inbox_oldest_age_seconds", "Of the oldest of them", ages, "source")
+
+
+def _gauge(name: str, words: str, value: Values | float, *labels: str) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"ordersaga_{name}", words, labels=labels)
+    for key, number in value.items() if isinstance(value, Mapping) else [((), value)]:
+        gauge.add_metric(key, number)
+    return gauge
+
+
+@router.get("/metrics", response_class=Response, summary="Prometheus metrics")
+async def scrape(request: Request, services: ServicesDep, accept: Annotated[str, Header()] = "") -> Response:
+    metrics: ApiMetrics = request.app.state.metrics
+    await metrics.books.refresh(services.reads)
+    encode, content_type = choose_encoder(accept)
+    return Response(encode(metrics.registry), headers={"Content-Type": content_type})

@@ -1,0 +1,228 @@
+"""Who ordered and where it goes stays in the database: not in logs, histories, events, metrics or traces."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from google.protobuf.message import Message
+from sqlalchemy.exc import IntegrityError
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
+
+from adapters import saga_tables, tables
+from adapters.database import Sessions
+from adapters.settings import Settings
+from adapters.temporal import workflow_id
+from domain.commands import FulfillOrder
+from domain.money import Money
+from domain.order_states import OrderStatus
+from tests.orders import Shop
+from tests.services import Services
+from tests.waiting import until
+from tests.webhooks import Hooks
+from workflows.order_fulfillment import OrderFulfillment
+
+NewProduct = Callable[..., Awaitable[str]]
+
+PERSON = {"name": "Zephyrine Quackenbush", "email": "zephyrine@quackenbush-mail.example"}
+ADDRESS = {
+    "name": PERSON["name"],
+    "street1": "77 Wobblegong Crescent",
+    "city": "Larkspurville",
+    "zip": "90417",
+    "country": "US",
+    "phone": "+1 555 0177 4242",
+}
+SECRETS = ("zephyrine", "quackenbush", "wobblegong", "larkspurville", "0177 4242")
+
+
+def assert_says_nothing(text: str) -> None:
+    told = [secret for secret in SECRETS if secret in text.lower()]
+    assert told == [], text
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What became of the person's orders, by the way that each took."""
+
+    delivered: str
+    canceled: str
+    declined: str
+    undeliverable: str  # the carrier refuses its address
+
+    @property
+    def all(self) -> list[str]:
+        return [self.delivered, self.canceled, self.declined, self.undeliverable]
+
+
+@pytest.fixture(scope="session")
+async def person(services: Services) -> str:
+    """The customer whose name, address and e-mail must not be seen; the id is ours, and is no secret."""
+    customer_id = f"c-{secrets.token_hex(4)}"
+    async with httpx.AsyncClient(base_url=services.url, trust_env=False) as front:
+        answer = await front.post("/api/customers", json={"customerId": customer_id, **PERSON})
+        assert answer.status_code == 201, answer.text
+    return customer_id
+
+
+@pytest.fixture
+async def orders(
+    person: str, front: httpx.AsyncClient, new_product: NewProduct, shop: Shop, sessions: Sessions
+) -> Orders:
+    """Every way that an order can go, each with the person's address."""
+
+    async def order(card: str = "pm_card_visa", **address: str) -> str:
+        body = {
+            "customerId": person,
+            "items": [{"productId": await new_product(), "quantity": 1}],
+            "paymentMethod": card,
+            "shippingAddress": ADDRESS | address,
+        }
+        # Baggage is free text that tracing hands on, unless it is told not to.
+        answer = await front.post("/api/orders", json=body, headers={"baggage": "who=Zephyrine"})
+        assert answer.status_code in (201, 402), answer.text
+        return str(answer.json()["orderId"])
+
+    found = Orders(await order(), await order(), await order("pm_card_chargeDeclined"), await order(zip="00000"))
+    await until(lambda: shop.status(found.delivered), OrderStatus.READY_TO_SHIP)
+    await until(lambda: shop.status(found.canceled), OrderStatus.READY_TO_SHIP)
+    await front.post(f"/api/orders/{found.canceled}/cancel", json={"reason": "no longer needed"})
+    hooks = Hooks(front, shop.settings, sessions)
+    async with sessions() as session:
+        parcel = await session.get_one(saga_tables.ShipmentRow, found.delivered)
+    for status, reached in (("in_transit", OrderStatus.SHIPPED), ("delivered", OrderStatus.DELIVERED)):
+        await shop.parcel(found.delivered, status)
+        await hooks.carrier(parcel.shipment_id)
+        await until(lambda: shop.status(found.delivered), reached)
+    await until(lambda: shop.status(found.canceled), OrderStatus.CANCELED)
+    await until(lambda: shop.status(found.undeliverable), OrderStatus.CANCELED)
+    return found
+
+
+async def test_nothing_outside_the_database_knows_who_ordered(
+    orders: Orders, services: Services, shop: Shop, temporal_client: Client, front: httpx.AsyncClient, person: str
+) -> None:
+    """Delivered, canceled, declined, undeliverable: none of them leaves a word of the person anywhere."""
+    refused = await front.post("/api/orders", json={"customerId": person, "shippingAddress": ADDRESS, "x": PERSON})
+    assert refused.status_code == 422
+    assert (await shop.order(orders.delivered)).shipping_address == ADDRESS  # it was there to be told
+
+    for order_id in orders.all:
+        history = await temporal_client.get_workflow_handle(workflow_id(order_id)).fetch_history()
+        assert len(payloads(history.events)) > 3
+        assert_says_nothing("\n".join([str(history.events), *payloads(history.events)]))
+        assert_says_nothing(await described(temporal_client, order_id))
+        assert_says_nothing(str([event.model_dump() for event in await shop.events(order_id)]))
+        assert_says_nothing(str([entry.model_dump() for entry in await shop.timeline(order_id)]))
+    assert_says_nothing("\n".join(services.logs))
+    assert_says_nothing(await services.scraped())
+    assert_says_nothing(str(services.collector.spans))
+
+
+def payloads(message: Any) -> list[str]:
+    """What every payload in a message holds, also one whose bytes a printed message would show encoded."""
+    if isinstance(message, Payload):
+        return [message.data.decode()]
+    if isinstance(message, Message):
+        return [text for _, value in message.ListFields() for text in payloads(value)]
+    if hasattr(message, "values") and not isinstance(message, str | bytes):
+        return [text for value in message.values() for text in payloads(value)]
+    if isinstance(message, str | bytes | int | float):
+        return []
+    return [text for value in message for text in payloads(value)]
+
+
+async def described(client: Client, order_id: str) -> str:
+    """All that lists and details of the Web UI show: attributes, memo, summary and the table of steps."""
+    handle = client.get_workflow_handle(workflow_id(order_id))
+    seen = await handle.describe()
+    texts = [
+        seen.typed_search_attributes,
+        await seen.memo(),
+        await seen.static_summary(),
+        await seen.static_details(),
+    ]
+    return str([*texts, await handle.query("__temporal_workflow_metadata")])
+
+
+async def test_every_line_is_an_object_and_names_its_order(orders: Orders, services: Services) -> None:
+    """Ours, uvicorn's and the SDK's alike; whatever mentions an order has its id where a search looks for it."""
+    lines = services.lines
+
+    for line in lines:
+        assert {"event", "level", "timestamp", "logger"} <= line.keys(), line
+        for order_id in orders.all:
+            if order_id in json.dumps(line):
+                assert line.get("order_id") == order_id, line
+    by_order = {order_id: [line for line in lines if line.get("order_id") == order_id] for order_id in orders.all}
+    assert [line["status"] for line in by_order[orders.delivered] if line["event"] == "order reached"] == [
+        "RESERVED", "CONFIRMED", "READY_TO_SHIP", "SHIPPED", "DELIVERED",
+    ]  # fmt: skip
+    assert {line["logger"] for line in lines} >= {"uvicorn.error", "uvicorn.access", "api.checkout", "worker"}
+
+
+async def test_lines_of_the_sdk_have_their_details_in_fields(services: Services, temporal_client: Client) -> None:
+    """Its own way is a dict at the end of the message, which no search through logs can read."""
+    unknown = FulfillOrder(order_id=secrets.token_hex(16), customer_id="nobody", total=Money(minor=1, currency="USD"))
+    handle = await temporal_client.start_workflow(
+        OrderFulfillment.run, unknown, id=workflow_id(unknown.order_id), task_queue=services.task_queue
+    )
+
+    async def told() -> list[tuple[str, str, str]]:
+        lines = [line for line in services.lines if line.get("order_id") == unknown.order_id]
+        return [(line["logger"], line["event"], line["step"]) for line in lines if line["attempt"] == 2]
+
+    await until(told, [("temporalio.activity", "Completing activity as failed", "reserve_inventory")])
+    await handle.terminate()
+
+
+async def test_request_lines_name_the_request_and_not_who_sent_it(
+    services: Services, front: httpx.AsyncClient
+) -> None:
+    """The sender's own id goes into the answer and the lines; its network address is personal data."""
+    request_id = f"shop-{secrets.token_hex(8)}"
+
+    answer = await front.get("/api/orders?customerId=somebody", headers={"X-Request-ID": request_id})
+
+    assert answer.headers["X-Request-ID"] == request_id
+    (line,) = [line for line in services.lines if line.get("request_id") == request_id]
+    assert (line["event"], line["method"], line["path"], line["status"]) == ("request", "GET", "/api/orders", 200)
+    assert "127.0.0.1" not in json.dumps(line)
+
+
+@pytest.mark.parametrize("sent", ["", "short", "x" * 65, "a b c d e f g h", "zephyrine@quackenbush-mail.example"])
+async def test_a_request_id_that_is_unfit_for_a_log_is_replaced(front: httpx.AsyncClient, sent: str) -> None:
+    """A log must not be a place where anybody can write anything."""
+    answer = await front.get("/healthz", headers={"X-Request-ID": sent})
+
+    assert answer.headers["X-Request-ID"] != sent
+    assert len(answer.headers["X-Request-ID"]) == 16
+
+
+async def test_errors_of_the_database_quote_no_row(settings: Settings, sessions: Sessions) -> None:
+    """PostgreSQL tells the whole row that it refuses, and a failed step's error is stored in its history."""
+    row = tables.Order(
+        order_id=secrets.token_hex(16),
+        customer_id="nobody",
+        fingerprint="test",
+        status="PLACED",
+        payment_status="No such status",
+        currency="USD",
+        total_minor=1,
+        payment_method="pm_card_visa",
+        shipping_address=ADDRESS,
+    )
+
+    with pytest.raises(IntegrityError) as refused:
+        async with sessions() as session, session.begin():
+            session.add(row)
+
+    assert "ck_orders_payment_status_known" in str(refused.value)
+    assert_says_nothing("".join(traceback.format_exception(refused.value)))
