@@ -1,0 +1,89 @@
+"""Records the histories that the replay test guards: `python -m tests.record_histories [NAME ...]`.
+
+Each path is walked by a real order on real servers, and its history is written to `tests/histories/<name>.json`. A
+recorded history stays as long as orders of its version may be running; a change of the workflow that is not backward
+compatible needs `workflow.patched`, not a new recording.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+from temporalio.client import WorkflowFailureError
+
+from adapters import temporal
+from adapters.database import create_engine, create_sessions
+from adapters.logs import configure_logs
+from adapters.settings import Settings
+from devstack.stack import Stack
+from tests.fakes import StepFaults
+from tests.orders import Shop
+from tests.recorded_paths import PATHS
+from worker import build_activities, build_worker
+
+HISTORIES = Path(__file__).resolve().parent / "histories"
+MACHINE = ("identity", "stackTrace")  # the fields that name a machine or its folders
+
+
+async def record(names: list[str], folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = {"postgres", "temporal", "stripe", "carrier"}
+        async with Stack(Path(scratch), ephemeral=True, parts=parts, carrier_clock=(1e9, 1e9)) as stack:
+            settings = settings_of(stack)
+            engine, client = create_engine(settings), await temporal.connect(settings)
+            async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+                shop = Shop(stack, settings, create_sessions(engine), client, http)
+                for name in names:
+                    (folder / f"{name}.json").write_text(await walked(name, shop))
+            await engine.dispose()
+
+
+def settings_of(stack: Stack) -> Settings:
+    """Settings that name the stack, whatever the shell says."""
+    values = {name.removeprefix("ORDERSAGA_").lower(): value for name, value in stack.environment.items()}
+    known: dict[str, Any] = {name: value for name, value in values.items() if name in Settings.model_fields}
+    return Settings(**known)
+
+
+async def walked(name: str, shop: Shop) -> str:
+    """The history of an order on that path, as JSON."""
+    faults = StepFaults()
+    async with (
+        build_activities(shop.settings) as activities,
+        build_worker(shop.client, shop.settings, activities, interceptors=[faults]),
+    ):
+        handle = await PATHS[name](shop, faults)
+        with suppress(WorkflowFailureError):  # closed as CANCELED: an end like any other
+            await asyncio.wait_for(handle.result(), 60)
+    history: dict[str, Any] = (await handle.fetch_history()).to_json_dict()
+    return json.dumps(clean(history), indent=1, sort_keys=True) + "\n"
+
+
+def clean(value: Any) -> Any:
+    """Without what names the machine that recorded it."""
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("kind") == "TASK_QUEUE_KIND_STICKY":
+        return {**value, "name": "sticky"}
+    return {key: clean(item) for key, item in value.items() if key not in MACHINE}
+
+
+def main(names: list[str]) -> None:
+    if unknown := set(names) - set(PATHS):
+        sys.exit(f"unknown paths {sorted(unknown)}; there are {sorted(PATHS)}")
+    configure_logs("warning", "console")
+    HISTORIES.mkdir(exist_ok=True)
+    asyncio.run(record(names or list(PATHS), HISTORIES))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

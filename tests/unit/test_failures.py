@@ -1,0 +1,68 @@
+"""From our errors to the engine's: what is retried, what is an answer, what is loud."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from temporalio.exceptions import ApplicationErrorCategory
+
+from activities.failures import CONFIGURATION_RETRY, translate
+from domain.errors import (
+    CaptureRefused,
+    Misconfigured,
+    OrderSagaError,
+    OurMistake,
+    OutOfStock,
+    ParametersDrifted,
+    PaymentDeclined,
+    ShipmentRefused,
+    StepUndone,
+    TryAgain,
+)
+
+BENIGN, LOUD = ApplicationErrorCategory.BENIGN, ApplicationErrorCategory.UNSPECIFIED
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "retried", "category"),
+    [
+        (OutOfStock(["001"]), "out_of_stock", False, BENIGN),
+        (PaymentDeclined("insufficient_funds", "no money"), "insufficient_funds", False, BENIGN),
+        (CaptureRefused("authorization_gone", "expired"), "authorization_gone", False, BENIGN),
+        (ShipmentRefused("address_refused", "no such street"), "address_refused", False, BENIGN),
+        (StepUndone("undone"), "step_undone", False, BENIGN),
+        (TryAgain("503"), "try_again", True, BENIGN),
+        (OurMistake("400"), "our_mistake", False, LOUD),
+        (ParametersDrifted("400"), "parameters_drifted", False, LOUD),
+        (Misconfigured("401"), "misconfigured", True, LOUD),
+    ],
+)
+def test_tells_the_engine_what_an_error_means(
+    error: OrderSagaError, code: str, retried: bool, category: ApplicationErrorCategory
+) -> None:
+    """An answer is never run twice, what is expected is no alarm, a mistake of ours is one."""
+    failure = translate(error)
+    assert failure.type == code
+    assert failure.message == str(error)
+    assert failure.non_retryable == (not retried)
+    assert failure.category == category
+
+
+@pytest.mark.parametrize("delay", [None, timedelta(seconds=7)])
+def test_the_next_retry_comes_when_the_far_end_says(delay: timedelta | None) -> None:
+    """Where it names a time; else by the retry policy."""
+    assert translate(TryAgain("429", delay=delay)).next_retry_delay == delay
+
+
+def test_a_wrong_configuration_is_retried_slowly() -> None:
+    """A person has to mend a key: once a minute is soon enough."""
+    assert translate(Misconfigured("401")).next_retry_delay == CONFIGURATION_RETRY
+
+
+@pytest.mark.parametrize("error", [TryAgain("429", delay=timedelta(seconds=7)), Misconfigured("401")])
+def test_a_local_attempt_names_no_delay(error: OrderSagaError) -> None:
+    """The worker would sit on it: the ordinary activity that follows has its own."""
+    failure = translate(error, local=True)
+    assert failure.next_retry_delay is None
+    assert not failure.non_retryable

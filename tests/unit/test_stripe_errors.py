@@ -1,0 +1,106 @@
+"""Every row of the table of Stripe's errors (https://docs.stripe.com/error-low-level), as the SDK raises them."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import stripe
+
+from adapters.stripe_errors import GENERIC_MESSAGE, STATE_CODES, PaymentNotFound, PaymentStateDiffers, translate
+from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, PaymentDeclined, TryAgain
+
+SECRET = "4242424242424242"  # stands for whatever a message of Stripe's may quote
+
+
+def _error(kind: type[stripe.StripeError], status: int | None, param: str | None = None, **body: Any) -> Any:
+    """An error as the SDK builds it from an answer."""
+    whole = {"error": {"message": f"quotes {SECRET}", **body}}
+    common: dict[str, Any] = {"http_body": json.dumps(whole), "http_status": status, "json_body": whole}
+    common["headers"] = {"request-id": "req_1"}
+    message, code = whole["error"]["message"], body.get("code")
+    build: Any = kind  # the SDK leaves its errors untyped
+    if kind in (stripe.CardError, stripe.InvalidRequestError):
+        return build(message, param, code, **common)
+    return build(message, **common)
+
+
+def _no_answer() -> Any:
+    build: Any = stripe.APIConnectionError
+    return build(f"timed out {SECRET}")
+
+
+STATE = "payment_intent_unexpected_state"
+
+ROWS: list[tuple[str, Any, type[OrderSagaError], str]] = [
+    ("no answer", _no_answer(), TryAgain, "try_again"),
+    ("twin in flight", _error(stripe.APIError, 409, code="idempotency_key_in_use"), TryAgain, "try_again"),
+    ("too many requests", _error(stripe.RateLimitError, 429, code="rate_limit"), TryAgain, "try_again"),
+    ("lock timeout", _error(stripe.RateLimitError, 429, code="lock_timeout"), TryAgain, "try_again"),
+    ("500", _error(stripe.APIError, 500), TryAgain, "try_again"),
+    ("503", _error(stripe.APIError, 503), TryAgain, "try_again"),
+    (
+        "done already?",
+        _error(stripe.InvalidRequestError, 400, code=STATE),
+        PaymentStateDiffers,
+        "payment_state_differs",
+    ),
+    ("bad parameter", _error(stripe.InvalidRequestError, 400, "amount"), OurMistake, "our_mistake"),
+    ("not found", _error(stripe.InvalidRequestError, 404, "intent"), PaymentNotFound, "payment_not_found"),
+    ("key of another call", _error(stripe.IdempotencyError, 400), ParametersDrifted, "parameters_drifted"),
+    ("bad key", _error(stripe.AuthenticationError, 401), Misconfigured, "misconfigured"),
+    ("key may not", _error(stripe.PermissionError, 403), Misconfigured, "misconfigured"),
+    ("declined", _error(stripe.CardError, 402, code="card_declined"), PaymentDeclined, "card_declined"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "code"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_says_what_an_error_of_stripe_means(error: Any, kind: type[OrderSagaError], code: str) -> None:
+    """Retry, look, refuse, be loud, or wait for a person; and Stripe's words, which may quote the card, stay out."""
+    meaning = translate(error)
+    assert type(meaning) is kind
+    assert meaning.code == code
+    assert SECRET not in str(meaning)
+
+
+@pytest.mark.parametrize("code", sorted(STATE_CODES))
+def test_looks_at_a_payment_that_may_be_done_already(code: str) -> None:
+    """Captured, refunded or expired meanwhile: not a mistake before somebody has looked."""
+    assert isinstance(translate(_error(stripe.InvalidRequestError, 400, code=code)), PaymentStateDiffers)
+
+
+def test_a_rate_limit_names_a_delay_and_nothing_else_does() -> None:
+    """Hammering makes it worse; other errors follow the engine's own backoff."""
+    limited, broken = translate(ROWS[2][1]), translate(ROWS[4][1])
+    assert isinstance(limited, TryAgain) and limited.delay == timedelta(seconds=2)
+    assert isinstance(broken, TryAgain) and broken.delay is None
+
+
+@pytest.mark.parametrize(
+    ("decline_code", "told"),
+    [
+        ("insufficient_funds", "insufficient funds"),
+        ("expired_card", "expired"),
+        ("incorrect_cvc", "security code"),
+        ("authentication_required", "authentication"),
+        ("lost_card", GENERIC_MESSAGE),
+        ("stolen_card", GENERIC_MESSAGE),
+        ("fraudulent", GENERIC_MESSAGE),
+        ("a_code_of_tomorrow", GENERIC_MESSAGE),
+    ],
+)
+def test_tells_the_customer_no_more_than_is_good(decline_code: str, told: str) -> None:
+    """What the customer can mend is told; that a card is reported stolen is not."""
+    declined = translate(_error(stripe.CardError, 402, code="card_declined", decline_code=decline_code))
+    assert isinstance(declined, PaymentDeclined)
+    assert declined.code == decline_code
+    assert told in declined.detail
+    assert decline_code not in declined.detail or told != GENERIC_MESSAGE
+
+
+def test_a_message_names_code_status_and_request() -> None:
+    """Enough to find the request in Stripe's dashboard."""
+    said = str(translate(_error(stripe.APIError, 409, code="idempotency_key_in_use")))
+    assert ("idempotency_key_in_use" in said, "409" in said, "req_1" in said) == (True, True, True)
