@@ -1,0 +1,118 @@
+"""The whole service as a contender: orders over HTTP, followed until they are ready to ship."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import httpx
+
+from adapters.temporal import workflow_id
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.load import Shift
+
+PARCELS_STAY = (1e9, 1e9)  # the carrier's clock, in seconds: no order of a round lives on in the next
+
+PRODUCTS = 50
+CUSTOMERS = 10
+PATIENCE = 120.0  # seconds until every order of a shift is ready to ship
+LOOK_EVERY = 0.1  # seconds
+QUIET = 1.2  # seconds without a new webhook: longer than the API lets one settle
+
+_READY = "SELECT order_id, at FROM timeline WHERE order_id = ANY ($1) AND to_status = 'READY_TO_SHIP'"
+_WEBHOOKS = "SELECT count(*), count(*) FILTER (WHERE processed_at IS NULL) FROM webhook_inbox"
+
+
+class Service:
+    def __init__(self, http: httpx.AsyncClient, database: asyncpg.Pool) -> None:
+        self._http = http
+        self._database = database
+        self._placed = 0
+        self._asked: dict[str, float] = {}
+        self._late = 0
+
+    async def prepare(self) -> None:
+        """Stocks the shop; what is there stays."""
+        for number in range(PRODUCTS):
+            product = {"productId": f"bench-{number}", "name": "Lamp", "price": "19.99", "onHand": 1_000_000}
+            await self._add("/api/products", product)
+        for number in range(CUSTOMERS):
+            customer = {"customerId": f"bench-{number}", "name": "Bench", "email": "bench@example.com"}
+            await self._add("/api/customers", customer)
+
+    async def _add(self, path: str, entry: dict[str, Any]) -> None:
+        answer = await self._http.post(path, json=entry)
+        if answer.status_code not in (200, 201):
+            raise BenchmarkFailed(f"POST {path}: {answer.status_code} {answer.text}")
+
+    async def place(self, order_id: str) -> str:
+        """The order's id in the service; `order_id` goes along as the Idempotency-Key, as a shop would do it.
+
+        A 202 is an answer too: the API's budget was over, the order goes on. They are counted and told.
+        """
+        self._placed += 1
+        body = {
+            "customerId": f"bench-{self._placed % CUSTOMERS}",
+            "items": [{"productId": f"bench-{self._placed % PRODUCTS}", "quantity": 1}],
+            "paymentMethod": "pm_card_visa",
+        }
+        asked = time.time()
+        answer = await self._http.post("/api/orders", json=body, headers={"Idempotency-Key": order_id})
+        if answer.status_code not in (201, 202):
+            raise BenchmarkFailed(f"POST /api/orders: {answer.status_code} {answer.text}")
+        self._late += answer.status_code == 202
+        key = str(answer.json()["orderId"])
+        self._asked[key] = asked
+        return key
+
+    async def settle(self, shift: Shift) -> Shift | None:
+        """Until every order is READY_TO_SHIP and the webhooks that this caused are followed up."""
+        ready = await self._all_ready(shift.keys)
+        await self._webhooks_followed_up()
+        latencies = [ready[key].timestamp() - self._asked.pop(key) for key in shift.keys]
+        seconds = max(at.timestamp() for at in ready.values()) - shift.began
+        late, self._late = self._late, 0
+        return Shift(shift.began, seconds, latencies, shift.keys, late)
+
+    async def _all_ready(self, keys: list[str]) -> dict[str, datetime]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            ready: dict[str, datetime] = {
+                row["order_id"]: row["at"] for row in await self._database.fetch(_READY, keys)
+            }
+            if len(ready) == len(keys):
+                return ready
+            if time.monotonic() > deadline:
+                raise BenchmarkFailed(f"{len(keys) - len(ready)} orders are not ready to ship after {PATIENCE:.0f} s")
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _webhooks_followed_up(self) -> None:
+        deadline, quiet_since, known = time.monotonic() + PATIENCE, time.monotonic(), (-1, -1)
+        while time.monotonic() < deadline:
+            total, waiting = await self._database.fetchrow(_WEBHOOKS)
+            if (total, waiting) != known:
+                known, quiet_since = (total, waiting), time.monotonic()
+            if not waiting and time.monotonic() - quiet_since > QUIET:
+                return
+            await asyncio.sleep(LOOK_EVERY)
+        raise BenchmarkFailed("the API does not get on with its webhooks")
+
+    def workflow_id(self, key: str) -> str:
+        return workflow_id(key)
+
+
+@asynccontextmanager
+async def open_service(api: str, database_url: str, at_once: int) -> AsyncIterator[Service]:
+    """A client of the API with a connection for each order at once."""
+    # Given up before uvicorn does it, after 5 s: a request must not meet a connection that is just being closed.
+    limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=2)
+    async with (
+        httpx.AsyncClient(base_url=api, limits=limits, timeout=PATIENCE, trust_env=False) as http,
+        asyncpg.create_pool(database_url, min_size=1, max_size=2) as database,
+    ):
+        yield Service(http, database)
