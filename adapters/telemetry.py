@@ -38,7 +38,7 @@ def start(settings: Settings, service: str, metrics_port: int) -> None:
 
 
 def create_runtime(host: str, port: int) -> Runtime:
-    """The SDK's native part, with metrics at a port of its own unless it is 0. Raises RuntimeError for a taken one."""
+    """The SDK's native part, with metrics at its own port unless that is 0. Raises RuntimeError for a taken one."""
     native_lines = LogForwardingConfig(
         logging.getLogger(CORE),
         append_target_to_name=False,

@@ -1,7 +1,7 @@
 """OpenTelemetry traces of request, workflow and steps, where a collector is configured.
 
-Where none is, nothing of OpenTelemetry is imported and every function here does nothing: a trace is worth 20 MB and
-a quarter of a second at the start only to those who read it. One per process, as OpenTelemetry's own context is.
+Where none is, every function here does nothing and imports nothing: a thread, some megabytes and a tenth of a second
+at the start are worth it only to those who read traces. One per process, as OpenTelemetry's own context is.
 """
 
 from __future__ import annotations

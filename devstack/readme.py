@@ -44,7 +44,7 @@ TABLES = {"cancel table": cancellation.markdown_table, "settings": settings_tabl
 
 
 def with_tables(text: str) -> str:
-    """`text` with every generated table as the code has it now. Raises ValueError where a table's place is missing."""
+    """`text` with every generated table as the code has it now. Raises ValueError where a place is missing."""
     for name, table in TABLES.items():
         place = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         new = table()

@@ -180,6 +180,24 @@ async def test_a_late_authorization_is_stopped_wherever_it_was_held(
     assert await steps.effects("stripe", order.order_id) == effects
 
 
+async def test_a_payment_that_the_undo_could_not_see_is_not_saved_after_it(
+    shop: Shop, steps: Steps, late: LateAttempts
+) -> None:
+    """The creation had not reached Stripe when the undo looked: made after all, it is neither saved nor confirmed."""
+    order = await shop.put(await shop.product())
+    await steps.run("reserve_inventory", order.order_id)
+    held = late.gate("authorize_payment", "create sent")
+    attempt = late.begin("authorize_payment", order.order_id)
+    await held.reached()
+    await steps.run("return_payment", order.order_id, attempt=4)
+    written = await steps.written(order.order_id)
+    held.open()
+    with pytest.raises(StepUndone):
+        await attempt
+    assert await steps.written(order.order_id) == written
+    assert written["Payment"] == []
+
+
 @pytest.mark.parametrize(
     ("gate", "end", "effects"),
     [

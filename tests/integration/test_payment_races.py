@@ -78,6 +78,41 @@ async def test_a_capture_that_overtakes_the_void_is_refunded(shop: Shop, steps: 
     assert await _row_of_payment(steps, order.order_id) in ("refunded", "voided")
 
 
+@pytest.mark.parametrize("gate", ["create sent", "create answered", "confirm sent", "confirm answered"])
+@pytest.mark.parametrize("attempt", [2, 4], ids=["same_key", "new_key"])
+async def test_a_frozen_attempt_makes_no_second_payment(
+    shop: Shop, steps: Steps, late: LateAttempts, gate: str, attempt: int
+) -> None:
+    """A worker freezes in mid-payment, its successor authorizes; thawed, the first one answers the same."""
+    order = await shop.put(await shop.product())
+    await steps.run("reserve_inventory", order.order_id)
+    held = late.gate("authorize_payment", gate)
+    frozen = late.begin("authorize_payment", order.order_id)
+    await held.reached()
+    answer = await steps.run("authorize_payment", order.order_id, attempt=attempt)
+    written = await steps.written(order.order_id)
+    held.open()
+    assert await frozen == answer
+    assert await steps.written(order.order_id) == written
+    assert await steps.effects("stripe", order.order_id) == ["authorize"]
+
+
+async def test_a_refund_that_is_sent_again_under_a_new_key_gives_the_money_back_once(
+    shop: Shop, steps: Steps
+) -> None:
+    """Stripe sits on the first one; later attempts look, see nothing, and take a new key: one refund in the end."""
+    order = await shop.put(await shop.product())
+    await steps.reach("capture_payment", order.order_id)
+    arrived = await _slow(shop, steps, "refunds.create")
+    first = asyncio.create_task(steps.run("return_payment", order.order_id))
+    await until(lambda: steps.faults_shown("stripe", "slow"), arrived)
+    await steps.run("return_payment", order.order_id, attempt=4)
+    await asyncio.gather(first, return_exceptions=True)
+    assert await steps.effects("stripe", order.order_id) == ["authorize", "capture", "refund"]
+    assert await shop.money(order.order_id) == (0, 0)
+    assert await _row_of_payment(steps, order.order_id) == "refunded"
+
+
 async def _returned(steps: Steps, order_id: str) -> bool:
     """Whether an attempt of the undo succeeds: as long as the creation is in flight, its key is in use."""
     try:
