@@ -41,15 +41,20 @@ class Payments(PaymentReturns):
                 return await _record_confirmed(order, "nothing to pay")
             payment = await payment_of(order)
             create = await freeze(order, "create", create_params(order))
-        intent_id = payment.payment_intent_id if payment else await self._create(create)
+        created = None if payment else await self._create(create)
         async with self._book.locked(ref.order_id) as order:
-            if order.step(AUTHORIZE):
+            if order.step(AUTHORIZE):  # undone meanwhile: it raises before anything can be charged
                 return _saved_answer(order)
+            # An attempt beside this one may have saved its own first: only that one is ever confirmed.
+            payment = await payment_of(order)
+            if payment is None:
+                assert created is not None
+                payment = await save_intent(order, created)
             if not order.row.payment_method.startswith("pm_"):
                 return await _wait_for_customer(order)  # the shop's page confirms with a method of its own
             confirm = await freeze(order, "confirm", CONFIRM_PARAMS)
         try:
-            intent = await self._confirm(intent_id, confirm)
+            intent = await self._confirm(payment.payment_intent_id, confirm)
             _check_authorized(intent)
         except PaymentDeclined as declined:
             await self._record_decline(ref, declined)
@@ -95,16 +100,11 @@ class Payments(PaymentReturns):
 
     # the far end: the same call again, or look
 
-    async def _create(self, call: FrozenCall) -> str:
+    async def _create(self, call: FrozenCall) -> PaymentSnapshot:
         async def look() -> PaymentSnapshot | None:
             return await self._stripe.find(call.order_id, call.first_sent_at)
 
-        intent = await self._settle(call, lambda sent: self._stripe.create(sent.params, sent.key), look)
-        async with self._book.locked(call.order_id) as order:
-            order.step(AUTHORIZE)  # undone meanwhile: stop before anything can be charged
-            # An attempt beside this one may have saved its own first: only that one is ever confirmed.
-            payment = await payment_of(order) or await save_intent(order, intent)
-        return payment.payment_intent_id
+        return await self._settle(call, lambda sent: self._stripe.create(sent.params, sent.key), look)
 
     async def _confirm(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
         async def look() -> PaymentSnapshot | None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -37,6 +38,7 @@ class LockedOrder:
         self.row = row
         self.reached: list[OrderStatus] = []  # in this transaction
         self._steps = steps
+        self._lines: list[tables.OrderLine] | None = None
 
     @property
     def status(self) -> OrderStatus:
@@ -107,8 +109,10 @@ class LockedOrder:
             self.session.add(_outbox_row(self.row, lines, name, reason, tracking))
 
     async def lines(self) -> list[tables.OrderLine]:
-        """The order's lines in the order in which the client named them."""
-        return await order_lines(self.session, self.row.order_id)
+        """The order's lines in the order in which the client named them; they never change."""
+        if self._lines is None:
+            self._lines = await order_lines(self.session, self.row.order_id)
+        return self._lines
 
 
 def _outbox_row(
@@ -169,22 +173,27 @@ class OrderBook:
             self._reached(order.row, status)
 
 
+# Built once: building a statement costs about as much as running it.
+_ORDER = select(tables.Order).where(tables.Order.order_id == bindparam("order_id")).with_for_update()
+_STEPS = select(saga_tables.OrderStep).where(saga_tables.OrderStep.order_id == bindparam("order_id"))
+_LINES = (
+    select(tables.OrderLine)
+    .where(tables.OrderLine.order_id == bindparam("order_id"))
+    .order_by(col(tables.OrderLine.line_number))
+)
+
+
 async def lock_order(session: AsyncSession, order_id: str) -> LockedOrder:
-    query = select(tables.Order).where(tables.Order.order_id == order_id).with_for_update()
-    row = (await session.exec(query)).one_or_none()
+    of = {"order_id": order_id}
+    row = (await session.exec(_ORDER, params=of)).one_or_none()
     if row is None:
         raise LookupError(f"no order {order_id}")
-    steps = await session.exec(select(saga_tables.OrderStep).where(saga_tables.OrderStep.order_id == order_id))
+    steps = await session.exec(_STEPS, params=of)  # only now: what is read before the lock may be old
     return LockedOrder(session, row, {step.step: step for step in steps})
 
 
 async def order_lines(session: AsyncSession, order_id: str) -> list[tables.OrderLine]:
-    query = (
-        select(tables.OrderLine)
-        .where(tables.OrderLine.order_id == order_id)
-        .order_by(col(tables.OrderLine.line_number))
-    )
-    return list(await session.exec(query))
+    return list(await session.exec(_LINES, params={"order_id": order_id}))
 
 
 async def place_order(

@@ -30,7 +30,7 @@ class StepFaults(Interceptor):
 
     async def arrived(self, step: str) -> None:
         """Comes back when an attempt of the step that is not to fail has begun."""
-        await asyncio.wait_for(self._arrived[step].wait(), 20)
+        await asyncio.wait_for(self._arrived[step].wait(), 60)
 
     def fail(self, step: str, error: Exception, times: int = 1, *, after: bool = False) -> None:
         """The step's next attempts raise: before the effect, or after it (its answer is lost)."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-async def until(look: Callable[[], Awaitable[Value]], wanted: Value, seconds: float = 20) -> Value:
+async def until(look: Callable[[], Awaitable[Value]], wanted: Value, seconds: float = 60) -> Value:
     """Looks until it sees `wanted`. Raises AssertionError with what it saw last."""
     end = time.monotonic() + seconds
     while (seen := await look()) != wanted:

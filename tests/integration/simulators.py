@@ -94,7 +94,7 @@ class SimulatorProcess:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def all_webhooks_sent(self, seconds: float = 5.0) -> None:
+    async def all_webhooks_sent(self, seconds: float = 30.0) -> None:
         """Wait until the queue of webhooks is empty."""
         async with asyncio.timeout(seconds):
             pending = 1
@@ -234,7 +234,7 @@ class WebhookReceiver:
         await writer.wait_closed()
         self._arrived.set()
 
-    async def wait_for(self, count: int, seconds: float = 5.0) -> list[Delivery]:
+    async def wait_for(self, count: int, seconds: float = 30.0) -> list[Delivery]:
         """The deliveries, as soon as there are so many."""
         async with asyncio.timeout(seconds):
             while len(self.deliveries) < count:

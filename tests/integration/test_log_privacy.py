@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import traceback
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from adapters import saga_tables, tables
 from adapters.database import Sessions
 from adapters.settings import Settings
 from adapters.temporal import workflow_id
+from devstack.stack import Stack
 from domain.commands import FulfillOrder
 from domain.money import Money
 from domain.order_states import OrderStatus
@@ -28,8 +28,6 @@ from tests.services import Services
 from tests.waiting import until
 from tests.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
-
-NewProduct = Callable[..., Awaitable[str]]
 
 PERSON = {"name": "Zephyrine Quackenbush", "email": "zephyrine@quackenbush-mail.example"}
 ADDRESS = {
@@ -63,25 +61,38 @@ class Orders:
 
 
 @pytest.fixture(scope="session")
-async def person(services: Services) -> str:
-    """The customer whose name, address and e-mail must not be seen; the id is ours, and is no secret."""
-    customer_id = f"c-{secrets.token_hex(4)}"
-    async with httpx.AsyncClient(base_url=services.url, trust_env=False) as front:
-        answer = await front.post("/api/customers", json={"customerId": customer_id, **PERSON})
-        assert answer.status_code == 201, answer.text
-    return customer_id
-
-
-@pytest.fixture
 async def orders(
-    person: str, front: httpx.AsyncClient, new_product: NewProduct, shop: Shop, sessions: Sessions
+    services: Services, stack: Stack, base_settings: Settings, sessions: Sessions, temporal_client: Client
 ) -> Orders:
     """Every way that an order can go, each with the person's address."""
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=20) as front,
+    ):
+        shop = Shop(stack, base_settings, sessions, temporal_client, http)
+        orders = await place(front, shop)
+        await until(lambda: shop.status(orders.delivered), OrderStatus.READY_TO_SHIP)
+        await until(lambda: shop.status(orders.canceled), OrderStatus.READY_TO_SHIP)
+        await front.post(f"/api/orders/{orders.canceled}/cancel", json={"reason": "no longer needed"})
+        async with sessions() as session:
+            parcel = await session.get_one(saga_tables.ShipmentRow, orders.delivered)
+        for status, reached in (("in_transit", OrderStatus.SHIPPED), ("delivered", OrderStatus.DELIVERED)):
+            await shop.parcel(orders.delivered, status)
+            await Hooks(front, base_settings, sessions).carrier(parcel.shipment_id)
+            await until(lambda: shop.status(orders.delivered), reached)
+        await until(lambda: shop.status(orders.canceled), OrderStatus.CANCELED)
+        await until(lambda: shop.status(orders.undeliverable), OrderStatus.CANCELED)
+    return orders
+
+
+async def place(front: httpx.AsyncClient, shop: Shop) -> Orders:
+    person = {"customerId": f"c-{secrets.token_hex(4)}", **PERSON}  # the id is ours, and is no secret
+    assert (await front.post("/api/customers", json=person)).status_code == 201
 
     async def order(card: str = "pm_card_visa", **address: str) -> str:
         body = {
-            "customerId": person,
-            "items": [{"productId": await new_product(), "quantity": 1}],
+            "customerId": person["customerId"],
+            "items": [{"productId": await shop.product(), "quantity": 1}],
             "paymentMethod": card,
             "shippingAddress": ADDRESS | address,
         }
@@ -90,28 +101,15 @@ async def orders(
         assert answer.status_code in (201, 402), answer.text
         return str(answer.json()["orderId"])
 
-    found = Orders(await order(), await order(), await order("pm_card_chargeDeclined"), await order(zip="00000"))
-    await until(lambda: shop.status(found.delivered), OrderStatus.READY_TO_SHIP)
-    await until(lambda: shop.status(found.canceled), OrderStatus.READY_TO_SHIP)
-    await front.post(f"/api/orders/{found.canceled}/cancel", json={"reason": "no longer needed"})
-    hooks = Hooks(front, shop.settings, sessions)
-    async with sessions() as session:
-        parcel = await session.get_one(saga_tables.ShipmentRow, found.delivered)
-    for status, reached in (("in_transit", OrderStatus.SHIPPED), ("delivered", OrderStatus.DELIVERED)):
-        await shop.parcel(found.delivered, status)
-        await hooks.carrier(parcel.shipment_id)
-        await until(lambda: shop.status(found.delivered), reached)
-    await until(lambda: shop.status(found.canceled), OrderStatus.CANCELED)
-    await until(lambda: shop.status(found.undeliverable), OrderStatus.CANCELED)
-    return found
+    refused = await front.post("/api/orders", json={"shippingAddress": ADDRESS, "unknown": PERSON})
+    assert refused.status_code == 422
+    return Orders(await order(), await order(), await order("pm_card_chargeDeclined"), await order(zip="00000"))
 
 
 async def test_nothing_outside_the_database_knows_who_ordered(
-    orders: Orders, services: Services, shop: Shop, temporal_client: Client, front: httpx.AsyncClient, person: str
+    orders: Orders, services: Services, shop: Shop, temporal_client: Client
 ) -> None:
     """Delivered, canceled, declined, undeliverable: none of them leaves a word of the person anywhere."""
-    refused = await front.post("/api/orders", json={"customerId": person, "shippingAddress": ADDRESS, "x": PERSON})
-    assert refused.status_code == 422
     assert (await shop.order(orders.delivered)).shipping_address == ADDRESS  # it was there to be told
 
     for order_id in orders.all:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.commands import REASON_LENGTH, CancelRequest, FulfillOrder, ParcelStatus
@@ -68,6 +68,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # for a busy machine
 @given(JSON)
 def test_no_json_makes_a_cancel_fail(given: Any) -> None:
     """A signal handler that raises would block the order's workflow: there is always a request within its bounds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -20,11 +20,13 @@ from domain.money import (
     total,
 )
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 CURRENCIES = st.sampled_from(["USD", "EUR", "JPY", "KRW", "KWD", "BHD"])
 MINOR = st.integers(min_value=0, max_value=10**15)
 LINES = st.lists(st.tuples(st.integers(1, 100_000), st.integers(0, 10**10)), max_size=50)
 
 
+@patient
 @given(MINOR, CURRENCIES)
 def test_what_is_written_as_a_decimal_is_read_back_exactly(minor: int, currency: str) -> None:
     """No amount changes on its way through JSON, with 0, 2 or 3 decimals."""
@@ -32,6 +34,7 @@ def test_what_is_written_as_a_decimal_is_read_back_exactly(minor: int, currency:
     assert Money.parse(money.decimal, currency) == money
 
 
+@patient
 @given(MINOR, CURRENCIES)
 def test_a_decimal_has_as_many_digits_as_its_currency(minor: int, currency: str) -> None:
     """Plain digits: no exponent, no sign, no separator, and never a digit more or less than the currency has."""
@@ -42,6 +45,7 @@ def test_a_decimal_has_as_many_digits_as_its_currency(minor: int, currency: str)
     assert int(whole + fraction) == minor
 
 
+@patient
 @given(LINES, CURRENCIES)
 def test_a_total_is_the_exact_sum_of_its_lines(lines: list[tuple[int, int]], currency: str) -> None:
     """The same as adding up decimals, line by line, and independent of the order of the lines."""
@@ -51,6 +55,7 @@ def test_a_total_is_the_exact_sum_of_its_lines(lines: list[tuple[int, int]], cur
     assert total(lines[::-1], currency) == total(lines, currency)
 
 
+@patient
 @given(LINES, LINES, CURRENCIES)
 def test_totals_add_up(some: list[tuple[int, int]], more: list[tuple[int, int]], currency: str) -> None:
     """The total of all lines is the total of some and the total of the others."""
@@ -58,6 +63,7 @@ def test_totals_add_up(some: list[tuple[int, int]], more: list[tuple[int, int]],
     assert total(some + more, currency).minor == together
 
 
+@patient
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**9, places=4), CURRENCIES)
 def test_parsing_never_rounds(amount: Decimal, currency: str) -> None:
     """Either the very amount or a refusal: money is neither lost nor invented."""

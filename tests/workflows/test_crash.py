@@ -30,6 +30,8 @@ from tests.waiting import until
 from worker import Activities, build_activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 
+pytestmark = pytest.mark.timeout(240)  # the first test of the module waits for all orders
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 STEPS = (
