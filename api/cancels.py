@@ -90,7 +90,7 @@ async def _decide(services: Services, row: Order, request: CancelRequest) -> Can
 
 async def _leave_note(services: Services, order_id: str, request: CancelRequest) -> None:
     """An update that no worker has accepted is only in the engine's memory; a signal is kept until one comes."""
-    handle = services.temporal.get_workflow_handle_for(OrderFulfillment.run, workflow_id(order_id))
+    handle = services.temporal.get_workflow_handle(workflow_id(order_id))
     try:
         async with asyncio.timeout(NOTE_TIMEOUT):
             with _workflow_calls():
@@ -112,7 +112,7 @@ async def _ask(services: Services, row: Order, request: CancelRequest) -> Workfl
 
 
 async def _start_update(services: Services, row: Order, request: CancelRequest) -> WorkflowUpdateHandle[CancelAnswer]:
-    handle = services.temporal.get_workflow_handle_for(OrderFulfillment.run, workflow_id(row.order_id))
+    handle = services.temporal.get_workflow_handle(workflow_id(row.order_id))
     stage, timeout = WorkflowUpdateStage.ACCEPTED, timedelta(seconds=services.settings.checkout_budget)
     try:
         return await handle.start_update(OrderFulfillment.cancel, request, wait_for_stage=stage, rpc_timeout=timeout)

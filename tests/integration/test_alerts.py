@@ -49,7 +49,7 @@ async def lived(
     body = {"customerId": await shop.customer(), "items": [line], "paymentMethod": "pm_card_visa"}
     order_id = (await front.post("/api/orders", json=body)).json()["orderId"]
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
-    order = temporal_client.get_workflow_handle_for(OrderFulfillment.run, workflow_id(order_id))
+    order = temporal_client.get_workflow_handle(workflow_id(order_id))
     await order.signal(OrderFulfillment.parcel_changed, ParcelStatus.IN_TRANSIT)
     await until(lambda: shop.status(order_id), OrderStatus.SHIPPED)
     await Hooks(front, shop.settings, sessions).carrier("shp_of_nobody")

@@ -102,7 +102,7 @@ async def test_says_why_a_cancel_came_too_late(
     first = await run(url, file, limit=2)
     order_id = first.document["placed"][1]["orderId"]
     await shop.parcel(order_id, "in_transit")
-    handle = temporal_client.get_workflow_handle_for(OrderFulfillment.run, workflow_id(order_id))
+    handle = temporal_client.get_workflow_handle(workflow_id(order_id))
     await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.IN_TRANSIT)
     await until(lambda: shop.status(order_id), OrderStatus.SHIPPED)
     second = await run(url, file)
