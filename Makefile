@@ -10,7 +10,7 @@ STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check bench lint format lock clean venv
+.PHONY: help demo up test check bench proof lint format lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -30,6 +30,9 @@ check: venv lint test  ## what CI runs: lint, format, types, tests, migrations i
 
 bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
 	@$(ISOLATED) $(VENV) -m benchmarks.throughput
+
+proof: venv  ## the long run: replay a shop's order file (ORDER_FILE=...), compare every book to the penny
+	@$(ISOLATED) $(VENV) -m benchmarks.order_file $(ORDER_FILE)
 
 lint: venv  ## ruff and mypy only
 	@$(ISOLATED) $(VENV) -m ruff check .

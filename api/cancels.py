@@ -100,7 +100,7 @@ async def _leave_note(services: Services, order_id: str, request: CancelRequest)
 
 
 async def _ask(services: Services, row: Order, request: CancelRequest) -> WorkflowUpdateHandle[CancelAnswer]:
-    """The request, once it is accepted, which means durable."""
+    """The request, once it is accepted, which means durable. Raises TimeoutError in a rush of cancels."""
     for pause in BACKOFF:
         try:
             return await _start_update(services, row, request)
@@ -108,7 +108,7 @@ async def _ask(services: Services, row: Order, request: CancelRequest) -> Workfl
             if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
                 raise
             await asyncio.sleep(pause)
-    raise RequestRefused(503, "too-many-cancels", "too many cancels of this order at once; try again later")
+    raise TimeoutError("the workflow took no further update in time")
 
 
 async def _start_update(services: Services, row: Order, request: CancelRequest) -> WorkflowUpdateHandle[CancelAnswer]:

@@ -26,6 +26,9 @@ from devstack.stack import Stack
 
 NEVER = 1e9  # seconds: nothing is scanned, so that what is reserved can be counted
 SHOWN = 20  # faults
+SAMPLE = (
+    Path(__file__).resolve().parent.parent / "../shared/data/online_retail_sample.csv"
+)  # not part of this project
 
 
 async def import_file(options: Options) -> int:
@@ -69,7 +72,9 @@ def _told(report: Report, wrong: list[str], seconds: float) -> int:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.order_file", description=__doc__)
-    parser.add_argument("file", type=Path, metavar="FILE", help="an order file (docs/cli.md)")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", nargs="?", default=SAMPLE, help="an order file (docs/cli.md)"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N invoices")
     parser.add_argument("--concurrency", type=int, default=8, help="requests at a time (default: 8)")
     parser.add_argument("--report", type=Path, default=Path("build/order-file.json"), help="default: %(default)s")

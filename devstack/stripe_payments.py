@@ -9,7 +9,9 @@ from devstack.stripe_cards import AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED
 from devstack.stripe_errors import card_declined, invalid_request, unexpected_state
 from devstack.stripe_parameters import Params
 
-_SMALLEST = 50
+# Minor units; https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts. What is not listed: 50.
+_SMALLEST = {"gbp": 30, "aed": 200, "czk": 1500, "dkk": 250, "hkd": 400, "huf": 17500, "mxn": 1000, "nok": 300,
+             "pln": 200, "ron": 200, "sek": 300, "thb": 1000}  # fmt: skip
 _LARGEST = 99_999_999
 _UNCONFIRMED = ("requires_payment_method", "requires_confirmation", "requires_action")
 _UPDATABLE_TEXTS = ("description", "receipt_email", "statement_descriptor", "statement_descriptor_suffix")
@@ -34,7 +36,7 @@ class PaymentIntents:
         return intent
 
     def _check_create(self, params: Params) -> None:
-        _check_amount(params["amount"])
+        _check_amount(params["amount"], params["currency"].lower())
         if params.get("customer"):
             self._account.get("customer", params["customer"], "customer")
         if params.get("payment_method"):
@@ -55,7 +57,7 @@ class PaymentIntents:
         if params.keys() & {"amount", "payment_method", "capture_method"} and intent["status"] not in _UNCONFIRMED:
             raise unexpected_state(intent, "updated")
         if "amount" in params:
-            _check_amount(params["amount"])
+            _check_amount(params["amount"], (params.get("currency") or intent["currency"]).lower())
             intent["amount"] = params["amount"]
         if "payment_method" in params:
             find_card(params["payment_method"])
@@ -202,11 +204,13 @@ def _merge_metadata(intent: Document, params: Params) -> None:
     intent["metadata"] = {key: value for key, value in merged.items() if value != ""}
 
 
-def _check_amount(amount: int) -> None:
+def _check_amount(amount: int, currency: str) -> None:
     if amount < 1:
         raise invalid_request("Invalid positive integer", code="parameter_invalid_integer", param="amount")
-    if amount < _SMALLEST:
-        raise invalid_request("Amount must be at least 50 cents.", code="amount_too_small", param="amount")
+    smallest = _SMALLEST.get(currency, 50)
+    if amount < smallest:
+        said = f"Amount must be at least {smallest} {currency} in minor units."
+        raise invalid_request(said, code="amount_too_small", param="amount")
     if amount > _LARGEST:
         raise invalid_request("Amount must be no more than $999,999.99.", code="amount_too_large", param="amount")
 

@@ -22,6 +22,10 @@ def configure() -> Iterator[Configure]:
     """Takes over the logs as a process does, and hands back the lines so far; afterwards all is as it was."""
     loggers = [logging.getLogger(name) for name in ("", *OURS, *UVICORN, "httpx", "stripe")]
     before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in loggers]
+    for name in UVICORN:  # as in a new process, whatever servers ran in this one before
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.handlers[:], logger.propagate = [], True
     structured, about = structlog.get_config(), (activity.logger, workflow.logger)
     said: Any = (about[0].activity_info_on_message, about[1].workflow_info_on_message)
 
