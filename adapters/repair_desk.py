@@ -7,7 +7,7 @@ from sqlmodel import col, select
 
 from adapters.columns import now
 from adapters.order_book import LockedOrder
-from adapters.saga_tables import Ticket
+from adapters.repair_tables import Ticket
 from domain.commands import Attention
 from domain.events import EventName
 

@@ -1,4 +1,4 @@
-"""The tables of the saga's steps, of money and parcels, and of what comes in and goes out.
+"""The tables of the saga's steps, of money and parcels, and of what comes in and goes out (tickets: `repair_tables`).
 
 - A second live payment is impossible: a partial unique index on `payments`.
 - Two forms of one money effect are impossible: `payment_attempts` freezes the parameters before the first send.
@@ -63,6 +63,9 @@ class PaymentAttempt(SQLModel, table=True):
     order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
     operation: str = Field(primary_key=True, sa_type=Text)
     attempt: int = Field(primary_key=True)  # the business attempt, never the engine's
+    # Which payment it belongs to, counted over the customer's cards and renewed authorizations: within one round
+    # the parameters are frozen, a new round has its own.
+    round: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     params: dict[str, Any] = json_column()
     first_sent_at: datetime = time_column()
 
@@ -96,6 +99,27 @@ class Payment(SQLModel, table=True):
     refunded_minor: int = bigint_column()
     currency: str = Field(sa_type=Text)
     capture_before: datetime | None = maybe_time_column()
+    updated_at: datetime = time_column()
+
+
+class Refund(SQLModel, table=True):
+    """A part of the captured money that an operator gives back; amounts in minor units."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        CheckConstraint("amount_minor > 0", name="amount_positive"),
+        CheckConstraint("state IN ('asked', 'pending', 'succeeded', 'failed')", name="state_known"),
+    )
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)  # the Idempotency-Key of who asked
+    amount_minor: int = Field(sa_type=BigInteger)
+    reason: str = Field(sa_type=Text)
+    by: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    stripe_refund_id: str | None = Field(default=None, sa_type=Text)
+    detail: str | None = Field(default=None, sa_type=Text)  # why it failed
+    created_at: datetime = time_column()
     updated_at: datetime = time_column()
 
 
@@ -152,28 +176,3 @@ class InboxEvent(SQLModel, table=True):
     attempted_at: datetime = time_column()  # when a process last took it on: others leave it alone for a while
     processed_at: datetime | None = maybe_time_column()
     last_error: str | None = Field(default=None, sa_type=Text)
-
-
-class Ticket(SQLModel, table=True):
-    """Work for a person; at most one open ticket per order, kind and step."""
-
-    __tablename__ = "tickets"
-    __table_args__ = (
-        Index(
-            "uq_tickets_one_open",
-            "order_id",
-            "kind",
-            "step",
-            unique=True,
-            postgresql_where=text("resolved_at IS NULL"),
-        ),
-    )
-
-    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)
-    order_id: str = Field(foreign_key="orders.order_id", sa_type=Text)
-    kind: str = Field(sa_type=Text)
-    step: str = Field(sa_type=Text)
-    detail: str = Field(sa_type=Text)
-    opened_at: datetime = time_column()
-    resolved_at: datetime | None = maybe_time_column()
-    resolved_by: str | None = Field(default=None, sa_type=Text)

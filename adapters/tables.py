@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -57,6 +58,7 @@ class Customer(SQLModel, table=True):
     customer_id: str = Field(primary_key=True, sa_type=Text)
     name: str = Field(sa_type=Text)
     email: str = Field(sa_type=Text)
+    stripe_customer_id: str | None = Field(default=None, sa_type=Text, unique=True)  # once a card was kept for later
     created_at: datetime = time_column()
 
 
@@ -95,9 +97,9 @@ class Order(SQLModel, table=True):
     ship_not_before: datetime | None = maybe_time_column()
     order_metadata: dict[str, str] = Field(default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False))
     needs_attention: bool = False
-    refusal: dict[str, str] | None = json_column(
-        default=None, nullable=True
-    )  # {"code", "detail"} of a REJECTED order
+    hold: str | None = Field(default=None, sa_type=Text)  # "review" or "dispute": unshipped goods stay here
+    # {"code", "detail"} of a REJECTED order; with "retryUntil" of one that waits for another payment method
+    refusal: dict[str, str] | None = json_column(default=None, nullable=True)
     version: int = bigint_column(1)  # the sequence of the last timeline row
     event_sequence: int = bigint_column(0)
     created_at: datetime = time_column()
@@ -118,6 +120,7 @@ class OrderLine(SQLModel, table=True):
     name: str = Field(sa_type=Text)
     quantity: int = Field(sa_type=BigInteger)
     unit_price_minor: int = Field(sa_type=BigInteger)
+    dropped: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # cannot be shipped
 
 
 class OrderTransition(SQLModel, table=True):

@@ -29,6 +29,7 @@ class FulfillOrder(Message):
     total: Money
     ship_not_before: datetime | None = None
     grace_period: timedelta = timedelta(0)
+    payment_retry_window: timedelta = timedelta(0)
 
     def ship_at(self, confirmed_at: datetime) -> datetime:
         """When shipping may begin: the grace period after the confirmation or `ship_not_before`, the later."""
@@ -42,6 +43,33 @@ class OrderRef(Message):
     order_id: str
 
 
+class PaymentTry(OrderRef):
+    """One round of an order's payment: the card of the checkout (round 1), another card, a renewed authorization.
+
+    `payment_method` is a Stripe id, None for the one that the order was placed with. A card that is declined before
+    `retry_until` leaves the order waiting for another one.
+    """
+
+    round: int = 1
+    payment_method: str | None = None
+    retry_until: datetime | None = None
+
+
+class NewPaymentMethod(Message):
+    """What a customer whose card was declined offers instead: a Stripe payment method id."""
+
+    payment_method: str
+
+
+class DropLine(Message):
+    """An order line that cannot be shipped: by whom and why it is taken out of the order."""
+
+    order_id: str
+    product_id: str
+    reason: str = ""
+    by: str = "operations"
+
+
 class CheckoutAnswer(Message):
     """What the customer's checkout waits for: CONFIRMED, REJECTED, AWAITING_CUSTOMER, or canceled meanwhile."""
 
@@ -52,10 +80,24 @@ class CheckoutAnswer(Message):
 class AuthorizationState(StrEnum):
     AUTHORIZED = "authorized"
     REQUIRES_ACTION = "requires_action"
+    DECLINED = "declined"  # and another payment method may be offered
+
+
+class Hold(StrEnum):
+    """Why unshipped goods stay here although the money is authorized."""
+
+    REVIEW = "review"
+    DISPUTE = "dispute"
 
 
 class Authorization(Message):
+    """What the customer's bank said; `capture_before` is how long it holds the money."""
+
     state: AuthorizationState
+    code: str = ""
+    detail: str = ""
+    capture_before: datetime | None = None
+    hold: Hold | None = None
 
 
 class Label(Message):

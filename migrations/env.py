@@ -8,11 +8,11 @@ from alembic import context
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from adapters import saga_tables, tables
+from adapters import repair_tables, saga_tables, tables
 from adapters.database import create_engine
 from adapters.settings import Settings
 
-assert tables.Order.metadata is saga_tables.Payment.metadata is SQLModel.metadata
+assert tables.Order.metadata is saga_tables.Payment.metadata is repair_tables.Ticket.metadata is SQLModel.metadata
 
 
 def run(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters import saga_tables
+from adapters import repair_tables, saga_tables
 from adapters.columns import now
 from adapters.database import Sessions
 from adapters.settings import Settings
@@ -70,8 +70,8 @@ async def test_the_books_are_counted_as_the_database_has_them(
     hook: dict[str, Any] = {"source": source, "type": "x", "object_id": "x", "received_at": old}
     waiting = [saga_tables.InboxEvent(event_id=name, attempted_at=now(), **hook) for name in ("a", "b")]
     done = saga_tables.InboxEvent(event_id="c", processed_at=now(), **hook)
-    open_ticket = saga_tables.Ticket(step="ship order", **ticket)
-    closed_ticket = saga_tables.Ticket(step="capture payment", resolved_at=now(), **ticket)
+    open_ticket = repair_tables.Ticket(step="ship order", **ticket)
+    closed_ticket = repair_tables.Ticket(step="capture payment", resolved_at=now(), **ticket)
     async with sessions() as session, session.begin():
         session.add_all([*waiting, done, open_ticket, closed_ticket])
         count = "SELECT (SELECT count(*) FROM orders WHERE status = 'PLACED'), "

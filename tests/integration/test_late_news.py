@@ -7,7 +7,8 @@ import pytest
 from sqlmodel import select
 
 from adapters.database import Sessions
-from adapters.saga_tables import Payment, Ticket
+from adapters.repair_tables import Ticket
+from adapters.saga_tables import Payment
 from adapters.settings import Settings
 from domain.order_states import OrderStatus
 from tests.orders import Shop

@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from adapters.database import Sessions
-from adapters.saga_tables import Ticket
+from adapters.repair_tables import Ticket
 from adapters.settings import Settings
 from devstack.stack import Stack
 from domain.errors import TryAgain

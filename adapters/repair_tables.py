@@ -1,0 +1,64 @@
+"""The tables of the repair desk, and of the scheduled jobs that find work for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
+from sqlmodel import Field, SQLModel
+
+from adapters.columns import maybe_time_column, time_column
+
+
+class Ticket(SQLModel, table=True):
+    """Work for a person; at most one open ticket per order, kind and step."""
+
+    __tablename__ = "tickets"
+    __table_args__ = (
+        Index(
+            "uq_tickets_one_open",
+            "order_id",
+            "kind",
+            "step",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)
+    order_id: str | None = Field(default=None, foreign_key="orders.order_id", sa_type=Text)  # None: of no one order
+    kind: str = Field(sa_type=Text)
+    step: str = Field(sa_type=Text)
+    detail: str = Field(sa_type=Text)
+    opened_at: datetime = time_column()
+    resolved_at: datetime | None = maybe_time_column()
+    resolved_by: str | None = Field(default=None, sa_type=Text)
+
+
+class TicketAction(SQLModel, table=True):
+    """The audit trail of the repair desk: append-only, by a trigger (`migrations/versions/0003_proof.py`)."""
+
+    __tablename__ = "ticket_actions"
+    __table_args__ = (
+        CheckConstraint("action IN ('opened', 'retry', 'mark_done', 'write_off', 'closed')", name="action_known"),
+        CheckConstraint("action <> 'mark_done' OR evidence <> ''", name="done_by_evidence"),
+        Index("ix_ticket_actions_ticket_id", "ticket_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)
+    ticket_id: int = Field(foreign_key="tickets.id", sa_type=BigInteger)
+    at: datetime = time_column()
+    by: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    note: str = Field(default="", sa_type=Text)
+    evidence: str = Field(default="", sa_type=Text)
+
+
+class Cursor(SQLModel, table=True):
+    """How far a scheduled job has got, e.g. in the list of Stripe's events."""
+
+    __tablename__ = "cursors"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    at: datetime = time_column()

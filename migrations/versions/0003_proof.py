@@ -1,0 +1,120 @@
+"""Rounds of payments, refunds, dropped lines, holds, the repair desk's audit trail, cursors of scheduled jobs
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0003"
+down_revision: str | Sequence[str] | None = "0002"
+branch_labels = None
+depends_on = None
+
+OPEN = sa.text("resolved_at IS NULL")
+
+
+def upgrade() -> None:
+    op.add_column("orders", sa.Column("hold", sa.Text(), nullable=True))
+    op.add_column("order_lines", sa.Column("dropped", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("customers", sa.Column("stripe_customer_id", sa.Text(), nullable=True))
+    op.create_unique_constraint(op.f("uq_customers_stripe_customer_id"), "customers", ["stripe_customer_id"])
+    op.add_column("payment_attempts", sa.Column("round", sa.Integer(), server_default=sa.text("1"), nullable=False))
+    op.create_table(
+        "refunds",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("stripe_refund_id", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_refunds_amount_positive")),
+        sa.CheckConstraint(
+            "state IN ('asked', 'pending', 'succeeded', 'failed')", name=op.f("ck_refunds_state_known")
+        ),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.order_id"], name=op.f("fk_refunds_order_id")),
+        sa.PrimaryKeyConstraint("order_id", "key", name=op.f("pk_refunds")),
+    )
+    op.create_table(
+        "cursors",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
+    )
+    _widen_repair_desk()
+
+
+def _widen_repair_desk() -> None:
+    op.alter_column("tickets", "order_id", existing_type=sa.Text(), nullable=True)
+    _index_open_tickets(postgresql_nulls_not_distinct=True)
+    op.create_table(
+        "ticket_actions",
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("ticket_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "action IN ('opened', 'retry', 'mark_done', 'write_off', 'closed')",
+            name=op.f("ck_ticket_actions_action_known"),
+        ),
+        sa.CheckConstraint(
+            "action <> 'mark_done' OR evidence <> ''", name=op.f("ck_ticket_actions_done_by_evidence")
+        ),
+        sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_ticket_actions_ticket_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ticket_actions")),
+    )
+    op.create_index("ix_ticket_actions_ticket_id", "ticket_actions", ["ticket_id"])
+    op.execute(
+        """
+        CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION '% is append-only: write another row', TG_TABLE_NAME
+                USING ERRCODE = 'integrity_constraint_violation';
+        END $$
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ticket_actions
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+        """
+    )
+
+
+def _index_open_tickets(**options: bool) -> None:
+    op.drop_index("uq_tickets_one_open", table_name="tickets", postgresql_where=OPEN)
+    op.create_index(
+        "uq_tickets_one_open",
+        "tickets",
+        ["order_id", "kind", "step"],
+        unique=True,
+        postgresql_where=OPEN,
+        **options,  # type: ignore[arg-type]  # Alembic annotates a few options of its own
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("ticket_actions")
+    op.execute("DROP FUNCTION refuse_change()")
+    op.execute("DELETE FROM tickets WHERE order_id IS NULL")
+    _index_open_tickets()
+    op.alter_column("tickets", "order_id", existing_type=sa.Text(), nullable=False)
+    op.drop_table("cursors")
+    op.drop_table("refunds")
+    op.drop_column("payment_attempts", "round")
+    op.drop_constraint(op.f("uq_customers_stripe_customer_id"), "customers", type_="unique")
+    op.drop_column("customers", "stripe_customer_id")
+    op.drop_column("order_lines", "dropped")
+    op.drop_column("orders", "hold")
