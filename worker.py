@@ -31,6 +31,7 @@ from activities.inventory import Inventory
 from activities.metrics import StepMetrics, order_reached
 from activities.orders import Orders
 from activities.payments import Payments
+from activities.refunds import Refunds
 from activities.shipping import Shipping
 from activities.tickets import Tickets
 from adapters import telemetry, temporal, tracing
@@ -38,10 +39,12 @@ from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
 from adapters.logs import configure_logs
 from adapters.order_book import OrderBook
+from adapters.refund_gateway import RefundGateway
 from adapters.settings import Settings
 from adapters.stripe_gateway import StripeGateway
 from workflows import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
+from workflows.order_refund import OrderRefund
 
 log = structlog.get_logger("worker")
 
@@ -57,6 +60,7 @@ class Activities:
     shipping: Shipping
     orders: Orders
     tickets: Tickets
+    refunds: Refunds
 
     def methods(self) -> list[object]:
         return [
@@ -64,6 +68,7 @@ class Activities:
             self.inventory.release_inventory,
             self.payments.authorize_payment,
             self.payments.check_payment,
+            self.payments.keep_authorization,
             self.payments.capture_payment,
             self.payments.return_payment,
             self.shipping.ship_order,
@@ -77,6 +82,9 @@ class Activities:
             self.orders.close_order,
             self.tickets.open_ticket,
             self.tickets.close_tickets,
+            self.refunds.send_refund,
+            self.refunds.follow_refund,
+            self.tickets.resolve_ticket,
         ]
 
 
@@ -85,12 +93,19 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     """The activities over real clients, which are closed at the end."""
     engine = create_engine(settings)
     stripe, carrier = StripeGateway(settings), CarrierGateway(settings)
+    refunds = RefundGateway(settings)
     book = OrderBook(create_sessions(engine), order_reached)
     try:
         yield Activities(
-            Inventory(book), Payments(book, stripe), Shipping(book, carrier), Orders(book), Tickets(book)
+            Inventory(book),
+            Payments(book, stripe),
+            Shipping(book, carrier),
+            Orders(book),
+            Tickets(book),
+            Refunds(book, refunds),
         )
     finally:
+        await refunds.aclose()
         await carrier.aclose()
         await stripe.aclose()
         await engine.dispose()
@@ -110,7 +125,7 @@ def build_worker(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[OrderFulfillment],
+        workflows=[OrderFulfillment, OrderRefund],
         activities=activities.methods(),  # type: ignore[arg-type]
         interceptors=[StepMetrics(meter_of(client)), FailureTranslation(), Heartbeats(), *interceptors],
         workflow_runner=workflow_runner(),

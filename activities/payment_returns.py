@@ -3,57 +3,60 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from temporalio import activity
 
-from adapters.order_book import LockedOrder, OrderBook
-from adapters.payment_book import FrozenCall, freeze, freeze_again, frozen, payment_of, save_intent
-from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
-from domain.commands import OrderRef
-from domain.errors import OurMistake, ParametersDrifted, TryAgain
+from activities.payment_calls import LOOK_AFTER_ATTEMPTS, PaymentCalls, freeze_anew
+from adapters.order_book import LockedOrder
+from adapters.payment_book import VOID_PARAMS, FrozenCall, frozen, payment_of, save_intent
+from adapters.saga_tables import Payment
+from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot
+from domain.commands import Hold, OrderRef
+from domain.errors import OurMistake, ParametersDrifted, ReturnRefused, TryAgain
 from domain.events import EventName
 from domain.order_states import PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE, RETURN
 
 REFUND_POLL = timedelta(seconds=30)
-LOOK_AFTER_ATTEMPTS = 3
 
 
-class PaymentReturns:
-    def __init__(self, book: OrderBook, stripe: StripeGateway) -> None:
-        self._book = book
-        self._stripe = stripe
-
+class PaymentReturns(PaymentCalls):
     @activity.defn
     async def return_payment(self, ref: OrderRef) -> None:
-        """Voids what is held, refunds what was captured; done when Stripe says that it is."""
+        """Voids what is held, refunds what was captured; done when Stripe says that it is.
+
+        Raises ReturnRefused for a disputed charge: it is never refunded by itself.
+        """
         async with self._book.locked(ref.order_id) as order:
-            if order.state_of(RETURN) == "done":
+            if order.state_of(RETURN) == "done" and not ref.look_again:
                 return
             # First the fences: from here on no late attempt saves an id, confirms or captures.
             order.mark(AUTHORIZE, "undone", order.result_of(AUTHORIZE))
             order.mark(CAPTURE, "undone")
+            payment, create = await payment_of(order), await frozen(order, "create")
+            placed_at = order.row.created_at
+        if create is not None and (payment is None or payment.attempt < create.round):
+            await self._save_unsaved(create)
+        if ref.look_again:
+            others = await self._stripe.find_all(ref.order_id, placed_at)
+            for intent in others:
+                if payment is None or intent.id != payment.payment_intent_id:
+                    await self._give_back(ref, intent)
+        async with self._book.locked(ref.order_id) as order:
             payment = await payment_of(order)
-            create = await frozen(order, "create")
-        intent = await self._intent(payment.payment_intent_id if payment else None, create)
-        if intent is None:
+        if payment is None:
             await self._record_nothing(ref)
-        elif intent.status == "succeeded":
-            await self._refund(ref, intent)
         else:
-            await self._void(ref, intent)
+            await self._give_back(ref, await self._stripe.retrieve(payment.payment_intent_id))
 
-    async def _intent(self, intent_id: str | None, create: FrozenCall | None) -> PaymentSnapshot | None:
-        """The order's PaymentIntent, also one whose creation was sent and whose id never arrived here."""
-        if intent_id is None and create is not None:
-            found = await self._created(create)
-            if found is None:
-                return None
+    async def _save_unsaved(self, create: FrozenCall) -> None:
+        """A PaymentIntent whose creation was sent, and whose id never arrived here."""
+        found = await self._created(create)
+        if found is not None:
             async with self._book.locked(create.order_id) as order:
-                payment = await payment_of(order) or await save_intent(order, found)
-            intent_id = payment.payment_intent_id
-        return await self._stripe.retrieve(intent_id) if intent_id else None
+                payment = await payment_of(order)
+                if payment is None or payment.attempt < create.round:
+                    await save_intent(order, found, create.round)
 
     async def _created(self, create: FrozenCall) -> PaymentSnapshot | None:
         """What a creation that was sent has made: by the same call again, or by looking.
@@ -67,51 +70,59 @@ class PaymentReturns:
                 raise
             except OurMistake:
                 pass  # Stripe refuses the call as such, so it has made nothing: look, to be sure
-        return await self._stripe.find(create.order_id, create.first_sent_at)
+        return await self._stripe.find(create.order_id, create.first_sent_at, create.round)
+
+    async def _give_back(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
+        if intent.status == "succeeded":
+            await self._refund(ref, intent)
+        else:
+            await self._void(ref, intent)
 
     async def _void(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
         if intent.status != "canceled":
-            await self._cancel(ref, intent)
-        await self._record_void(ref)
-
-    async def _cancel(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
-        async with self._book.locked(ref.order_id) as order:
-            void = await _freeze_anew(order, "void", {"cancellation_reason": "requested_by_customer"})
-        voided = await self._stripe.cancel(intent.id, void.params, void.key)
-        if voided.status != "canceled":
-            raise TryAgain(f"the payment is {voided.status}, not voided")
+            async with self._book.locked(ref.order_id) as order:
+                void = await freeze_anew(order, await _operation(order, "void", intent), VOID_PARAMS, intent.round)
+            await self._cancel(intent.id, void)
+        await self._record_void(ref, intent)
 
     async def _refund(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
         refunds = await self._stripe.refunds(intent.id)
-        failed = [refund for refund in refunds if refund.status in ("failed", "canceled")]
-        given = sum(refund.amount for refund in refunds) - sum(refund.amount for refund in failed)
-        if failed and given < intent.amount_received:
-            raise OurMistake(f"refund {failed[0].id} failed: the customer has to be paid back another way")
-        if given < intent.amount_received:
-            params = {
-                "payment_intent": intent.id,
-                "amount": intent.amount_received - given,
-                "metadata": {"order_id": ref.order_id, "operation": "refund:1"},
-            }
-            async with self._book.locked(ref.order_id) as order:
-                call = await _freeze_anew(order, "refund", params)
-            refunds = [*refunds, await self._stripe.refund(call.params, call.key)]
+        left = intent.amount_received - _given(refunds)
+        failed = next((refund for refund in refunds if refund.failed), None)
+        if left > 0 and failed is not None:
+            raise ReturnRefused(
+                "refund_failed", f"refund {failed.id} failed: the customer has to be paid back another way"
+            )
+        if left > 0:
+            if await self._stripe.hold_on(intent) is Hold.DISPUTE:
+                raise ReturnRefused("payment_disputed", "the charge is disputed: the bank decides who has the money")
+            refunds = [*refunds, await self._send_refund(ref, intent, left)]
         if any(refund.status not in ("succeeded", "failed", "canceled") for refund in refunds):
             raise TryAgain("the refund is on its way; it counts when it has succeeded", delay=REFUND_POLL)
         async with self._book.locked(ref.order_id) as order:
-            await _record_refund(order, intent.amount_received)
+            await _record_refund(order, intent)
 
-    async def _record_void(self, ref: OrderRef) -> None:
+    async def _send_refund(self, ref: OrderRef, intent: PaymentSnapshot, amount: int) -> RefundSnapshot:
+        reference = {"order_id": ref.order_id, "operation": "refund:1"}
+        params = {"payment_intent": intent.id, "amount": amount, "metadata": reference}
         async with self._book.locked(ref.order_id) as order:
-            if order.state_of(RETURN) == "done":
+            call = await freeze_anew(order, await _operation(order, "refund", intent), params, intent.round)
+        return await self._stripe.refund(call.params, call.key)
+
+    # our books
+
+    async def _record_void(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
+        async with self._book.locked(ref.order_id) as order:
+            payment = await order.session.get(Payment, intent.id)
+            if _is_written(order, payment, "voided"):
                 return
-            payment = await payment_of(order)
+            declined = order.row.payment_status == PaymentStatus.FAILED
             if payment is not None:
                 payment.state = "voided"
                 order.session.add(payment)
             order.mark(RETURN, "done")
-            if order.row.payment_status == PaymentStatus.FAILED:
-                return  # declined: nothing was held, so there is nothing to tell
+            if declined:
+                return  # nothing was held, so there is nothing to tell
             order.paid(PaymentStatus.VOIDED)
             order.note("payment voided")
             await order.emit(EventName.PAYMENT_VOIDED)
@@ -123,19 +134,27 @@ class PaymentReturns:
             order.mark(RETURN, "done")
 
 
-async def _freeze_anew(order: LockedOrder, operation: str, params: dict[str, Any]) -> FrozenCall:
-    """Every attempt has looked before it comes here; one whose key keeps failing gets a new one."""
-    call = await freeze(order, operation, params)
-    return await freeze_again(order, call) if activity.info().attempt > LOOK_AFTER_ATTEMPTS else call
+async def _operation(order: LockedOrder, name: str, intent: PaymentSnapshot) -> str:
+    """A PaymentIntent that our books do not know must not share the keys of the one that they do."""
+    return name if await order.session.get(Payment, intent.id) else f"{name}-{intent.id}"
 
 
-async def _record_refund(order: LockedOrder, amount: int) -> None:
-    if order.state_of(RETURN) == "done":
+def _given(refunds: list[RefundSnapshot]) -> int:
+    return sum(refund.amount for refund in refunds if not refund.failed)
+
+
+def _is_written(order: LockedOrder, payment: Payment | None, state: str) -> bool:
+    return order.state_of(RETURN) == "done" and (payment is None or payment.state == state)
+
+
+async def _record_refund(order: LockedOrder, intent: PaymentSnapshot) -> None:
+    payment = await order.session.get(Payment, intent.id)
+    if _is_written(order, payment, "refunded"):
         return
-    payment = await payment_of(order)
-    assert payment is not None
-    payment.state, payment.captured_minor, payment.refunded_minor = "refunded", amount, amount
-    order.session.add(payment)
+    if payment is not None:
+        payment.state = "refunded"
+        payment.captured_minor = payment.refunded_minor = intent.amount_received
+        order.session.add(payment)
     order.mark(RETURN, "done")
     order.paid(PaymentStatus.REFUNDED)
     order.note("payment refunded")

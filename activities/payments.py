@@ -1,68 +1,69 @@
-"""The customer's payment: authorized at checkout, captured when the label is bought, returned when undone.
+"""The customer's payment: authorized at checkout, renewed while the order waits, captured when the label is bought.
 
 Exactly one charge, whatever fails: one live PaymentIntent per order, created unconfirmed, its id saved before it is
-confirmed; what is sent is frozen in `payment_attempts` before the first send; an unknown outcome is settled by
-sending the same call again while its key lasts, and by looking when that keeps failing or the key may be gone.
+confirmed (`payment_calls.py` settles unknown outcomes). A payment has rounds: the card of the checkout, another card
+after a decline (the same PaymentIntent), a renewed authorization (a new one, once the former is canceled).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from typing import Any
 
 from temporalio import activity
 
-from activities.payment_returns import LOOK_AFTER_ATTEMPTS, PaymentReturns
-from adapters.order_book import LockedOrder
-from adapters.payment_book import FrozenCall, create_params, freeze, freeze_again, payment_of, save_intent
-from adapters.stripe_errors import PaymentStateDiffers
+from activities.payment_calls import freeze_anew
+from activities.payment_records import (
+    answered,
+    record_action_needed,
+    record_authorized,
+    record_captured,
+    record_confirmed,
+    record_declined,
+    waits_for_customer,
+)
+from activities.payment_returns import PaymentReturns
+from adapters.payment_book import (
+    RENEWAL_CONFIRM_PARAMS,
+    VOID_PARAMS,
+    FrozenCall,
+    amount_due,
+    confirm_params,
+    create_params,
+    freeze,
+    payment_of,
+    renewal_params,
+    save_intent,
+)
+from adapters.payment_holds import note_hold
 from adapters.stripe_gateway import PaymentSnapshot
-from domain.commands import Authorization, AuthorizationState, OrderRef
-from domain.errors import CaptureRefused, OurMistake, PaymentDeclined, TryAgain
-from domain.events import EventName
-from domain.order_states import OrderStatus, PaymentStatus
+from adapters.tables import Customer
+from domain.commands import Authorization, AuthorizationState, OrderRef, PaymentTry
+from domain.errors import OurMistake, PaymentDeclined, TryAgain
+from domain.order_states import OrderStatus
 from domain.steps import AUTHORIZE, CAPTURE, SHIP
-
-Send = Callable[[FrozenCall], Awaitable[PaymentSnapshot]]
-Look = Callable[[], Awaitable[PaymentSnapshot | None]]
-
-CONFIRM_PARAMS = {"expand": ["latest_charge"]}
 
 
 class Payments(PaymentReturns):
     """`return_payment`, the undo of all of these, stands in `payment_returns.py`."""
 
     @activity.defn
-    async def authorize_payment(self, ref: OrderRef) -> Authorization:
-        """Holds the order's total on the customer's card. Raises PaymentDeclined."""
+    async def authorize_payment(self, ref: PaymentTry) -> Authorization:
+        """Holds the order's total on the customer's card. Raises PaymentDeclined when that is final."""
+        stripe_customer = await self._customer_that_keeps_a_card(ref) if ref.keep_card else None
         async with self._book.locked(ref.order_id) as order:
-            if order.step(AUTHORIZE):
-                return _saved_answer(order)
+            if (answer := answered(order, ref)) is not None:
+                return answer
             if order.total.minor == 0:
-                return await _record_confirmed(order, "nothing to pay")
+                answer = Authorization(state=AuthorizationState.AUTHORIZED)
+                return await record_confirmed(order, answer, "nothing to pay")
             payment = await payment_of(order)
-            create = await freeze(order, "create", create_params(order))
+            create = await freeze(order, "create", create_params(order, ref, stripe_customer))
         created = None if payment else await self._create(create)
-        async with self._book.locked(ref.order_id) as order:
-            if order.step(AUTHORIZE):  # undone meanwhile: it raises before anything can be charged
-                return _saved_answer(order)
-            # An attempt beside this one may have saved its own first: only that one is ever confirmed.
-            payment = await payment_of(order)
-            if payment is None:
-                assert created is not None
-                payment = await save_intent(order, created)
-            if not order.row.payment_method.startswith("pm_"):
-                return await _wait_for_customer(order)  # the shop's page confirms with a method of its own
-            confirm = await freeze(order, "confirm", CONFIRM_PARAMS)
-        try:
-            intent = await self._confirm(payment.payment_intent_id, confirm)
-            _check_authorized(intent)
-        except PaymentDeclined as declined:
-            await self._record_decline(ref, declined)
-            raise
-        return await self._record_authorization(ref, intent)
+        return await self._save_and_confirm(ref, created, confirm_params(ref))
 
     @activity.defn
-    async def check_payment(self, ref: OrderRef) -> Authorization:
+    async def check_payment(self, ref: PaymentTry) -> Authorization:
         """Looks whether the customer has done what the card's bank asked for. Raises PaymentDeclined."""
         async with self._book.locked(ref.order_id) as order:
             order.step(AUTHORIZE)
@@ -71,13 +72,34 @@ class Payments(PaymentReturns):
             raise OurMistake("there is no payment to look at")
         intent = await self._stripe.retrieve(payment.payment_intent_id)
         if intent.status == "requires_payment_method" and intent.decline_code is None:
-            return Authorization(state=AuthorizationState.REQUIRES_ACTION)
-        try:
-            _check_authorized(intent)
-        except PaymentDeclined as declined:
-            await self._record_decline(ref, declined)
-            raise
-        return await self._record_authorization(ref, intent)
+            return Authorization(state=AuthorizationState.REQUIRES_ACTION, round=ref.round)
+        return await self._conclude(ref, _known(intent))
+
+    @activity.defn
+    async def keep_authorization(self, ref: PaymentTry) -> Authorization:
+        """Looks at the money that is held, and holds it anew in round `ref.round` if asked to or if it is gone.
+
+        A card that was not kept cannot be charged again: its authorization lasts as long as it lasts. Raises
+        PaymentDeclined when the money is gone and cannot be held anew.
+        """
+        async with self._book.locked(ref.order_id) as order:
+            if (answer := answered(order, ref)) is not None:
+                return answer
+            payment = await payment_of(order)
+            present = Authorization.model_validate(order.result_of(AUTHORIZE) or {"state": "authorized"})
+        if payment is None:
+            return present  # nothing to pay
+        if payment.attempt == ref.round:  # a former attempt has come this far
+            return await self._save_and_confirm(ref, None, RENEWAL_CONFIRM_PARAMS)
+        intent = await self._stripe.retrieve(payment.payment_intent_id)
+        holds, renewable = intent.status == "requires_capture", intent.customer and intent.payment_method
+        if holds and not (ref.renew and renewable):
+            return await self._note_hold(ref, present, intent)
+        if not holds and intent.status not in ("canceled", "requires_payment_method"):
+            raise TryAgain(f"the payment is {intent.status}, neither held nor gone")
+        if not renewable:
+            raise PaymentDeclined("authorization_gone", "the hold has ended and the card was not kept")
+        return await self._renew(ref, intent)
 
     @activity.defn
     async def capture_payment(self, ref: OrderRef) -> None:
@@ -88,93 +110,118 @@ class Payments(PaymentReturns):
                 return
             payment = await payment_of(order)
             if payment is None and order.total.minor == 0:
-                await _record_capture(order, 0)
+                await record_captured(order, 0)
                 return
             if payment is None:
                 raise OurMistake("there is no payment to capture")
-            capture = await freeze(order, "capture", {"amount_to_capture": payment.amount_minor})
+            due = {"amount_to_capture": await amount_due(order)}
+            capture = await freeze(order, "capture", due, payment.attempt)
         intent = await self._capture(payment.payment_intent_id, capture)
         async with self._book.locked(ref.order_id) as order:
             if not order.step(CAPTURE):
-                await _record_capture(order, intent.amount_received)
+                await record_captured(order, intent.amount_received)
 
-    # the far end: the same call again, or look
+    # a round, step by step
 
-    async def _create(self, call: FrozenCall) -> PaymentSnapshot:
-        async def look() -> PaymentSnapshot | None:
-            return await self._stripe.find(call.order_id, call.first_sent_at)
-
-        return await self._settle(call, lambda sent: self._stripe.create(sent.params, sent.key), look)
-
-    async def _confirm(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
-        async def look() -> PaymentSnapshot | None:
-            intent = await self._stripe.retrieve(intent_id)
-            return None if intent.status == "requires_confirmation" else intent
-
-        return await self._settle(call, lambda sent: self._stripe.confirm(intent_id, sent.params, sent.key), look)
-
-    async def _capture(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
-        async def look() -> PaymentSnapshot | None:
-            intent = await self._stripe.retrieve(intent_id)
-            return None if intent.status == "requires_capture" else intent
-
-        intent = await self._settle(call, lambda sent: self._stripe.capture(intent_id, sent.params, sent.key), look)
-        if intent.status == "succeeded":
-            return intent
-        if intent.status == "canceled":
-            raise CaptureRefused("authorization_gone", "the authorization was canceled or has expired")
-        raise TryAgain(f"the payment is {intent.status}, not captured")
-
-    async def _settle(self, call: FrozenCall, send: Send, look: Look) -> PaymentSnapshot:
-        """The unknown-outcome protocol: the same call again, or a look; never a new key before looking.
-
-        `look` answers None when the call has certainly not taken effect.
-        """
-        if call.key_may_be_pruned or activity.info().attempt > LOOK_AFTER_ATTEMPTS:
-            if (seen := await look()) is not None:
-                return seen
-            async with self._book.locked(call.order_id) as order:
-                call = await freeze_again(order, call)
-        try:
-            return await send(call)
-        except PaymentStateDiffers:
-            if (seen := await look()) is None:
-                raise
-            return seen
-
-    # our books
-
-    async def _record_authorization(self, ref: OrderRef, intent: PaymentSnapshot) -> Authorization:
+    async def _save_and_confirm(
+        self, ref: PaymentTry, created: PaymentSnapshot | None, params: dict[str, Any]
+    ) -> Authorization:
         async with self._book.locked(ref.order_id) as order:
-            fence = order.step(AUTHORIZE)
-            waiting = fence is not None and _saved_answer(order).state is AuthorizationState.REQUIRES_ACTION
-            if fence and not waiting:
-                return _saved_answer(order)
-            if intent.status == "requires_action":
-                return (
-                    Authorization(state=AuthorizationState.REQUIRES_ACTION)
-                    if waiting
-                    else (await _wait_for_customer(order))
-                )
+            # Undone meanwhile: it raises before anything can be charged.
+            if (answer := answered(order, ref)) is not None:
+                return answer
+            # An attempt beside this one may have saved its own first: only that one is ever confirmed.
+            payment = await payment_of(order)
+            if payment is None or (created is not None and payment.attempt < created.round):
+                assert created is not None
+                payment = await save_intent(order, created, created.round)
+            method = ref.payment_method or order.row.payment_method
+            if not method.startswith("pm_") and "off_session" not in params:
+                return await record_action_needed(order, ref)  # the shop's page confirms with a method of its own
+            if payment.state == "declined":
+                payment.state = "created"
+                order.session.add(payment)
+            confirm = await freeze(order, "confirm", params, ref.round)
+        return await self._conclude(ref, self._confirm(payment.payment_intent_id, confirm))
+
+    async def _conclude(self, ref: PaymentTry, outcome: Awaitable[PaymentSnapshot]) -> Authorization:
+        """Writes down how the round ended. Raises PaymentDeclined when that is final."""
+        try:
+            intent = await outcome
+            _check_authorized(intent)
+            return await self._record_authorization(ref, intent)
+        except PaymentDeclined as declined:
+            answer = await self._record_decline(ref, declined)
+            if answer is None:
+                raise
+            return answer
+
+    async def _record_authorization(self, ref: PaymentTry, intent: PaymentSnapshot) -> Authorization:
+        hold = await self._stripe.hold_on(intent)
+        async with self._book.locked(ref.order_id) as order:
+            answer = answered(order, ref)
+            if answer is not None and answer.state is not AuthorizationState.REQUIRES_ACTION:
+                return answer
+            if intent.status != "requires_action":
+                return await record_authorized(order, ref, intent, hold)
+            if order.status is OrderStatus.CONFIRMED:  # a renewal: there is no customer at hand
+                raise PaymentDeclined("authentication_required", "the card needs its owner's authentication")
+            return answer or await record_action_needed(order, ref)
+
+    async def _record_decline(self, ref: PaymentTry, declined: PaymentDeclined) -> Authorization | None:
+        async with self._book.locked(ref.order_id) as order:
+            answer = answered(order, ref)
+            if answer is not None and not waits_for_customer(order, ref):
+                return answer  # a late attempt: what was written since counts
+            return await record_declined(order, ref, declined)
+
+    # renewal
+
+    async def _note_hold(self, ref: PaymentTry, present: Authorization, intent: PaymentSnapshot) -> Authorization:
+        hold = await self._stripe.hold_on(intent)
+        async with self._book.locked(ref.order_id) as order:
+            order.step(AUTHORIZE)
+            await note_hold(order, hold)
+        return present.model_copy(update={"hold": hold, "capture_before": intent.capture_before})
+
+    async def _renew(self, ref: PaymentTry, former: PaymentSnapshot) -> Authorization:
+        """The former authorization is canceled first, so that there are never two."""
+        if former.status != "canceled":
+            async with self._book.locked(ref.order_id) as order:
+                order.step(AUTHORIZE)
+                void = await freeze_anew(order, "void", VOID_PARAMS, former.round)
+            await self._cancel(former.id, void)
+        create = await self._freeze_renewal(ref, former)
+        created = await self._create(create)
+        return await self._save_and_confirm(ref, created, RENEWAL_CONFIRM_PARAMS)
+
+    async def _freeze_renewal(self, ref: PaymentTry, former: PaymentSnapshot) -> FrozenCall:
+        async with self._book.locked(ref.order_id) as order:
+            order.step(AUTHORIZE)
             payment = await payment_of(order)
             assert payment is not None
-            payment.state, payment.capture_before = "authorized", intent.capture_before
-            order.session.add(payment)
-            return await _record_confirmed(order, "payment authorized")
-
-    async def _record_decline(self, ref: OrderRef, declined: PaymentDeclined) -> None:
-        async with self._book.locked(ref.order_id) as order:
-            fence = order.step(AUTHORIZE)
-            if fence and (fence.state == "refused" or _is_authorized(order)):
-                return  # a late attempt: what was written since counts
-            payment = await payment_of(order)
-            if payment is not None:
-                payment.state = "declined"
+            if payment.payment_intent_id == former.id:
+                payment.state = "voided"
                 order.session.add(payment)
-            order.paid(PaymentStatus.FAILED)
-            order.note(f"payment declined: {declined.detail}")
-            order.mark(AUTHORIZE, "refused", {"code": declined.code, "detail": declined.detail})
-            await order.emit(EventName.PAYMENT_DECLINED, reason=declined.code)
+            return await freeze(order, "create", await renewal_params(order, ref, former), ref.round)
+
+    async def _customer_that_keeps_a_card(self, ref: PaymentTry) -> str:
+        """Stripe's Customer of our customer. A second one moves no money."""
+        async with self._book.locked(ref.order_id) as order:
+            customer = await order.session.get_one(Customer, order.row.customer_id)
+            if customer.stripe_customer_id is not None:
+                return customer.stripe_customer_id
+            call = await freeze(order, "customer", {"metadata": {"customer_id": customer.customer_id}})
+        created = await self._stripe.create_customer(call.params, call.key)
+        async with self._book.locked(ref.order_id) as order:
+            customer = await order.session.get_one(Customer, order.row.customer_id, with_for_update=True)
+            customer.stripe_customer_id = customer.stripe_customer_id or created
+            order.session.add(customer)
+            return customer.stripe_customer_id
+
+
+async def _known(intent: PaymentSnapshot) -> PaymentSnapshot:
+    return intent
 
 
 def _check_authorized(intent: PaymentSnapshot) -> None:
@@ -186,48 +233,3 @@ def _check_authorized(intent: PaymentSnapshot) -> None:
     if intent.status == "canceled":
         raise PaymentDeclined("payment_canceled", "the payment was canceled before it was authorized")
     raise TryAgain(f"the payment is {intent.status}")
-
-
-def _saved_answer(order: LockedOrder) -> Authorization:
-    """What the step answered before; a decline is an answer too."""
-    result = order.result_of(AUTHORIZE) or {}
-    if order.state_of(AUTHORIZE) == "refused":
-        raise PaymentDeclined(result["code"], result["detail"])
-    return Authorization.model_validate(result)
-
-
-def _is_authorized(order: LockedOrder) -> bool:
-    return _saved_answer(order).state is AuthorizationState.AUTHORIZED
-
-
-async def _record_confirmed(order: LockedOrder, what: str) -> Authorization:
-    answer = Authorization(state=AuthorizationState.AUTHORIZED)
-    order.paid(PaymentStatus.AUTHORIZED)
-    order.move(OrderStatus.CONFIRMED, what)
-    order.mark(AUTHORIZE, "done", answer.model_dump(mode="json"))
-    await order.emit(EventName.PAYMENT_AUTHORIZED, EventName.ORDER_CONFIRMED)
-    return answer
-
-
-async def _wait_for_customer(order: LockedOrder) -> Authorization:
-    answer = Authorization(state=AuthorizationState.REQUIRES_ACTION)
-    payment = await payment_of(order)
-    assert payment is not None
-    payment.state = "requires_action"
-    order.session.add(payment)
-    order.paid(PaymentStatus.REQUIRES_ACTION)
-    order.move(OrderStatus.AWAITING_CUSTOMER, "the customer has to complete the payment")
-    order.mark(AUTHORIZE, "done", answer.model_dump(mode="json"))
-    await order.emit(EventName.PAYMENT_ACTION_REQUIRED)
-    return answer
-
-
-async def _record_capture(order: LockedOrder, amount: int) -> None:
-    payment = await payment_of(order)
-    if payment is not None:
-        payment.state, payment.captured_minor = "captured", amount
-        order.session.add(payment)
-    order.paid(PaymentStatus.CAPTURED)
-    order.move(OrderStatus.READY_TO_SHIP, "payment captured")
-    order.mark(CAPTURE, "done")
-    await order.emit(EventName.PAYMENT_CAPTURED)

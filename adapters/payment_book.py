@@ -12,6 +12,7 @@ from adapters import saga_tables, tables
 from adapters.columns import now
 from adapters.order_book import LockedOrder
 from adapters.stripe_gateway import PaymentSnapshot
+from domain.commands import PaymentTry
 
 KEY_WINDOW = timedelta(hours=23)
 """How long a key is safe to send again: Stripe prunes keys after at least 24 hours
@@ -27,6 +28,7 @@ class FrozenCall:
     attempt: int
     params: dict[str, Any]
     first_sent_at: datetime
+    round: int = 1
 
     @property
     def key(self) -> str:
@@ -38,10 +40,13 @@ class FrozenCall:
         return now() - self.first_sent_at > KEY_WINDOW
 
 
-async def freeze(order: LockedOrder, operation: str, params: dict[str, Any]) -> FrozenCall:
-    """Saves the call if it is new and returns what is saved, which a former version may have written otherwise."""
-    saved = await frozen(order, operation)
-    return saved or await _save(order, FrozenCall(order.row.order_id, operation, 1, params, now()))
+async def freeze(order: LockedOrder, operation: str, params: dict[str, Any], round: int = 1) -> FrozenCall:
+    """Saves the call if its round has none; returns what is saved: a former version may have written it otherwise."""
+    if (saved := await frozen(order, operation, round)) is not None:
+        return saved
+    latest = await frozen(order, operation)
+    attempt = latest.attempt + 1 if latest else 1
+    return await _save(order, FrozenCall(order.row.order_id, operation, attempt, params, now(), round))
 
 
 async def freeze_again(order: LockedOrder, call: FrozenCall) -> FrozenCall:
@@ -51,17 +56,20 @@ async def freeze_again(order: LockedOrder, call: FrozenCall) -> FrozenCall:
     key, so that the same key would get the same failure for a day.
     """
     latest = await frozen(order, call.operation)
-    if latest is not None and latest.attempt > call.attempt:
+    assert latest is not None
+    if latest.attempt > call.attempt and latest.round == call.round:
         return latest
-    return await _save(order, replace(call, attempt=call.attempt + 1, first_sent_at=now()))
+    return await _save(order, replace(call, attempt=latest.attempt + 1, first_sent_at=now()))
 
 
-async def frozen(order: LockedOrder, operation: str) -> FrozenCall | None:
-    """The call's latest attempt."""
+async def frozen(order: LockedOrder, operation: str, round: int | None = None) -> FrozenCall | None:
+    """The call's latest attempt, of all rounds or of one."""
     calls = saga_tables.PaymentAttempt
     query = select(calls).where(calls.order_id == order.row.order_id, calls.operation == operation)
+    if round is not None:
+        query = query.where(calls.round == round)
     row = (await order.session.exec(query.order_by(col(calls.attempt).desc()).limit(1))).first()
-    return FrozenCall(row.order_id, operation, row.attempt, row.params, row.first_sent_at) if row else None
+    return FrozenCall(row.order_id, operation, row.attempt, row.params, row.first_sent_at, row.round) if row else None
 
 
 async def _save(order: LockedOrder, call: FrozenCall) -> FrozenCall:
@@ -96,7 +104,12 @@ async def save_intent(order: LockedOrder, intent: PaymentSnapshot, attempt: int 
     return payment
 
 
-def create_params(order: LockedOrder) -> dict[str, Any]:
+async def amount_due(order: LockedOrder) -> int:
+    """What the customer owes, in minor units: the lines without those that cannot be shipped."""
+    return sum(line.quantity * line.unit_price_minor for line in await order.lines() if not line.dropped)
+
+
+def create_params(order: LockedOrder, ref: PaymentTry, stripe_customer: str | None = None) -> dict[str, Any]:
     """A PaymentIntent that moves no money yet: unconfirmed, captured by hand, with our reference."""
     row: tables.Order = order.row
     params: dict[str, Any] = {
@@ -104,8 +117,29 @@ def create_params(order: LockedOrder) -> dict[str, Any]:
         "currency": row.currency.lower(),
         "capture_method": "manual",
         "allowed_payment_method_types": ["card"],
-        "metadata": {"order_id": row.order_id},
+        "metadata": {"order_id": row.order_id, "round": str(ref.round)},
     }
-    if row.payment_method.startswith("pm_"):
-        params["payment_method"] = row.payment_method
+    method = ref.payment_method or row.payment_method
+    if method.startswith("pm_"):
+        params["payment_method"] = method
+    if stripe_customer is not None:
+        params |= {"customer": stripe_customer, "setup_future_usage": "off_session"}
     return params
+
+
+async def renewal_params(order: LockedOrder, ref: PaymentTry, former: PaymentSnapshot) -> dict[str, Any]:
+    """A PaymentIntent in place of one whose authorization ends, on the card that the customer let us keep."""
+    params = create_params(order, ref)
+    kept = {"customer": former.customer, "payment_method": former.payment_method}
+    return params | kept | {"amount": await amount_due(order)}
+
+
+def confirm_params(ref: PaymentTry) -> dict[str, Any]:
+    params: dict[str, Any] = {"expand": ["latest_charge"]}
+    if ref.payment_method:
+        params["payment_method"] = ref.payment_method
+    return params
+
+
+VOID_PARAMS: dict[str, Any] = {"cancellation_reason": "requested_by_customer"}
+RENEWAL_CONFIRM_PARAMS: dict[str, Any] = {"expand": ["latest_charge"], "off_session": True}

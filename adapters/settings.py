@@ -88,10 +88,30 @@ class Settings(BaseSettings):
         default=timedelta(0),
         description="how long a confirmed order waits for a change of mind before it ships",
     )
+    payment_retry_window: timedelta = Field(
+        default=timedelta(0),
+        description="how long a declined order waits for another payment method; 0 rejects it at once",
+    )
     sweep_interval: float = Field(
         default=15.0,
         gt=0,
         description="seconds between looks for webhook events that a crash left unprocessed",
+    )
+
+    reconcile_every: timedelta = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=1),
+        description="between two comparisons of the books: workflows, Stripe's payments, our rows",
+    )
+    reconcile_after: timedelta = Field(
+        default=timedelta(minutes=10),
+        ge=timedelta(0),
+        description="how long an order has rested before anybody else than its workflow looks at it",
+    )
+    event_catch_up_every: timedelta = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=1),
+        description="between two looks for events of Stripe that were never delivered",
     )
 
     worker_max_concurrent_activities: int = Field(default=50, ge=1, description="per worker process")

@@ -40,6 +40,7 @@ _RELEASE = text("""
     UPDATE stock SET reserved = stock.reserved - held.quantity
       FROM reservations AS held
      WHERE held.order_id = :order_id AND held.state = 'held' AND stock.product_id = held.product_id
+       AND held.product_id = COALESCE(:product_id, held.product_id)
 """)
 _SHIP = text("""
     UPDATE stock SET reserved = stock.reserved - held.quantity, on_hand = stock.on_hand - held.quantity,
@@ -48,7 +49,10 @@ _SHIP = text("""
      WHERE held.order_id = :order_id AND held.state = 'held' AND stock.product_id = held.product_id
  RETURNING stock.product_id, held.quantity, stock.on_hand, stock.event_sequence
 """)
-_CLOSE = text("UPDATE reservations SET state = :state WHERE order_id = :order_id AND state = 'held'")
+_CLOSE = text("""
+    UPDATE reservations SET state = :state
+     WHERE order_id = :order_id AND state = 'held' AND product_id = COALESCE(:product_id, product_id)
+""")
 
 
 async def hold(session: AsyncSession, order_id: str, lines: Sequence[tables.OrderLine]) -> list[str]:
@@ -65,10 +69,10 @@ async def hold(session: AsyncSession, order_id: str, lines: Sequence[tables.Orde
     return sorted(set(wanted["products"]) - held)
 
 
-async def release(session: AsyncSession, order_id: str) -> bool:
-    """Gives back what the order holds; False when it holds nothing."""
+async def release(session: AsyncSession, order_id: str, product_id: str | None = None) -> bool:
+    """Gives back what the order holds, or its one line of a product; False when it holds nothing."""
     connection = await session.connection()
-    order = {"order_id": order_id}
+    order = {"order_id": order_id, "product_id": product_id}
     await connection.execute(_LOCK_HELD, order)
     released = (await connection.execute(_RELEASE, order)).rowcount
     await connection.execute(_CLOSE, {"state": "released", **order})
@@ -82,7 +86,7 @@ async def ship(session: AsyncSession, order_id: str) -> None:
     await connection.execute(_LOCK_HELD, order)
     for product_id, quantity, on_hand, sequence in (await connection.execute(_SHIP, order)).all():
         session.add(inventory_updated(product_id, -quantity, on_hand, sequence))
-    await connection.execute(_CLOSE, {"state": "shipped", **order})
+    await connection.execute(_CLOSE, {"state": "shipped", "product_id": None, **order})
 
 
 def inventory_updated(product_id: str, change: int, on_hand: int, sequence: int) -> saga_tables.OutboxEvent:

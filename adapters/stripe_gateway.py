@@ -16,6 +16,7 @@ import stripe
 
 from adapters.settings import Settings
 from adapters.stripe_errors import CUSTOMER_MESSAGES, GENERIC_MESSAGE, translate
+from domain.commands import Hold
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class PaymentSnapshot:
     amount_received: int
     capture_before: datetime | None = None
     decline_code: str | None = None  # of the last failed attempt to pay
+    round: int = 1
+    customer: str | None = None  # Stripe's, where the card was kept
+    payment_method: str | None = None
+    review: str | None = None
+    disputed: bool = False
 
     @property
     def decline_message(self) -> str:
@@ -41,6 +47,11 @@ class RefundSnapshot:
     id: str
     status: str
     amount: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether the money stayed with the shop."""
+        return self.status in ("failed", "canceled")
 
 
 class StripeGateway:
@@ -77,18 +88,32 @@ class StripeGateway:
         """What Stripe says now."""
         return await _payment(self._intents.retrieve_async(payment_intent_id, {"expand": ["latest_charge"]}))
 
-    async def find(self, order_id: str, since: datetime) -> PaymentSnapshot | None:
-        """The order's PaymentIntent by our reference, among those created since; a list, because search lags."""
+    async def find(self, order_id: str, since: datetime, round: int = 1) -> PaymentSnapshot | None:
+        """The PaymentIntent of an order's round by our reference, among those created since."""
+        return next((found for found in await self.find_all(order_id, since) if found.round == round), None)
+
+    async def find_all(self, order_id: str, since: datetime) -> list[PaymentSnapshot]:
+        """The order's PaymentIntents by our reference, among those created since; a list, because search lags."""
         async with _translated():
             page = await self._intents.list_async({"created": {"gte": int(since.timestamp())}, "limit": 100})
-            async for intent in page.auto_paging_iter():
-                if (
-                    intent.metadata is not None
-                    and "order_id" in intent.metadata
-                    and (intent.metadata["order_id"] == order_id)
-                ):
-                    return _snapshot(intent)
+            ours = [intent async for intent in page.auto_paging_iter() if _metadata(intent, "order_id") == order_id]
+        return [_snapshot(intent) for intent in ours]
+
+    async def hold_on(self, intent: PaymentSnapshot) -> Hold | None:
+        """Why the order's goods should stay here: a dispute that is open or lost, a fraud review that is open."""
+        async with _translated():
+            if intent.disputed:
+                page = await self._client.v1.disputes.list_async({"payment_intent": intent.id, "limit": 100})
+                if [one async for one in page.auto_paging_iter() if one.status not in ("won", "warning_closed")]:
+                    return Hold.DISPUTE
+            if intent.review and (await self._client.v1.reviews.retrieve_async(intent.review)).open:
+                return Hold.REVIEW
         return None
+
+    async def create_customer(self, params: Any, key: str) -> str:
+        """A Stripe Customer, on which a card is kept for renewals; its id."""
+        async with _translated():
+            return (await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id
 
     async def refund(self, params: Any, key: str) -> RefundSnapshot:
         async with _translated():
@@ -124,8 +149,23 @@ def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
         amount_capturable=intent.amount_capturable or 0,
         amount_received=intent.amount_received or 0,
         capture_before=_capture_before(intent),
+        round=int(_metadata(intent, "round") or 1),
+        customer=_id(intent.customer),
+        payment_method=_id(intent.payment_method),
+        review=_id(intent.review),
+        disputed=bool(getattr(intent.latest_charge, "disputed", False)),
         decline_code=(getattr(failed, "decline_code", None) or failed.code or "card_declined") if failed else None,
     )
+
+
+def _metadata(intent: stripe.PaymentIntent, name: str) -> str | None:
+    metadata = intent.metadata
+    return str(metadata[name]) if metadata is not None and name in metadata else None
+
+
+def _id(reference: Any) -> str | None:
+    """Of an object that may be expanded or only named."""
+    return reference if isinstance(reference, str) else getattr(reference, "id", None)
 
 
 def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:

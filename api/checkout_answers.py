@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from fastapi import Response
 
@@ -23,15 +25,24 @@ NOT_THE_PAYMENT = frozenset(
 log = structlog.get_logger()
 
 
-async def answer(services: Services, record: OrderRecord) -> Response:
-    """201 confirmed, 202 pending or the customer has to act, 402 declined, 409 out of stock or canceled."""
+async def answer(services: Services, record: OrderRecord, *, confirmed: int = 201, answered: bool = True) -> Response:
+    """201 confirmed, 202 pending or the customer has to act, 402 declined, 409 out of stock or canceled.
+
+    A 402 with `retryUntil` waits for another payment method until then. `answered` is False for an order whose
+    next answer is still to come.
+    """
     view = record.view
     if view.status in CONFIRMED:
-        return _document(201, view)
+        return _document(confirmed, view)
+    if not answered:
+        return _document(202, view)
     if view.status is OrderStatus.REJECTED:
         return _rejected(view)
     if view.status in OVER:
         return _problem(409, "order_canceled", "the order was canceled before it was confirmed", view)
+    if view.status is OrderStatus.AWAITING_CUSTOMER and view.refusal:
+        refusal = view.refusal
+        return _problem(402, refusal["code"], refusal["detail"], view, retryUntil=refusal["retryUntil"])
     if view.status is OrderStatus.AWAITING_CUSTOMER:
         secret = await _client_secret(services.payments, record)
         return _document(202, OrderAnswer.model_construct(**view.__dict__, client_secret=secret))
@@ -52,7 +63,7 @@ def _rejected(view: OrderView) -> Response:
     return _problem(status, code, refusal.get("detail") or "the order was rejected", view)
 
 
-def _problem(status: int, code: str, detail: str, view: OrderView) -> Response:
+def _problem(status: int, code: str, detail: str, view: OrderView, **members: Any) -> Response:
     return problem(
         status,
         code,
@@ -61,6 +72,7 @@ def _problem(status: int, code: str, detail: str, view: OrderView) -> Response:
         orderId=view.order_id,
         orderStatus=view.status.value,
         links=view.links.model_dump(),
+        **members,
     )
 
 

@@ -89,6 +89,7 @@ def _start_operation(settings: Settings, row: Order) -> Start:
             total=amount,
             ship_not_before=row.ship_not_before,
             grace_period=settings.grace_period,
+            payment_retry_window=settings.payment_retry_window,
         ),
         id=workflow_id(row.order_id),
         task_queue=settings.task_queue,

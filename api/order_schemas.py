@@ -19,7 +19,7 @@ from domain.order_states import OrderStatus, PaymentStatus
 
 MAX_LINES = 500
 MAX_QUANTITY = 100_000
-SHIP_AHEAD = timedelta(days=5)  # an authorization of a card lives for seven days, and cannot be renewed yet
+SHIP_AHEAD = timedelta(days=90)  # authorizations are renewed meanwhile, on the card that the customer lets us keep
 PAYMENT_KINDS = frozenset(["credit_card", "card", "debit_card"])
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -74,6 +74,11 @@ def _payment_method(value: str) -> str:
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
+PaymentMethod = Annotated[
+    str,
+    Field(strict=True, max_length=253, description="credit_card, card, debit_card, or a Stripe id (pm_...)"),
+    AfterValidator(_payment_method),
+]
 Country = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{2}$")]
 
 
@@ -100,11 +105,7 @@ class OrderWanted(Body):
 
     customer_id: Identifier
     items: list[ItemWanted] = Field(min_length=1, max_length=MAX_LINES)
-    payment_method: Annotated[
-        str,
-        Field(strict=True, max_length=253, description="credit_card, card, debit_card, or a Stripe id (pm_...)"),
-        AfterValidator(_payment_method),
-    ]
+    payment_method: PaymentMethod
     ship_not_before: Annotated[Time, AfterValidator(_not_too_far_ahead)] | None = None
     shipping_address: ShippingAddress | None = None
     expected_total: Amount | None = Field(
@@ -121,11 +122,32 @@ class OrderWanted(Body):
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+class PaymentWanted(Body):
+    """Another payment method, after a decline."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"paymentMethod": "pm_card_mastercard"}]})
+
+    payment_method: PaymentMethod
+
+
+class DropWanted(Body):
+    """Why a line cannot be shipped."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "broken in the warehouse", "by": "anna"}]})
+
+    reason: Text500 | None = None
+    by: Text40 | None = None
+
+
 class CancelWanted(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "changed my mind", "by": "customer"}]})
 
     reason: Annotated[Text500, Field(max_length=REASON_LENGTH)] | None = None
     by: Text40 | None = None
+
+
+def _no(value: bool) -> bool:
+    return not value
 
 
 def _unset(value: Any) -> bool:
@@ -136,6 +158,7 @@ class OrderItem(Wire):
     product_id: str
     quantity: int
     price: str = Field(description="of one piece, a decimal string", examples=["79.99"])
+    dropped: bool = Field(default=False, exclude_if=_no, description="taken out of the order: it cannot be shipped")
 
 
 class ParcelView(Wire):
@@ -169,11 +192,19 @@ class OrderSummary(Wire):
     currency: str
     items: list[OrderItem]
     total_amount: str = Field(description="a decimal string", examples=["279.98"])
+    refunded_amount: str | None = Field(
+        default=None, exclude_if=_unset, description="what was given back, a decimal string", examples=["5.00"]
+    )
     shipment: ParcelView | None = Field(default=None, exclude_if=_unset)
     ship_not_before: datetime | None = Field(default=None, exclude_if=_unset)
     metadata: dict[str, str] = Field(default={}, exclude_if=_unset)
     refusal: dict[str, str] | None = Field(
-        default=None, exclude_if=_unset, description="why a REJECTED order was refused"
+        default=None,
+        exclude_if=_unset,
+        description="why a REJECTED order was refused, or the card of one that waits for another (`retryUntil`)",
+    )
+    hold: str | None = Field(
+        default=None, exclude_if=_unset, description="review or dispute: its unshipped goods stay here"
     )
     needs_attention: bool
     created_at: datetime

@@ -66,17 +66,27 @@ def no_such_order() -> RequestRefused:
 
 
 def summaries() -> Select[Any]:
-    items = func.jsonb_build_array(lines.c.product_id, lines.c.quantity, lines.c.unit_price_minor)
+    items = func.jsonb_build_array(lines.c.product_id, lines.c.quantity, lines.c.unit_price_minor, lines.c.dropped)
     return select(
         orders,
         select(func.jsonb_agg(aggregate_order_by(items, lines.c.line_number)))
         .where(lines.c.order_id == orders.c.order_id)
         .scalar_subquery()
         .label("item_rows"),
+        _refunded(),
         shipments.c.carrier,
         shipments.c.tracking_number,
         shipments.c.parcel_status,
     ).select_from(orders.outerjoin(shipments, shipments.c.order_id == orders.c.order_id))
+
+
+def _refunded() -> Any:
+    return (
+        select(func.sum(payments.c.refunded_minor))
+        .where(payments.c.order_id == orders.c.order_id)
+        .scalar_subquery()
+        .label("refunded_minor")
+    )
 
 
 def _timeline_rows(after: int = 0) -> Any:
@@ -120,16 +130,18 @@ def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:
         customer_id=row.customer_id,
         currency=row.currency,
         items=[
-            OrderItem(product_id=product_id, quantity=quantity, price=money(price))
-            for product_id, quantity, price in row.item_rows
+            OrderItem(product_id=product_id, quantity=quantity, price=money(price), dropped=dropped)
+            for product_id, quantity, price, dropped in row.item_rows
         ],
         total_amount=money(row.total_minor),
+        refunded_amount=money(int(row.refunded_minor)) if row.refunded_minor else None,
         shipment=ParcelView(carrier=row.carrier, tracking_number=row.tracking_number, status=row.parcel_status)
         if tracked
         else None,
         ship_not_before=row.ship_not_before,
         metadata=row.metadata,
         refusal=row.refusal,
+        hold=row.hold,
         needs_attention=row.needs_attention,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -7,18 +7,20 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from api import cancels, checkout, checkout_answers, order_list, order_view
+from api import cancels, checkout, checkout_answers, line_drops, order_list, order_view, payment_retry
 from api.deps import ServicesDep
 from api.exact_json import ExactJsonRoute
 from api.order_schemas import (
     CancelDecision,
     CancelWanted,
+    DropWanted,
     OrderAnswer,
     OrderEvents,
     OrderList,
     OrderQuery,
     OrderView,
     OrderWanted,
+    PaymentWanted,
 )
 from api.problems import documented
 from domain.errors import RequestRefused
@@ -91,6 +93,38 @@ async def get_events(
     """The rows behind the sequence `after`."""
     rows = await order_view.read_timeline(services.reads, order_id, after)
     return OrderEvents(order_id=order_id, events=rows)
+
+
+@router.post(
+    "/{orderId}/payment",
+    response_model=OrderView,
+    responses={
+        202: {"model": OrderAnswer, "description": "Pending, or the customer has to act (`clientSecret`)"},
+        **documented(400, 402, 404, 409, 415, 422),
+    },
+    summary="Offer another payment method",
+)
+async def offer_payment(services: ServicesDep, order_id: OrderIdDep, wanted: PaymentWanted, key: KeyDep) -> Response:
+    """For an order whose card was declined, until the `retryUntil` of its 402."""
+    record, answered = await payment_retry.offer(services, order_id, wanted, key)
+    return await checkout_answers.answer(services, record, confirmed=200, answered=answered)
+
+
+@router.post(
+    "/{orderId}/lines/{productId}/drop",
+    response_model=OrderView,
+    responses=documented(404, 409, 415, 422),
+    summary="Take out a line that cannot be shipped",
+)
+async def drop_line(
+    services: ServicesDep,
+    order_id: OrderIdDep,
+    product_id: Annotated[str, Path(alias="productId", max_length=64)],
+    wanted: DropWanted | None = None,
+) -> Response:
+    """The rest of the order ships; the line is not captured."""
+    await line_drops.drop_line(services, order_id, product_id, wanted or DropWanted())
+    return await get_order(services, order_id)
 
 
 @router.post(

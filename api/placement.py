@@ -109,7 +109,7 @@ async def _insert(
         payment_status=PaymentStatus.PENDING.value,
         currency=amount.currency,
         total_minor=amount.minor,
-        payment_method=_payment_method(wanted.payment_method, settings),
+        payment_method=stripe_method(wanted.payment_method, settings),
         shipping_address=wanted.shipping_address.model_dump(exclude_none=True) if wanted.shipping_address else None,
         ship_not_before=wanted.ship_not_before,
         order_metadata=wanted.metadata,
@@ -183,6 +183,6 @@ def _check_expected(wanted: OrderWanted, amount: Money) -> None:
         )
 
 
-def _payment_method(wanted: str, settings: Settings) -> str:
+def stripe_method(wanted: str, settings: Settings) -> str:
     """A bare kind stands for a test card; with a live key it is kept, and the customer is asked for the card."""
     return TEST_CARD if wanted in PAYMENT_KINDS and not settings.stripe_is_live else wanted

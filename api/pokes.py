@@ -15,12 +15,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.order_book import OrderBook
+from adapters.payment_holds import note_hold
 from adapters.repair_desk import open_ticket
 from adapters.saga_tables import Payment, ShipmentRow
+from adapters.stripe_gateway import PaymentSnapshot
 from adapters.tables import Order
 from adapters.temporal import workflow_id
-from domain.commands import Attention, ParcelStatus
+from domain.commands import Attention, Hold, ParcelStatus
 from domain.order_states import OrderStatus
+from domain.repairs import LATE_MONEY, REFUND_FAILED, SCAN_AFTER_VOID
+from domain.steps import RETURN, SHIP
 from workflows.order_fulfillment import OrderFulfillment
 
 # PaymentIntent status -> the states of our book that say the same
@@ -43,19 +47,6 @@ shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
 log = structlog.get_logger()
 
 
-class PaymentState(Protocol):
-    """What Stripe says of a PaymentIntent now."""
-
-    @property
-    def status(self) -> str: ...
-
-    @property
-    def client_secret(self) -> str | None: ...
-
-    @property
-    def amount_received(self) -> int: ...
-
-
 class RefundState(Protocol):
     @property
     def status(self) -> str: ...
@@ -65,7 +56,9 @@ class RefundState(Protocol):
 
 
 class Payments(Protocol):
-    async def retrieve(self, payment_intent_id: str) -> PaymentState: ...
+    async def retrieve(self, payment_intent_id: str) -> PaymentSnapshot: ...
+
+    async def hold_on(self, intent: PaymentSnapshot) -> Hold | None: ...
 
     async def refunds(self, payment_intent_id: str) -> Sequence[RefundState]: ...
 
@@ -85,6 +78,7 @@ class Booked(NamedTuple):
     order_id: str
     state: str
     order_status: OrderStatus
+    hold: str | None = None
 
     @property
     def undone(self) -> bool:
@@ -107,18 +101,29 @@ class PaymentPoke:
         current = intent.status
         if booked is None:
             log.info("payment_of_no_order", payment_intent_id=payment_intent_id)
-        elif booked.state == "refunded" and await self._refunded(payment_intent_id) < intent.amount_received:
+            return
+        if intent.disputed or intent.review or booked.hold:
+            await self._note_hold(booked.order_id, intent)
+        if booked.state == "refunded" and await self._refunded(payment_intent_id) < intent.amount_received:
             about = (
                 f"a refund of payment {payment_intent_id} failed after it had succeeded: the shop still has the money"
             )
-            await _call_person(self._book, booked.order_id, "refund_failed", "return payment", about)
+            await _call_person(self._book, booked.order_id, REFUND_FAILED, RETURN, about)
         elif booked.state in SAME.get(current, ()):
             return
         elif booked.undone and current in HOLDS_MONEY:
             about = f"Stripe says that payment {payment_intent_id} is {current}, but the order is over"
-            await _call_person(self._book, booked.order_id, "late_money", "return payment", about)
+            await _call_person(self._book, booked.order_id, LATE_MONEY, RETURN, about)
         else:
             await signal(self._temporal, booked.order_id, OrderFulfillment.payment_changed)
+
+    async def _note_hold(self, order_id: str, intent: PaymentSnapshot) -> None:
+        """A fraud review or a dispute reaches a person at once, also when the order is closed."""
+        hold = await self._payments.hold_on(intent)
+        async with self._book.locked(order_id) as order:
+            changed = await note_hold(order, hold)
+        if changed:
+            await signal(self._temporal, order_id, OrderFulfillment.payment_changed)
 
     async def _refunded(self, payment_intent_id: str) -> int:
         refunds = await self._payments.refunds(payment_intent_id)
@@ -126,7 +131,7 @@ class PaymentPoke:
 
     async def _booked(self, payment_intent_id: str) -> Booked | None:
         query = (
-            select(payments.c.order_id, payments.c.state, orders.c.status)
+            select(payments.c.order_id, payments.c.state, orders.c.status, orders.c.hold)
             .join_from(payments, orders, orders.c.order_id == payments.c.order_id)
             .where(payments.c.payment_intent_id == payment_intent_id)
         )
@@ -134,7 +139,7 @@ class PaymentPoke:
             row = (await connection.execute(query)).one_or_none()
         if row:
             structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
-        return Booked(row.order_id, row.state, OrderStatus(row.status)) if row else None
+        return Booked(row.order_id, row.state, OrderStatus(row.status), row.hold) if row else None
 
 
 class ParcelPoke:
@@ -156,7 +161,7 @@ class ParcelPoke:
         called_back = booked.undone or booked.order_status is OrderStatus.CANCELING
         if called_back and current.scanned:
             about = f"the carrier says that the parcel is {current}, but its label was voided and the order canceled"
-            await _call_person(self._book, booked.order_id, "scan_after_void", "cancel shipment", about)
+            await _call_person(self._book, booked.order_id, SCAN_AFTER_VOID, SHIP, about)
         elif current.value != booked.state:
             await signal(self._temporal, booked.order_id, OrderFulfillment.parcel_changed, current)
 

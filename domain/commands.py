@@ -38,36 +38,34 @@ class FulfillOrder(Message):
 
 
 class OrderRef(Message):
-    """The argument of a step that needs no more than to know which order."""
+    """The argument of a step that needs no more than to know which order.
+
+    `look_again`: an undo that is done looks once more at the far end, for what came after it.
+    """
 
     order_id: str
+    look_again: bool = False
 
 
 class PaymentTry(OrderRef):
     """One round of an order's payment: the card of the checkout (round 1), another card, a renewed authorization.
 
-    `payment_method` is a Stripe id, None for the one that the order was placed with. A card that is declined before
-    `retry_until` leaves the order waiting for another one.
+    `payment_method` is a Stripe id, None for the one that the order was placed with. `keep_card` saves it for
+    renewals without the customer. With `retry_until` a card that is declined leaves the order waiting for another
+    one. `renew` asks for a new authorization although the present one still holds.
     """
 
     round: int = 1
     payment_method: str | None = None
+    keep_card: bool = False
     retry_until: datetime | None = None
+    renew: bool = False
 
 
 class NewPaymentMethod(Message):
     """What a customer whose card was declined offers instead: a Stripe payment method id."""
 
     payment_method: str
-
-
-class DropLine(Message):
-    """An order line that cannot be shipped: by whom and why it is taken out of the order."""
-
-    order_id: str
-    product_id: str
-    reason: str = ""
-    by: str = "operations"
 
 
 class CheckoutAnswer(Message):
@@ -91,9 +89,10 @@ class Hold(StrEnum):
 
 
 class Authorization(Message):
-    """What the customer's bank said; `capture_before` is how long it holds the money."""
+    """What the customer's bank said in a round; `capture_before` is how long it holds the money."""
 
     state: AuthorizationState
+    round: int = 1
     code: str = ""
     detail: str = ""
     capture_before: datetime | None = None

@@ -5,7 +5,8 @@ OrderSagaError
 │   ├── OutOfStock
 │   ├── PaymentDeclined
 │   ├── CaptureRefused
-│   └── ShipmentRefused
+│   ├── ShipmentRefused
+│   └── ReturnRefused          money that cannot go back by itself: a person decides
 ├── TryAgain                   429, 5xx, connection, not settled yet: retry, after `delay` where one is named
 ├── OurMistake                 a far end refuses what we sent: do not repeat, be loud
 │   └── ParametersDrifted      an idempotency key was used for something else
@@ -39,13 +40,22 @@ class OutOfStock(BusinessRefusal):
         self.product_ids = product_ids
 
 
-class PaymentDeclined(BusinessRefusal): ...
+class PaymentDeclined(BusinessRefusal):
+    """`final`: no other card should be offered. `operator` says what to do, and is never shown to the customer."""
+
+    def __init__(self, code: str, detail: str, *, operator: str = "", final: bool = False) -> None:
+        super().__init__(code, detail)
+        self.operator = operator
+        self.final = final
 
 
 class CaptureRefused(BusinessRefusal): ...
 
 
 class ShipmentRefused(BusinessRefusal): ...
+
+
+class ReturnRefused(BusinessRefusal): ...
 
 
 class TryAgain(OrderSagaError):

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import CancelledError, FailureError
+from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.inventory import Inventory
@@ -21,19 +21,22 @@ with workflow.unsafe.imports_passed_through():
     from activities.payments import Payments
     from activities.shipping import Shipping
     from domain.commands import (
-        AuthorizationState,
         CancelAnswer,
         CancelRequest,
         CheckoutAnswer,
         CloseOrder,
         FulfillOrder,
+        NewPaymentMethod,
         OrderRef,
         ParcelStatus,
         RecordCancel,
     )
     from domain.order_states import ANSWERED, OrderStatus
+    from domain.repairs import REFUSED_AFTER_SCAN, Resolution, ResolutionAnswer
     from workflows import policies
     from workflows.cancel_desk import CancelDesk, OrderCanceled
+    from workflows.parcel_tickets import ParcelTickets, ParcelWrittenOff
+    from workflows.payment_desk import PaymentDesk
     from workflows.progress import Progress
     from workflows.saga import Saga, StepFailed, slower_and_slower
     from workflows.summaries import summaries_of
@@ -50,8 +53,9 @@ class OrderFulfillment:
         self.cancels = CancelDesk(order.order_id, lambda: self.progress.status, self.progress.reached)
         self.saga = Saga(OrderRef(order_id=order.order_id), self.cancels.checkpoint, summaries_of(order))
         self.cancels.saga = self.saga
+        self.payment = PaymentDesk(order, self.saga, self.progress, self._wait)
         self.parcel = ParcelStatus.UNKNOWN
-        self.payment_news = self.ship_at_once = False
+        self.ship_at_once = False
         self.code = ""
 
     async def _fulfil(self) -> None:
@@ -60,27 +64,31 @@ class OrderFulfillment:
         await self.saga.local_first(Inventory.reserve_inventory, undo=Inventory.release_inventory)
         self.progress.reached(OrderStatus.RESERVED, "stock reserved")
 
-        authorization = await self.saga.local_first(Payments.authorize_payment, undo=Payments.return_payment)
-        if authorization.state is AuthorizationState.REQUIRES_ACTION:
-            await self._wait_for_customer()
+        await self.payment.authorize()  # the customer may have to act: 3-D Secure, another card
         self.progress.reached(OrderStatus.CONFIRMED, "payment authorized")
 
         await self._wait_until_it_may_ship()
 
         await self.saga.step(Shipping.ship_order, undo=Shipping.cancel_shipment)
         self.progress.tell("label bought")
+        await self.payment.look()
         await self.saga.step(Payments.capture_payment)
-        self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
+        await self._deliver()
 
+    async def _deliver(self) -> None:
+        self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
         await self._follow_parcel(lambda: self.parcel.scanned)
         await self.saga.insist(Shipping.record_shipped)
         self.progress.reached(OrderStatus.SHIPPED, "scanned by the carrier")
-        await self._follow_parcel(lambda: self.parcel is ParcelStatus.DELIVERED)
+        try:
+            await self._follow_parcel(lambda: self.parcel is ParcelStatus.DELIVERED)
+        except ParcelWrittenOff:
+            return self.progress.tell("parcel written off")
         await self.saga.insist(Shipping.record_delivered)
-        self.progress.reached(OrderStatus.DELIVERED, "delivered")
+        return self.progress.reached(OrderStatus.DELIVERED, "delivered")
 
     async def _fulfil_or_undo(self) -> OrderStatus:
-        """Ends in DELIVERED, CANCELED or REJECTED, and answers everyone who asked to cancel."""
+        """Ends in DELIVERED, CANCELED or REJECTED (SHIPPED when the parcel is given up), and answers all cancels."""
         try:
             await self._fulfil()
         except OrderCanceled as canceled:
@@ -96,12 +104,15 @@ class OrderFulfillment:
         if self.progress.status is not OrderStatus.CONFIRMED:
             return await self._undo(OrderStatus.REJECTED, failed.code, failed.detail, "saga")
         for pause in slower_and_slower():
+            nudges = self.saga.watch.nudges
             if await self.cancels.call_parcel_back():
                 break
             why = f"{failed.detail}; the parcel is on its way, so nothing was undone"
-            await self.saga.watch.call_person(failed.step, f"{failed.code}_after_scan", why)
+            await self.saga.watch.call_person(failed.step, REFUSED_AFTER_SCAN, why)
             await self.cancels.refuse_all()
-            await workflow.sleep(pause, summary="before asking the carrier again")
+            await self.saga.watch.pause(nudges, pause, "before asking the carrier again")
+            if failed.step in self.saga.watch.decided:  # by an operator: the order goes on
+                return await self._deliver()
         await self.saga.watch.dismiss(failed.step)
         request = CancelRequest(reason=f"{failed.code}: {failed.detail}"[:500], by="saga")
         record = RecordCancel(order_id=self.order.order_id, number=0, request=request, code="step_failed")
@@ -119,38 +130,28 @@ class OrderFulfillment:
 
     # the long waits: each ends early when a cancel is asked for
 
-    async def _wait_for_customer(self) -> None:
-        self.progress.reached(OrderStatus.AWAITING_CUSTOMER, "3-D Secure")
-        deadline = workflow.now() + policies.CUSTOMER_PATIENCE
-        while True:
-            await self._wait(lambda: self.payment_news, policies.PAYMENT_POLL, "look at the payment")
-            self.payment_news = False
-            authorization = await self.saga.step(Payments.check_payment)
-            if authorization.state is AuthorizationState.AUTHORIZED:
-                return
-            if workflow.now() >= deadline:
-                raise StepFailed(
-                    "authorize_payment", "abandoned", "the customer did not complete the payment in time"
-                )
-
     async def _wait_until_it_may_ship(self) -> None:
+        """The grace period, the customer's date, a fraud review; the authorization is renewed meanwhile."""
         ship_at = self.order.ship_at(workflow.now())
-        while (left := ship_at - workflow.now()) > timedelta(0) and not self.ship_at_once:
-            await self._wait(lambda: self.ship_at_once, left, f"ship not before {ship_at:%Y-%m-%d %H:%M} UTC")
+        while self.payment.on_hold or (ship_at > workflow.now() and not self.ship_at_once):
+            waits = self.payment.next_looks()
+            if ship_at > workflow.now():
+                waits = [*waits, (ship_at, f"ship not before {ship_at:%Y-%m-%d %H:%M} UTC")]
+            until, why = min(waits)
+            go = lambda: self.payment.news or (self.ship_at_once and not self.payment.on_hold)  # noqa: E731
+            await self._wait(go, until - workflow.now(), why)
+            await self.payment.look()
 
     async def _follow_parcel(self, arrived: Callable[[], bool]) -> None:
-        told = False
+        tickets = ParcelTickets(self.saga.watch)
         while not arrived():
-            news = lambda: arrived() or (self.parcel.lost and not told)  # noqa: E731, B023
-            if not await self._wait(news, policies.TRACKING_POLL, "ask the carrier where the parcel is"):
+            news = lambda: arrived() or tickets.has_news(self.parcel)  # noqa: E731
+            told = await self._wait(news, policies.TRACKING_POLL, "ask the carrier where the parcel is")
+            if not told or tickets.asked_again:
                 seen = await self.saga.insist(Shipping.check_shipment)
                 self.parcel = self.parcel.then(seen.status)
-            if self.parcel.lost and not told:
-                told = True
-                await self.saga.watch.call_person(
-                    "follow_parcel", f"parcel_{self.parcel}", "it will not arrive by itself"
-                )
-        await self.saga.watch.dismiss("follow_parcel")
+            self.parcel = self.parcel.then(await tickets.look(self.parcel))
+        await tickets.arrived()
 
     async def _wait(self, ready: Callable[[], bool], time: timedelta, summary: str) -> bool:
         """Waits until `ready`, a cancel or the end of `time`; True when ready."""
@@ -193,12 +194,27 @@ class OrderFulfillment:
         return CheckoutAnswer(status=self.progress.status, code=self.code)
 
     @workflow.update
+    async def pay(self, offer: NewPaymentMethod) -> CheckoutAnswer:
+        """Another payment method after a decline; answers as the checkout does."""
+        return await self.payment.offered(offer)
+
+    @pay.validator
+    def _waits_for_another_card(self, offer: NewPaymentMethod) -> None:
+        if not self.payment.waits_for_card:
+            raise ApplicationError("the order waits for no payment method", type="no_payment_awaited")
+
+    @workflow.update
     async def cancel(self, request: CancelRequest) -> CancelAnswer:
         """Answers with the decision, not with the end of the undo."""
         asked = self.cancels.ask(request)
         await workflow.wait_condition(lambda: asked.answer is not None)
         assert asked.answer is not None
         return asked.answer
+
+    @workflow.update
+    async def resolve(self, resolution: Resolution) -> ResolutionAnswer:
+        """What an operator decides about one of the order's tickets."""
+        return await self.saga.watch.resolve(resolution)
 
     @workflow.signal
     def cancel_order(self, given: Any = None) -> None:
@@ -213,7 +229,7 @@ class OrderFulfillment:
     @workflow.signal
     def payment_changed(self) -> None:
         """Stripe says something new about the payment: look at it."""
-        self.payment_news = True
+        self.payment.news = True
 
     @workflow.signal
     def parcel_changed(self, status: ParcelStatus) -> None:

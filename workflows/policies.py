@@ -32,11 +32,13 @@ AFTER_CONFIRMATION = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-# Undo and bookkeeping go on until they are done, without an attempt cap and whatever arrives meanwhile.
+# Undo and bookkeeping go on until they are done, without an attempt cap and whatever arrives meanwhile. Only an
+# operator's decision ends a waiting retry, so that the step begins anew at once.
 UNTIL_DONE = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
 ATTENTION_AFTER = timedelta(minutes=2)
@@ -51,6 +53,21 @@ CUSTOMER_PATIENCE = timedelta(minutes=15)
 
 PAYMENT_POLL = timedelta(minutes=1)
 """How often a payment that waits for its customer is looked at: webhooks are faster, but may be lost."""
+
+RENEWAL_MARGIN = timedelta(hours=12)
+"""How long before its end an authorization is renewed."""
+
+RENEWAL_PAUSE = timedelta(days=1)
+"""An authorization is not renewed more often, whatever its end is said to be."""
+
+KEEP_CARD_BEYOND = timedelta(days=2)
+"""An order that waits longer than this for its shipment asks its customer to keep the card, for renewals."""
+
+HOLD_POLL = timedelta(hours=6)
+"""How often a payment on hold, or one whose authorization cannot be renewed, is looked at: webhooks may be lost."""
+
+NO_SCAN_AFTER = timedelta(days=3)
+"""How long a parcel may wait for its first scan before a person is called; seen at a tracking poll."""
 
 TRACKING_POLL = timedelta(hours=6)
 """How often the carrier is asked for a parcel: its webhooks are faster, but may be lost."""

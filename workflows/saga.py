@@ -18,6 +18,7 @@ from temporalio.workflow import ActivityConfig, ActivityHandle, LocalActivityCon
 
 with workflow.unsafe.imports_passed_through():
     from domain.commands import OrderRef
+    from domain.repairs import STEP_REFUSED
     from workflows import policies
     from workflows.watch import Watch
 
@@ -53,50 +54,57 @@ class Saga:
 
     # forward
 
-    async def local_first(self, step: Activity[Result], *, undo: Activity[Any]) -> Result:
+    async def local_first(self, step: Activity[Result], argument: Any = None, *, undo: Activity[Any]) -> Result:
         """One attempt inside the worker; on a timeout or a retryable error the same step as an ordinary activity.
 
         For the steps that a customer waits for. A business refusal is an answer: it is not run twice.
         Raises StepFailed, and whatever the checkpoint raises.
         """
-        self._undos.append(undo)
+        if undo not in self._undos:
+            self._undos.append(undo)
         try:
-            result: Result = await workflow.execute_local_activity_method(
-                step, self._ref, **(policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=self._words(step)))
-            )
+            options = policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=self._words(step))
+            result: Result = await workflow.execute_local_activity_method(step, argument or self._ref, **options)
         except FailureError as error:  # a local activity's failure comes without the ActivityError around it
             if not _was_refused(error):
-                return await self._forward(step, policies.BEFORE_CONFIRMATION, attended=False)
+                return await self._forward(step, argument, policies.BEFORE_CONFIRMATION, attended=False)
             await self._checkpoint()
             raise _failure(step, error) from error
         await self._checkpoint()
         return result
 
-    async def step(self, step: Activity[Result], *, undo: Activity[Any] | None = None) -> Result:
+    async def step(
+        self, step: Activity[Result], argument: Any = None, *, undo: Activity[Any] | None = None
+    ) -> Result:
         """A step as an ordinary activity, retried without an end; a person is called when it takes long.
 
         Raises StepFailed, and whatever the checkpoint raises.
         """
         if undo is not None:
             self._undos.append(undo)
-        return await self._forward(step, policies.AFTER_CONFIRMATION, attended=True)
+        return await self._forward(step, argument, policies.AFTER_CONFIRMATION, attended=True)
 
-    async def _forward(self, step: Activity[Result], policy: ActivityConfig, *, attended: bool) -> Result:
+    async def _forward(
+        self, step: Activity[Result], argument: Any, policy: ActivityConfig, *, attended: bool
+    ) -> Result:
         """Runs until the step has succeeded or failed; one that a refused cancel interrupted is begun again."""
         while True:
             await self._checkpoint()
-            handle = self._start(step, self._ref, policy)
+            await self.watch.gate()
+            handle = self._start(step, argument, policy)
             self._interruptible = handle
             try:
                 result = await (self.watch.over(_name(step), handle) if attended else handle)
             except ActivityError as error:
-                await self.watch.dismiss(_name(step))
+                interrupted = _was_interrupted(error)
+                if not (interrupted and self.watch.prodded(handle)):
+                    await self.watch.dismiss(_name(step))
                 await self._checkpoint()
-                if not _was_interrupted(error):
+                if not interrupted:
                     raise _failure(step, error) from error
             except asyncio.CancelledError:
                 # The step ended in the very workflow task that brought the cancel: the SDK gives no result then.
-                if self._interrupted is not handle:
+                if self._interrupted is not handle and not self.watch.prodded(handle):
                     raise  # nobody asked: the worker is putting this workflow out of its memory
             else:
                 await self._checkpoint()
@@ -133,13 +141,28 @@ class Saga:
     async def insist(self, activity: Activity[Result], argument: Any = None) -> Result:
         """Runs `activity` until it succeeds; a person is called when it takes long or refuses to."""
         for pause in slower_and_slower():
+            nudges = self.watch.nudges
             try:
-                return await self.watch.over(_name(activity), self._start(activity, argument, policies.UNTIL_DONE))
+                return await self._attempt(activity, argument)
             except ActivityError as error:
                 refusal = _failure(activity, error)
-                await self.watch.call_person(refusal.step, refusal.code, refusal.detail)
-                await workflow.sleep(pause, summary=f"before trying again: {self._words(activity)}")
+                await self.watch.call_person(refusal.step, STEP_REFUSED, f"{refusal.code}: {refusal.detail}")
+                await self.watch.pause(nudges, pause, f"before trying again: {self._words(activity)}")
         raise AssertionError("unreachable: the pauses never end")
+
+    async def _attempt(self, activity: Activity[Result], argument: Any) -> Result:
+        """With the engine's retries; when an operator decided something meanwhile, begun again at once."""
+        while True:
+            await self.watch.gate()
+            handle = self._start(activity, argument, policies.UNTIL_DONE)
+            try:
+                return await self.watch.over(_name(activity), handle)
+            except ActivityError as error:
+                if not (self.watch.prodded(handle) and _was_interrupted(error)):
+                    raise
+            except asyncio.CancelledError:  # as in `_forward`
+                if not self.watch.prodded(handle):
+                    raise
 
     def _start(self, activity: Activity[Result], argument: Any, policy: ActivityConfig) -> ActivityHandle[Result]:
         return workflow.start_activity_method(

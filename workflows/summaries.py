@@ -16,6 +16,7 @@ def summaries_of(order: FulfillOrder) -> dict[str, str]:
         "release_inventory": "undo: give the stock back",
         "authorize_payment": f"hold {total} on the card",
         "check_payment": "has the customer confirmed the payment?",
+        "keep_authorization": f"are the {total} still held? else hold them anew",
         "capture_payment": f"take the {total} that are held",
         "return_payment": f"undo: give back the {total}, held or taken",
         "ship_order": "buy the label",

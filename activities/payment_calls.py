@@ -1,0 +1,84 @@
+"""Calls to Stripe whose outcome is known in the end: the unknown-outcome protocol.
+
+What is sent is frozen in `payment_attempts` before the first send. While a call's key lasts, an unknown outcome is
+settled by sending the same call again; when that keeps failing, or the key may be gone, by looking. There is never a
+new key before a look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from temporalio import activity
+
+from adapters.order_book import LockedOrder, OrderBook
+from adapters.payment_book import FrozenCall, freeze, freeze_again
+from adapters.stripe_errors import PaymentStateDiffers
+from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
+from domain.errors import CaptureRefused, TryAgain
+
+LOOK_AFTER_ATTEMPTS = 3
+
+Send = Callable[[FrozenCall], Awaitable[PaymentSnapshot]]
+Look = Callable[[], Awaitable[PaymentSnapshot | None]]
+
+
+class PaymentCalls:
+    def __init__(self, book: OrderBook, stripe: StripeGateway) -> None:
+        self._book = book
+        self._stripe = stripe
+
+    async def _create(self, call: FrozenCall) -> PaymentSnapshot:
+        async def look() -> PaymentSnapshot | None:
+            return await self._stripe.find(call.order_id, call.first_sent_at, call.round)
+
+        return await self._settle(call, lambda sent: self._stripe.create(sent.params, sent.key), look)
+
+    async def _confirm(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
+        async def look() -> PaymentSnapshot | None:
+            intent = await self._stripe.retrieve(intent_id)
+            # After a decline the intent says the same before and behind the next card's decline: that one is sent
+            # once more, which cannot charge twice, since one intent charges once.
+            before = ("requires_confirmation", "requires_payment_method" if call.round > 1 else "")
+            return None if intent.status in before else intent
+
+        return await self._settle(call, lambda sent: self._stripe.confirm(intent_id, sent.params, sent.key), look)
+
+    async def _capture(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
+        async def look() -> PaymentSnapshot | None:
+            intent = await self._stripe.retrieve(intent_id)
+            return None if intent.status == "requires_capture" else intent
+
+        intent = await self._settle(call, lambda sent: self._stripe.capture(intent_id, sent.params, sent.key), look)
+        if intent.status == "succeeded":
+            return intent
+        if intent.status == "canceled":
+            raise CaptureRefused("authorization_gone", "the authorization was canceled or has expired")
+        raise TryAgain(f"the payment is {intent.status}, not captured")
+
+    async def _cancel(self, intent_id: str, call: FrozenCall) -> None:
+        """The caller has looked just before: it was not canceled then."""
+        voided = await self._stripe.cancel(intent_id, call.params, call.key)
+        if voided.status != "canceled":
+            raise TryAgain(f"the payment is {voided.status}, not voided")
+
+    async def _settle(self, call: FrozenCall, send: Send, look: Look) -> PaymentSnapshot:
+        """`look` answers None when the call has certainly not taken effect."""
+        if call.key_may_be_pruned or activity.info().attempt > LOOK_AFTER_ATTEMPTS:
+            if (seen := await look()) is not None:
+                return seen
+            async with self._book.locked(call.order_id) as order:
+                call = await freeze_again(order, call)
+        try:
+            return await send(call)
+        except PaymentStateDiffers:
+            if (seen := await look()) is None:
+                raise
+            return seen
+
+
+async def freeze_anew(order: LockedOrder, operation: str, params: dict[str, Any], round: int) -> FrozenCall:
+    """For an attempt that has looked before it comes here: one whose key keeps failing gets a new one."""
+    call = await freeze(order, operation, params, round)
+    return await freeze_again(order, call) if activity.info().attempt > LOOK_AFTER_ATTEMPTS else call

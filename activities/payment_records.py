@@ -1,0 +1,104 @@
+"""What a payment's steps write: books, timeline and events, once, under the order's lock."""
+
+from __future__ import annotations
+
+from adapters.order_book import LockedOrder
+from adapters.payment_book import payment_of
+from adapters.payment_holds import note_hold
+from adapters.stripe_gateway import PaymentSnapshot
+from domain.commands import Authorization, AuthorizationState, Hold, PaymentTry
+from domain.errors import PaymentDeclined
+from domain.events import EventName
+from domain.order_states import OrderStatus, PaymentStatus
+from domain.steps import AUTHORIZE, CAPTURE
+
+
+def answered(order: LockedOrder, ref: PaymentTry) -> Authorization | None:
+    """What this round, or a later one, has answered; None while it is open.
+
+    Raises PaymentDeclined for a final decline, StepUndone where the undo was first.
+    """
+    if order.step(AUTHORIZE) is None:
+        return None
+    result = order.result_of(AUTHORIZE) or {}
+    if result.get("round", 1) < ref.round:
+        return None
+    if order.state_of(AUTHORIZE) == "refused" and "state" not in result:
+        raise PaymentDeclined(result["code"], result["detail"])
+    return Authorization.model_validate(result)
+
+
+def waits_for_customer(order: LockedOrder, ref: PaymentTry) -> bool:
+    """Whether this round's last answer was that the customer has to act."""
+    answer = answered(order, ref)
+    return answer is not None and answer.state is AuthorizationState.REQUIRES_ACTION
+
+
+async def record_authorized(
+    order: LockedOrder, ref: PaymentTry, intent: PaymentSnapshot, hold: Hold | None
+) -> Authorization:
+    payment = await payment_of(order)
+    assert payment is not None
+    payment.state, payment.capture_before = "authorized", intent.capture_before
+    order.session.add(payment)
+    await note_hold(order, hold)
+    state = AuthorizationState.AUTHORIZED
+    answer = Authorization(state=state, round=ref.round, capture_before=intent.capture_before, hold=hold)
+    return await record_confirmed(order, answer, "payment authorized")
+
+
+async def record_confirmed(order: LockedOrder, answer: Authorization, what: str) -> Authorization:
+    """The order is CONFIRMED; one that is so already has got another authorization."""
+    renewed = order.status is OrderStatus.CONFIRMED
+    order.row.refusal = None
+    order.paid(PaymentStatus.AUTHORIZED)
+    order.move(OrderStatus.CONFIRMED, "authorization renewed" if renewed else what)
+    order.mark(AUTHORIZE, "done", answer.model_dump(mode="json"))
+    await order.emit(EventName.PAYMENT_AUTHORIZED, *([] if renewed else [EventName.ORDER_CONFIRMED]))
+    return answer
+
+
+async def record_action_needed(order: LockedOrder, ref: PaymentTry) -> Authorization:
+    answer = Authorization(state=AuthorizationState.REQUIRES_ACTION, round=ref.round)
+    payment = await payment_of(order)
+    assert payment is not None
+    payment.state = "requires_action"
+    order.session.add(payment)
+    order.row.refusal = None
+    order.paid(PaymentStatus.REQUIRES_ACTION)
+    order.move(OrderStatus.AWAITING_CUSTOMER, "the customer has to complete the payment")
+    order.mark(AUTHORIZE, "done", answer.model_dump(mode="json"))
+    await order.emit(EventName.PAYMENT_ACTION_REQUIRED)
+    return answer
+
+
+async def record_declined(order: LockedOrder, ref: PaymentTry, declined: PaymentDeclined) -> Authorization | None:
+    """The answer where another payment method may follow; None for the final decline."""
+    payment = await payment_of(order)
+    if payment is not None:
+        payment.state = "declined"
+        order.session.add(payment)
+    order.paid(PaymentStatus.FAILED)
+    order.note(f"payment declined: {declined.detail}")
+    refusal = {"code": declined.code, "detail": declined.detail}
+    answer = None
+    if ref.retry_until is None or declined.final:
+        order.mark(AUTHORIZE, "refused", refusal | {"round": ref.round})
+    else:
+        answer = Authorization(state=AuthorizationState.DECLINED, round=ref.round, **refusal)
+        order.mark(AUTHORIZE, "refused", answer.model_dump(mode="json"))
+        order.row.refusal = refusal | {"retryUntil": ref.retry_until.isoformat(timespec="seconds")}
+        order.move(OrderStatus.AWAITING_CUSTOMER, "the customer may offer another payment method")
+    await order.emit(EventName.PAYMENT_DECLINED, reason=declined.code)
+    return answer
+
+
+async def record_captured(order: LockedOrder, amount: int) -> None:
+    payment = await payment_of(order)
+    if payment is not None:
+        payment.state, payment.captured_minor = "captured", amount
+        order.session.add(payment)
+    order.paid(PaymentStatus.CAPTURED)
+    order.move(OrderStatus.READY_TO_SHIP, "payment captured")
+    order.mark(CAPTURE, "done")
+    await order.emit(EventName.PAYMENT_CAPTURED)

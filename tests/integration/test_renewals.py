@@ -1,0 +1,196 @@
+"""Authorizations that end before the order ships: held anew on the card that was kept, never twice at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from adapters import saga_tables
+from adapters.columns import now
+from adapters.database import Sessions
+from adapters.saga_tables import Payment
+from adapters.tables import Order
+from domain.commands import Authorization, AuthorizationState, OrderRef, PaymentTry
+from domain.errors import PaymentDeclined, TryAgain
+from tests.orders import Shop
+from tests.steps import Steps
+
+FAULTS = ["before_effect", "after_effect_drop", "error_500_saved", "error_500_unsaved", "rate_limit_429"]
+CALLS = ["payment_intents.cancel", "payment_intents.create", "payment_intents.confirm"]
+
+
+async def authorized(shop: Shop, steps: Steps, *, method: str = "pm_card_visa", keep_card: bool = True) -> str:
+    """A confirmed order; its card is kept at Stripe."""
+    order = await shop.put(await shop.product(), payment_method=method)
+    await steps.run("reserve_inventory", order.order_id)
+    first = PaymentTry(order_id=order.order_id, keep_card=keep_card)
+    assert (await steps.run_with("authorize_payment", first)).state is AuthorizationState.AUTHORIZED
+    return order.order_id
+
+
+def renewal(order_id: str) -> PaymentTry:
+    return PaymentTry(order_id=order_id, round=2, renew=True)
+
+
+async def insist(steps: Steps, ref: PaymentTry) -> Authorization:
+    for attempt in range(1, 8):
+        try:
+            answer: Authorization = await steps.run_with("keep_authorization", ref, attempt=attempt)
+        except TryAgain:
+            continue
+        return answer
+    raise AssertionError("the renewal did not succeed")
+
+
+async def states(sessions: Sessions, order_id: str) -> list[str]:
+    async with sessions() as session:
+        query = select(Payment).where(Payment.order_id == order_id).order_by(col(Payment.attempt))
+        return [payment.state for payment in await session.exec(query)]
+
+
+async def no_longer_held(shop: Shop, sessions: Sessions, order_id: str) -> None:
+    """The bank has let the money go, as at the end of an authorization."""
+    async with sessions() as session:
+        payment = (await session.exec(select(Payment).where(Payment.order_id == order_id))).one()
+    url = f"{shop.stack.urls.stripe}/v1/payment_intents/{payment.payment_intent_id}/cancel"
+    key = shop.settings.stripe_api_key.get_secret_value()
+    (await shop.http.post(url, headers={"Authorization": f"Bearer {key}"})).raise_for_status()
+
+
+async def test_a_renewal_cancels_the_former_authorization_first(shop: Shop, steps: Steps, sessions: Sessions) -> None:
+    """Stripe's ledger: authorized, voided, authorized; our books name both, one of them live."""
+    order_id = await authorized(shop, steps)
+    answer = await steps.run_with("keep_authorization", renewal(order_id))
+    assert (answer.state, answer.round) == (AuthorizationState.AUTHORIZED, 2)
+    assert await steps.effects("stripe", order_id) == ["authorize", "void", "authorize"]
+    assert await states(sessions, order_id) == ["voided", "authorized"]
+    assert [row.what for row in await shop.timeline(order_id)][-1] == "authorization renewed"
+    written = await steps.written(order_id)
+    await steps.run_with("keep_authorization", renewal(order_id))
+    assert await steps.written(order_id) == written, "a repeat writes nothing and charges nothing"
+
+
+async def test_an_authorization_that_holds_is_left_alone(shop: Shop, steps: Steps) -> None:
+    """A look without need changes nothing, and says how long the money is held."""
+    order_id = await authorized(shop, steps)
+    answer = await steps.run_with("keep_authorization", PaymentTry(order_id=order_id, round=2))
+    assert answer.capture_before is not None
+    assert timedelta(days=6) < answer.capture_before - now() <= timedelta(days=7)
+    assert (answer.round, await steps.effects("stripe", order_id)) == (1, ["authorize"])
+
+
+async def test_an_authorization_that_has_expired_is_held_anew(shop: Shop, steps: Steps, sessions: Sessions) -> None:
+    """Found by a look, whether a webhook told or not."""
+    order_id = await authorized(shop, steps)
+    await no_longer_held(shop, sessions, order_id)
+    answer = await steps.run_with("keep_authorization", PaymentTry(order_id=order_id, round=2))
+    assert answer.round == 2
+    assert await steps.effects("stripe", order_id) == ["authorize", "void", "authorize"]
+
+
+async def test_a_card_that_was_not_kept_cannot_be_charged_again(shop: Shop, steps: Steps, sessions: Sessions) -> None:
+    """As long as the money is held it is left so; once it is gone, that is an answer: the order is undone."""
+    order_id = await authorized(shop, steps, keep_card=False)
+    assert (await steps.run_with("keep_authorization", renewal(order_id))).round == 1
+    await no_longer_held(shop, sessions, order_id)
+    with pytest.raises(PaymentDeclined, match="not kept"):
+        await steps.run_with("keep_authorization", renewal(order_id))
+
+
+async def test_a_bank_that_wants_the_customer_ends_the_renewal(shop: Shop, steps: Steps, sessions: Sessions) -> None:
+    """Nobody is at hand for 3-D Secure: declined, nothing is held, and the undo has nothing to give back."""
+    order_id = await authorized(shop, steps)
+    await decline_from_now_on(shop, sessions, order_id, "authentication_required")
+    with pytest.raises(PaymentDeclined):
+        await steps.run_with("keep_authorization", renewal(order_id))
+    await steps.run("return_payment", order_id)
+    assert await shop.money(order_id) == (0, 0)
+
+
+async def decline_from_now_on(shop: Shop, sessions: Sessions, order_id: str, code: str) -> None:
+    async with sessions() as session:
+        payment = (await session.exec(select(Payment).where(Payment.order_id == order_id))).one()
+    base, key = shop.stack.urls.stripe, shop.settings.stripe_api_key.get_secret_value()
+    url = f"{base}/v1/payment_intents/{payment.payment_intent_id}"
+    intent = (await shop.http.get(url, headers={"Authorization": f"Bearer {key}"})).raise_for_status().json()
+    card = f"{base}/_control/payment_methods/{intent['payment_method']}"
+    (await shop.http.post(card, json={"decline_code": code})).raise_for_status()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("call", CALLS)
+async def test_an_unknown_outcome_in_a_renewal_never_holds_twice(
+    shop: Shop, steps: Steps, sessions: Sessions, call: str, fault: str
+) -> None:
+    """Whichever of its calls gets no good answer: two authorizations, one after the other."""
+    order_id = await authorized(shop, steps)
+    await shop.fault("stripe", call, fault)
+    with pytest.raises(TryAgain):
+        await steps.run_with("keep_authorization", renewal(order_id))
+    assert (await insist(steps, renewal(order_id))).round == 2
+    assert await steps.effects("stripe", order_id) == ["authorize", "void", "authorize"]
+    assert await states(sessions, order_id) == ["voided", "authorized"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("call", CALLS)
+async def test_an_undo_behind_an_interrupted_renewal_gives_all_back(
+    shop: Shop, steps: Steps, call: str, fault: str
+) -> None:
+    """Also a second PaymentIntent whose id never arrived here; a late attempt of the renewal charges nothing."""
+    order_id = await authorized(shop, steps)
+    await shop.fault("stripe", call, fault)
+    with pytest.raises(TryAgain):
+        await steps.run_with("keep_authorization", renewal(order_id))
+    await steps.insist("return_payment", order_id)
+    assert await shop.money(order_id) == (0, 0)
+    with pytest.raises(Exception, match="undone"):
+        await steps.run_with("keep_authorization", renewal(order_id), attempt=5)
+    assert await shop.money(order_id) == (0, 0)
+
+
+async def test_captures_the_renewed_authorization(shop: Shop, steps: Steps) -> None:
+    """The money is taken once, from the payment that is live."""
+    order_id = await authorized(shop, steps)
+    await steps.run_with("keep_authorization", renewal(order_id))
+    await steps.run("ship_order", order_id)
+    await steps.run("capture_payment", order_id)
+    assert await shop.money(order_id) == (0, 2000)
+
+
+async def test_a_return_that_is_done_looks_again_when_asked_to(shop: Shop, steps: Steps, sessions: Sessions) -> None:
+    """Late money: a payment of the order that no book names is found by our reference, and given back."""
+    order_id = await authorized(shop, steps, keep_card=False)
+    await steps.run("return_payment", order_id)
+    base, key = shop.stack.urls.stripe, shop.settings.stripe_api_key.get_secret_value()
+    params = {
+        "amount": 700, "currency": "usd", "confirm": "true", "payment_method": "pm_card_visa",
+        "metadata[order_id]": order_id, "allowed_payment_method_types[0]": "card",
+    }  # fmt: skip
+    late = await shop.http.post(f"{base}/v1/payment_intents", data=params, headers={"Authorization": f"Bearer {key}"})
+    assert late.json()["status"] == "succeeded"
+    await steps.run("return_payment", order_id)
+    assert (await shop.money(order_id))[1] == 700, "a step that is done is not run again"
+    await steps.run_with("return_payment", OrderRef(order_id=order_id, look_again=True))
+    assert await shop.money(order_id) == (0, 0)
+
+
+async def test_a_frozen_call_of_a_former_version_is_sent_as_it_was(
+    shop: Shop, steps: Steps, sessions: Sessions
+) -> None:
+    """A deploy that changes the parameters between two attempts: the saved ones are sent, under the same key."""
+    order = await shop.put(await shop.product())
+    await steps.run("reserve_inventory", order.order_id)
+    await shop.fault("stripe", "payment_intents.create", "after_effect_drop")
+    with pytest.raises(TryAgain):
+        await steps.run("authorize_payment", order.order_id)
+    frozen, method = saga_tables.PaymentAttempt, "pm_card_mastercard"
+    async with sessions() as session, session.begin():
+        await session.exec(update(Order).where(col(Order.order_id) == order.order_id).values(payment_method=method))
+        saved = (await session.exec(select(frozen).where(frozen.order_id == order.order_id))).one()
+    assert saved.params["payment_method"] == "pm_card_visa"
+    await steps.insist("authorize_payment", order.order_id)
+    assert await steps.effects("stripe", order.order_id) == ["authorize"]

@@ -1,0 +1,174 @@
+"""One order's payment over its rounds: the card of the checkout, another card, renewed authorizations.
+
+A bank holds the money for some days only, and says for how long (`capture_before`): an order that waits longer renews
+the hold on the card that its customer let us keep. A fraud review keeps the goods here until it is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.payments import Payments
+    from domain.commands import (
+        Authorization,
+        AuthorizationState,
+        CheckoutAnswer,
+        FulfillOrder,
+        NewPaymentMethod,
+        PaymentTry,
+    )
+    from domain.order_states import OrderStatus
+    from workflows import policies
+    from workflows.progress import Progress
+    from workflows.saga import Saga, StepFailed
+
+
+HOLD_STEP = "hold_payment"
+"""Under which the repair desk knows the tickets of holds."""
+
+
+class Wait(Protocol):
+    """Waits until `ready`, a granted cancel (which raises) or the end of `time`; True when ready."""
+
+    async def __call__(self, ready: Callable[[], bool], time: timedelta, summary: str) -> bool: ...
+
+
+class PaymentDesk:
+    def __init__(self, order: FulfillOrder, saga: Saga, progress: Progress, wait: Wait) -> None:
+        self._order, self._saga, self._progress, self._wait = order, saga, progress, wait
+        self.news = False  # Stripe says something new
+        self._round = PaymentTry(order_id=order.order_id)
+        self._held = Authorization(state=AuthorizationState.AUTHORIZED)
+        self._offer: NewPaymentMethod | None = None
+        self._asks: AuthorizationState | None = None  # what the customer is waited for
+        self._code = ""
+        self._cannot_renew = False
+        self._renewed_at = workflow.now()
+        self._looks: list[tuple[datetime, str]] = []
+
+    # before the confirmation
+
+    async def authorize(self) -> None:
+        """Holds the total on the customer's card. Raises StepFailed when the payment is refused or abandoned."""
+        self._round = self._first_round()
+        answer = await self._try()
+        while answer.state is not AuthorizationState.AUTHORIZED:
+            if answer.state is AuthorizationState.REQUIRES_ACTION:
+                answer = await self._customer_acts()
+            else:
+                answer = await self._another_card(answer)
+        self._held, self.news, self._renewed_at = answer, False, workflow.now()
+        if self.on_hold:
+            await self._tell_hold()
+
+    def _first_round(self) -> PaymentTry:
+        window, ahead = self._order.payment_retry_window, self._order.ship_at(workflow.now()) - workflow.now()
+        return PaymentTry(
+            order_id=self._order.order_id,
+            keep_card=ahead > policies.KEEP_CARD_BEYOND,
+            retry_until=workflow.now() + window if window else None,
+        )
+
+    async def _try(self) -> Authorization:
+        return await self._saga.local_first(Payments.authorize_payment, self._round, undo=Payments.return_payment)
+
+    async def _customer_acts(self) -> Authorization:
+        """3-D Secure: the customer answers to the bank; a webhook tells us, or a look each minute."""
+        self._ask(AuthorizationState.REQUIRES_ACTION, "3-D Secure")
+        deadline = workflow.now() + policies.CUSTOMER_PATIENCE
+        while True:
+            await self._wait(lambda: self.news, policies.PAYMENT_POLL, "look at the payment")
+            self.news = False
+            answer = await self._saga.step(Payments.check_payment, self._round)
+            if answer.state is not AuthorizationState.REQUIRES_ACTION:
+                return answer
+            if workflow.now() >= deadline:
+                detail = "the customer did not complete the payment in time"
+                raise StepFailed("authorize_payment", "abandoned", detail)
+
+    async def _another_card(self, declined: Authorization) -> Authorization:
+        """The same PaymentIntent with another card, as long as the shop allows."""
+        self._offer, until = None, self._round.retry_until
+        self._ask(AuthorizationState.DECLINED, f"declined ({declined.code}): another card?", declined.code)
+        while self._offer is None:
+            left = until - workflow.now() if until else timedelta(0)
+            if left <= timedelta(0):
+                self._asks = None
+                raise StepFailed("authorize_payment", declined.code, declined.detail)
+            await self._wait(lambda: self._offer is not None, left, "another payment method")
+        another = {"round": self._round.round + 1, "payment_method": self._offer.payment_method}
+        self._round = self._round.model_copy(update=another)
+        return await self._try()
+
+    def _ask(self, what: AuthorizationState, why: str, code: str = "") -> None:
+        self._asks, self._code = what, code
+        self._progress.reached(OrderStatus.AWAITING_CUSTOMER, why)
+
+    @property
+    def waits_for_card(self) -> bool:
+        return self._asks is AuthorizationState.DECLINED
+
+    async def offered(self, offer: NewPaymentMethod) -> CheckoutAnswer:
+        """Takes another card; answers as a checkout does, once the card's round has its answer."""
+        self._offer, self._asks = offer, None
+        await workflow.wait_condition(
+            lambda: self._asks is not None or self._progress.status is not OrderStatus.AWAITING_CUSTOMER
+        )
+        return CheckoutAnswer(status=self._progress.status, code=self._code)
+
+    # while the order waits for its shipment
+
+    @property
+    def on_hold(self) -> bool:
+        """Whether a review or a dispute keeps the goods here."""
+        return self._held.hold is not None
+
+    def next_looks(self) -> list[tuple[datetime, str]]:
+        """When the authorization has to be looked at again, and why."""
+        soon, self._looks = workflow.now() + policies.HOLD_POLL, []
+        if self._renews_at is not None:
+            self._looks.append((self._renews_at, "renew the authorization"))
+        elif self._held.capture_before is not None:
+            self._looks.append((max(self._held.capture_before, soon), "is the money still held?"))
+        if self.on_hold:
+            self._looks.append((soon, "is the payment still on hold?"))
+        return self._looks
+
+    @property
+    def _renews_at(self) -> datetime | None:
+        """None for an authorization that has no end, or that cannot be renewed."""
+        if self._held.capture_before is None or self._cannot_renew:
+            return None
+        return max(self._held.capture_before - policies.RENEWAL_MARGIN, self._renewed_at + policies.RENEWAL_PAUSE)
+
+    async def look(self) -> None:
+        """Looks at the authorization if it is time to or there is news, and renews it before it ends.
+
+        Raises StepFailed when the money is gone and cannot be held anew.
+        """
+        now, looks, news = workflow.now(), self._looks, self.news
+        self._looks, self.news = [], False
+        renew = self._renews_at is not None and now >= self._renews_at
+        # An order that was on its way before this was looked at goes on as it began.
+        if renew or any(now >= at for at, _ in looks) or (news and workflow.patched("look-at-held-payment")):
+            ref = PaymentTry(order_id=self._order.order_id, round=self._held.round + 1, renew=renew)
+            self._held = await self._saga.step(Payments.keep_authorization, ref)
+            if self._held.round == ref.round:
+                self._renewed_at = now
+                self._progress.tell("authorization renewed")
+            elif renew:
+                self._cannot_renew = True
+            await self._tell_hold()
+
+    async def _tell_hold(self) -> None:
+        """A ticket while the payment is on hold; the table of steps tells it, too."""
+        if self._held.hold is None:
+            await self._saga.watch.dismiss(HOLD_STEP)
+        else:
+            self._progress.tell(f"on hold: {self._held.hold}")
+            await self._saga.watch.call_person(HOLD_STEP, f"payment_{self._held.hold}", "nothing ships meanwhile")
