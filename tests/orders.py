@@ -150,6 +150,26 @@ class Shop:
             kept += amount if effect == "capture" else -amount if effect == "refund" else 0
         return held, kept
 
+    async def payment_intent(self, order_id: str) -> dict[str, Any]:
+        """The order's latest PaymentIntent as Stripe has it."""
+        async with self.sessions() as session:
+            query = select(saga_tables.Payment).where(saga_tables.Payment.order_id == order_id)
+            payment = (await session.exec(query.order_by(col(saga_tables.Payment.attempt).desc()))).first()
+        assert payment is not None
+        return await self.at_stripe("GET", f"payment_intents/{payment.payment_intent_id}")
+
+    async def at_stripe(self, method: str, path: str, **params: str) -> dict[str, Any]:
+        """What somebody else with the shop's key does at Stripe, e.g. a person in the dashboard."""
+        key = self.settings.stripe_api_key.get_secret_value()
+        answer = await self.http.request(
+            method,
+            f"{self.stack.urls.stripe}/v1/{path}",
+            data=params or None,
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
     async def live_labels(self, order_id: str) -> int:
         ledger = await self._get(f"{self.stack.urls.carrier}/_control/ledger?reference={order_id}")
         effects = [entry["kind"] for entry in ledger]

@@ -51,13 +51,10 @@ async def states(sessions: Sessions, order_id: str) -> list[str]:
         return [payment.state for payment in await session.exec(query)]
 
 
-async def no_longer_held(shop: Shop, sessions: Sessions, order_id: str) -> None:
+async def no_longer_held(shop: Shop, order_id: str) -> None:
     """The bank has let the money go, as at the end of an authorization."""
-    async with sessions() as session:
-        payment = (await session.exec(select(Payment).where(Payment.order_id == order_id))).one()
-    url = f"{shop.stack.urls.stripe}/v1/payment_intents/{payment.payment_intent_id}/cancel"
-    key = shop.settings.stripe_api_key.get_secret_value()
-    (await shop.http.post(url, headers={"Authorization": f"Bearer {key}"})).raise_for_status()
+    intent = await shop.payment_intent(order_id)
+    await shop.at_stripe("POST", f"payment_intents/{intent['id']}/cancel")
 
 
 async def test_a_renewal_cancels_the_former_authorization_first(shop: Shop, steps: Steps, sessions: Sessions) -> None:
@@ -85,7 +82,7 @@ async def test_an_authorization_that_holds_is_left_alone(shop: Shop, steps: Step
 async def test_an_authorization_that_has_expired_is_held_anew(shop: Shop, steps: Steps, sessions: Sessions) -> None:
     """Found by a look, whether a webhook told or not."""
     order_id = await authorized(shop, steps)
-    await no_longer_held(shop, sessions, order_id)
+    await no_longer_held(shop, order_id)
     answer = await steps.run_with("keep_authorization", PaymentTry(order_id=order_id, round=2))
     assert answer.round == 2
     assert await steps.effects("stripe", order_id) == ["authorize", "void", "authorize"]
@@ -95,7 +92,7 @@ async def test_a_card_that_was_not_kept_cannot_be_charged_again(shop: Shop, step
     """As long as the money is held it is left so; once it is gone, that is an answer: the order is undone."""
     order_id = await authorized(shop, steps, keep_card=False)
     assert (await steps.run_with("keep_authorization", renewal(order_id))).round == 1
-    await no_longer_held(shop, sessions, order_id)
+    await no_longer_held(shop, order_id)
     with pytest.raises(PaymentDeclined, match="not kept"):
         await steps.run_with("keep_authorization", renewal(order_id))
 
@@ -103,21 +100,17 @@ async def test_a_card_that_was_not_kept_cannot_be_charged_again(shop: Shop, step
 async def test_a_bank_that_wants_the_customer_ends_the_renewal(shop: Shop, steps: Steps, sessions: Sessions) -> None:
     """Nobody is at hand for 3-D Secure: declined, nothing is held, and the undo has nothing to give back."""
     order_id = await authorized(shop, steps)
-    await decline_from_now_on(shop, sessions, order_id, "authentication_required")
+    await decline_from_now_on(shop, order_id, "authentication_required")
     with pytest.raises(PaymentDeclined):
         await steps.run_with("keep_authorization", renewal(order_id))
     await steps.run("return_payment", order_id)
     assert await shop.money(order_id) == (0, 0)
 
 
-async def decline_from_now_on(shop: Shop, sessions: Sessions, order_id: str, code: str) -> None:
-    async with sessions() as session:
-        payment = (await session.exec(select(Payment).where(Payment.order_id == order_id))).one()
-    base, key = shop.stack.urls.stripe, shop.settings.stripe_api_key.get_secret_value()
-    url = f"{base}/v1/payment_intents/{payment.payment_intent_id}"
-    intent = (await shop.http.get(url, headers={"Authorization": f"Bearer {key}"})).raise_for_status().json()
-    card = f"{base}/_control/payment_methods/{intent['payment_method']}"
-    (await shop.http.post(card, json={"decline_code": code})).raise_for_status()
+async def decline_from_now_on(shop: Shop, order_id: str, code: str) -> None:
+    card = (await shop.payment_intent(order_id))["payment_method"]
+    url = f"{shop.stack.urls.stripe}/_control/payment_methods/{card}"
+    (await shop.http.post(url, json={"decline_code": code})).raise_for_status()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -165,13 +158,11 @@ async def test_a_return_that_is_done_looks_again_when_asked_to(shop: Shop, steps
     """Late money: a payment of the order that no book names is found by our reference, and given back."""
     order_id = await authorized(shop, steps, keep_card=False)
     await steps.run("return_payment", order_id)
-    base, key = shop.stack.urls.stripe, shop.settings.stripe_api_key.get_secret_value()
     params = {
-        "amount": 700, "currency": "usd", "confirm": "true", "payment_method": "pm_card_visa",
+        "amount": "700", "currency": "usd", "confirm": "true", "payment_method": "pm_card_visa",
         "metadata[order_id]": order_id, "allowed_payment_method_types[0]": "card",
     }  # fmt: skip
-    late = await shop.http.post(f"{base}/v1/payment_intents", data=params, headers={"Authorization": f"Bearer {key}"})
-    assert late.json()["status"] == "succeeded"
+    assert (await shop.at_stripe("POST", "payment_intents", **params))["status"] == "succeeded"
     await steps.run("return_payment", order_id)
     assert (await shop.money(order_id))[1] == 700, "a step that is done is not run again"
     await steps.run_with("return_payment", OrderRef(order_id=order_id, look_again=True))

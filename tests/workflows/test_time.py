@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-import httpx
 import pytest
 from sqlmodel import select
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from adapters.database import Sessions
@@ -20,30 +15,14 @@ from adapters.settings import Settings
 from devstack.stack import Stack
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Shop, undos_run
+from tests.orders import Books, undos_run
 from tests.waiting import until
-from worker import build_activities, build_worker
-from workflows import search_attributes
-
-
-@dataclass
-class Timeless:
-    """A shop whose orders' clocks the test moves."""
-
-    env: WorkflowEnvironment
-    shop: Shop
-    faults: StepFaults
+from tests.workflows.timeless import Timeless, skipping_server, timeless_shop
 
 
 @pytest.fixture(scope="module")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with await WorkflowEnvironment.start_time_skipping_v2(
-        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
-        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
-        search_attributes=search_attributes.ALL,
-        data_converter=pydantic_data_converter,
-    ) as env:
+    async with skipping_server() as env:
         yield env
 
 
@@ -51,13 +30,8 @@ async def env() -> AsyncIterator[WorkflowEnvironment]:
 async def timeless(
     env: WorkflowEnvironment, stack: Stack, settings: Settings, sessions: Sessions
 ) -> AsyncIterator[Timeless]:
-    faults = StepFaults()
-    async with (
-        build_activities(settings) as activities,
-        build_worker(env.client, settings, activities, interceptors=[faults]),
-        httpx.AsyncClient(trust_env=False, timeout=20) as http,
-    ):
-        yield Timeless(env, Shop(stack, settings, sessions, env.client, http), faults)
+    async with timeless_shop(env, stack, settings, sessions) as timeless:
+        yield timeless
 
 
 async def open_tickets(sessions: Sessions, order_id: str) -> list[tuple[str, str, bool]]:
