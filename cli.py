@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from commandline.failures import Failure, Misused
+from commandline.operations import bulk_cancel, repairs
+from commandline.options import ApiOption, Cursor, JsonOption, Limit, OrderId, Product, api_at, printer
 from domain.order_states import OrderStatus
-
-if TYPE_CHECKING:
-    from commandline.api_client import Api
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -32,40 +29,8 @@ app = typer.Typer(
 )
 orders = typer.Typer(help="Orders: list, show, watch, place, cancel, ship-now.", no_args_is_help=True)
 app.add_typer(orders, name="orders")
-
-ApiOption = Annotated[
-    str | None,
-    typer.Option("--api", metavar="URL", help="Where the API is.", show_default="$ORDERSAGA_API_URL, or `make up`'s"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
-Limit = Annotated[int, typer.Option(min=1, max=100, help="How many.")]
-Cursor = Annotated[str | None, typer.Option(help="Where the last page ended.")]
-
-
-def complete_order(incomplete: str) -> list[str]:
-    """The latest orders whose id begins so; none where the API is away, since a shell waits."""
-    from commandline.completion import latest_orders
-
-    return latest_orders(incomplete)
-
-
-OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="An order's id.", autocompletion=complete_order)]
-Product = Annotated[str, typer.Argument(metavar="PRODUCT", help="A product's id.")]
-
-
-@contextmanager
-def api_at(given: str | None) -> Iterator[Api]:
-    from commandline.api_client import Api
-    from commandline.places import find_api
-
-    with Api(find_api(given)) as api:
-        yield api
-
-
-def printer(as_json: bool) -> Any:
-    from commandline.output import Printer
-
-    return Printer(as_json)
+app.add_typer(repairs, name="repairs")
+app.command("cancel")(bulk_cancel)
 
 
 @orders.command("list")
@@ -170,6 +135,24 @@ def ship_now(
     from commandline.shipping_signal import ship_now as send
 
     asyncio.run(send(usable_configuration(temporal), printer(as_json), order))
+
+
+@app.command("refund")
+def give_refund(
+    order: OrderId,
+    amount: Annotated[str, typer.Option(metavar="AMOUNT", help="In the order's currency, like 5.00.")],
+    reason: Annotated[str, typer.Option(help="For the timeline.")],
+    by: Annotated[str, typer.Option(help="Who gives it.")],
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="Names the refund: makes a repeat safe.")] = None,
+    api: ApiOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a part of an order's money back, never above what was captured."""
+    from commandline import refunds as commands
+
+    with api_at(api) as client:
+        wanted = {"amount": amount, "reason": reason, "by": by}
+        commands.give_refund(client, printer(as_json), order, wanted, key)
 
 
 class ShowByDefault(TyperGroup):

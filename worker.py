@@ -25,12 +25,16 @@ from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.book_comparison import BookComparison
 from activities.failures import FailureTranslation
 from activities.heartbeats import INTERVAL, Heartbeats
 from activities.inventory import Inventory
 from activities.metrics import StepMetrics, order_reached
+from activities.missed_events import MissedEvents
 from activities.orders import Orders
 from activities.payments import Payments
+from activities.reconciliation import Reconciliations
+from activities.recovery import Recoveries
 from activities.refunds import Refunds
 from activities.shipping import Shipping
 from activities.tickets import Tickets
@@ -40,11 +44,15 @@ from adapters.database import create_engine, create_sessions
 from adapters.logs import configure_logs
 from adapters.order_book import OrderBook
 from adapters.refund_gateway import RefundGateway
+from adapters.schedules import ensure_schedules
 from adapters.settings import Settings
 from adapters.stripe_gateway import StripeGateway
+from adapters.stripe_lists import StripeLists
 from workflows import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
+from workflows.order_recovery import OrderRecovery
 from workflows.order_refund import OrderRefund
+from workflows.reconciliation import Reconciliation, StripeEvents
 
 log = structlog.get_logger("worker")
 
@@ -61,6 +69,10 @@ class Activities:
     orders: Orders
     tickets: Tickets
     refunds: Refunds
+    recoveries: Recoveries
+    reconciliations: Reconciliations
+    comparison: BookComparison
+    missed_events: MissedEvents
 
     def methods(self) -> list[object]:
         return [
@@ -85,6 +97,12 @@ class Activities:
             self.refunds.send_refund,
             self.refunds.follow_refund,
             self.tickets.resolve_ticket,
+            self.recoveries.look_at_order,
+            self.reconciliations.look_at_orders,
+            self.comparison.look_at_ended_orders,
+            self.comparison.compare_stock,
+            self.comparison.compare_payments,
+            self.missed_events.list_missed_events,
         ]
 
 
@@ -93,8 +111,10 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     """The activities over real clients, which are closed at the end."""
     engine = create_engine(settings)
     stripe, carrier = StripeGateway(settings), CarrierGateway(settings)
-    refunds = RefundGateway(settings)
-    book = OrderBook(create_sessions(engine), order_reached)
+    refunds, lists = RefundGateway(settings), StripeLists(settings)
+    sessions = create_sessions(engine)
+    book = OrderBook(sessions, order_reached)
+    reconciliations = Reconciliations(sessions, book)
     try:
         yield Activities(
             Inventory(book),
@@ -103,8 +123,13 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             Orders(book),
             Tickets(book),
             Refunds(book, refunds),
+            Recoveries(book),
+            reconciliations,
+            BookComparison(sessions, book, lists, reconciliations),
+            MissedEvents(sessions, lists),
         )
     finally:
+        await lists.aclose()
         await refunds.aclose()
         await carrier.aclose()
         await stripe.aclose()
@@ -125,7 +150,7 @@ def build_worker(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[OrderFulfillment, OrderRefund],
+        workflows=[OrderFulfillment, OrderRecovery, OrderRefund, Reconciliation, StripeEvents],
         activities=activities.methods(),  # type: ignore[arg-type]
         interceptors=[StepMetrics(meter_of(client)), FailureTranslation(), Heartbeats(), *interceptors],
         workflow_runner=workflow_runner(),
@@ -160,6 +185,7 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(name, stop.set)
     client = await temporal.connect(settings)
     await check_search_attributes(client, settings)
+    await ensure_schedules(client, settings)
     async with build_activities(settings) as activities, build_worker(client, settings, activities):
         log.info("worker started", task_queue=settings.task_queue, temporal=settings.temporal_address)
         await stop.wait()

@@ -10,7 +10,15 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from domain.errors import BusinessRefusal, Misconfigured, OrderSagaError, OurMistake, StepUndone, TryAgain
+from domain.errors import (
+    BusinessRefusal,
+    Misconfigured,
+    OrderSagaError,
+    OurMistake,
+    PaymentDeclined,
+    StepUndone,
+    TryAgain,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +49,10 @@ def translate(error: OrderSagaError, *, local: bool = False) -> ApplicationError
     attempts, while the step is to go on as an ordinary activity that people can see and a cancel can reach.
     """
     benign = ApplicationErrorCategory.BENIGN
+    if isinstance(error, PaymentDeclined):
+        log.info("payment declined", code=error.code, operator=error.operator, final=error.final)
+        details = {"operator": error.operator, "final": error.final}
+        return ApplicationError(str(error), details, type=error.code, non_retryable=True, category=benign)
     if isinstance(error, BusinessRefusal | StepUndone):
         return ApplicationError(str(error), type=error.code, non_retryable=True, category=benign)
     if isinstance(error, OurMistake):

@@ -34,7 +34,7 @@ class Inventory:
     async def release_inventory(self, ref: OrderRef) -> None:
         """Gives back what is held, and keeps a late attempt of `reserve_inventory` from holding it again."""
         async with self._book.locked(ref.order_id) as order:
-            if order.state_of(RESERVE) == "undone":
+            if order.state_of(RESERVE) == "undone" and not ref.look_again:
                 return
             order.mark(RESERVE, "undone")
             if await stock.release(order.session, ref.order_id):

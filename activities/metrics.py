@@ -22,9 +22,14 @@ from adapters.telemetry import CONFIRMED_AFTER, SHIPPED_AFTER
 from domain.commands import CloseOrder
 from domain.errors import Misconfigured, TryAgain
 from domain.order_states import FINAL, OrderStatus
+from domain.recovery import NEVER_STARTED, RECOVERED
 
 UNDOS = frozenset(["release_inventory", "return_payment", "cancel_shipment", "confirm_void"])
-FAR_STEPS = ("authorize_payment", "check_payment", "capture_payment", "ship_order", "check_shipment")
+BOOKS = ("orders", "stock", "payments")
+FAR_STEPS = (
+    "authorize_payment", "check_payment", "keep_authorization", "capture_payment", "send_refund", "follow_refund",
+    "ship_order", "check_shipment",
+)  # fmt: skip
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +49,10 @@ class StepMetrics(Interceptor):
         self.shipped_after = meter.create_histogram_float(
             SHIPPED_AFTER, "From the checkout to the carrier's first scan"
         )
+        self.recovered = meter.create_counter("ordersaga_orders_recovered", "Orders that nobody looked after")
+        self.drifts = meter.create_counter("ordersaga_drifts_found", "Differences between books, at each comparison")
+        self.missed = meter.create_counter("ordersaga_events_missed", "Events of Stripe that were never delivered")
+        self.reconciled = meter.create_counter("ordersaga_reconciliations", "Looks at all orders that are not over")
         self._begin()
 
     def _begin(self) -> None:
@@ -55,6 +64,12 @@ class StepMetrics(Interceptor):
             self.step_failures.add(0, {"step": step, "code": Misconfigured.code})
         for outcome, code in (("delivered", ""), ("canceled", "canceled"), ("rejected", "out_of_stock")):
             self.closed.add(0, {"outcome": outcome, "code": code})
+        for code in (RECOVERED, NEVER_STARTED):
+            self.recovered.add(0, {"code": code})
+        for book in BOOKS:
+            self.drifts.add(0, {"book": book})
+        self.missed.add(0)
+        self.reconciled.add(0)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Counted(next, self)
@@ -97,6 +112,26 @@ def order_reached(row: Order, status: OrderStatus) -> None:
     if running is not None:
         metrics, command = running
         metrics.reached(row, status, command.code if isinstance(command, CloseOrder) else "")
+
+
+def recovered(code: str) -> None:
+    if (running := _running.get()) is not None:
+        running[0].recovered.add(1, {"code": code})
+
+
+def reconciled() -> None:
+    if (running := _running.get()) is not None:
+        running[0].reconciled.add(1)
+
+
+def drifts_found(book: str, count: int) -> None:
+    if (running := _running.get()) is not None:
+        running[0].drifts.add(count, {"book": book})
+
+
+def events_missed(count: int) -> None:
+    if (running := _running.get()) is not None:
+        running[0].missed.add(count)
 
 
 def _code(error: Exception) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import activity
 
 from activities.payment_calls import LOOK_AFTER_ATTEMPTS, PaymentCalls, freeze_anew
 from adapters.order_book import LockedOrder
-from adapters.payment_book import VOID_PARAMS, FrozenCall, frozen, payment_of, save_intent
+from adapters.payment_book import VOID_PARAMS, FrozenCall, freeze_again, frozen, payment_of, save_intent
+from adapters.refund_book import sent_unseen
 from adapters.saga_tables import Payment
 from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot
 from domain.commands import Hold, OrderRef
@@ -18,6 +20,7 @@ from domain.order_states import PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE, RETURN
 
 REFUND_POLL = timedelta(seconds=30)
+PART_POLL = timedelta(seconds=1)
 
 
 class PaymentReturns(PaymentCalls):
@@ -86,6 +89,9 @@ class PaymentReturns(PaymentCalls):
         await self._record_void(ref, intent)
 
     async def _refund(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
+        async with self._book.locked(ref.order_id) as order:
+            if await sent_unseen(order):  # Stripe's list may not show it yet, and then the rest would be too much
+                raise TryAgain("a refund of a part is on its way: it is counted first", delay=PART_POLL)
         refunds = await self._stripe.refunds(intent.id)
         left = intent.amount_received - _given(refunds)
         failed = next((refund for refund in refunds if refund.failed), None)
@@ -95,8 +101,10 @@ class PaymentReturns(PaymentCalls):
             )
         if left > 0:
             if await self._stripe.hold_on(intent) is Hold.DISPUTE:
-                raise ReturnRefused("payment_disputed", "the charge is disputed: the bank decides who has the money")
+                raise ReturnRefused("payment_dispute", "the charge is disputed: the bank decides who has the money")
             refunds = [*refunds, await self._send_refund(ref, intent, left)]
+            if _given(refunds) < intent.amount_received and not refunds[-1].failed:
+                raise TryAgain("only a part has gone back", delay=PART_POLL)
         if any(refund.status not in ("succeeded", "failed", "canceled") for refund in refunds):
             raise TryAgain("the refund is on its way; it counts when it has succeeded", delay=REFUND_POLL)
         async with self._book.locked(ref.order_id) as order:
@@ -106,7 +114,13 @@ class PaymentReturns(PaymentCalls):
         reference = {"order_id": ref.order_id, "operation": "refund:1"}
         params = {"payment_intent": intent.id, "amount": amount, "metadata": reference}
         async with self._book.locked(ref.order_id) as order:
-            call = await freeze_anew(order, await _operation(order, "refund", intent), params, intent.round)
+            operation = await _operation(order, "refund", intent)
+            call = await frozen(order, operation, intent.round)
+            if call is not None and call.params["amount"] != amount:
+                # Somebody gave back a part since: Stripe would refuse the saved amount for ever.
+                call = await freeze_again(order, replace(call, params=params))
+            else:
+                call = await freeze_anew(order, operation, params, intent.round)
         return await self._stripe.refund(call.params, call.key)
 
     # our books

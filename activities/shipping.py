@@ -20,7 +20,8 @@ from domain.commands import Attention, Label, OrderRef, Parcel, ParcelStatus, Vo
 from domain.errors import OurMistake, ShipmentRefused, StepUndone, TryAgain
 from domain.events import EventName
 from domain.order_states import OrderStatus
-from domain.steps import RECORD_DELIVERED, RECORD_SHIPPED, SHIP
+from domain.repairs import SCAN_AFTER_VOID
+from domain.steps import CANCEL_SHIPMENT, RECORD_DELIVERED, RECORD_SHIPPED, SHIP
 
 VOID_POLL = timedelta(seconds=30)
 CLOCK_MARGIN = timedelta(seconds=2)
@@ -92,6 +93,8 @@ class Shipping:
         async with self._book.locked(ref.order_id) as order:
             row = await _shipment_of(order)
             known = row.state if row else None
+            if order.state_of(CANCEL_SHIPMENT) == "done":
+                return VoidedShipment(outcome=VoidOutcome.VOIDED)  # settled by a person
             if row is not None and ParcelStatus(row.parcel_status).scanned:
                 return VoidedShipment(outcome=VoidOutcome.SCANNED)  # known already: the step stays done
             order.mark(SHIP, "undone", order.result_of(SHIP))
@@ -139,7 +142,8 @@ class Shipping:
         """Waits until the carrier has confirmed a void that was requested; money goes back only then."""
         async with self._book.locked(ref.order_id) as order:
             row = await _shipment_of(order)
-        if row is None or row.state == "voided":
+            settled = order.state_of(CANCEL_SHIPMENT) == "done"  # by a person
+        if row is None or row.state == "voided" or settled:
             return
         shipment = await self._carrier.retrieve(row.shipment_id)
         if shipment.refund_status == "submitted":
@@ -150,7 +154,7 @@ class Shipping:
             if shipment.status.scanned:
                 about = "its label was voided and its money goes back, but the carrier has scanned the parcel"
                 await open_ticket(
-                    order, Attention(order_id=ref.order_id, step=SHIP, kind="scan_after_void", detail=about)
+                    order, Attention(order_id=ref.order_id, step=SHIP, kind=SCAN_AFTER_VOID, detail=about)
                 )
             if await _set_state(order, "voided"):
                 order.note("label voided")

@@ -1,4 +1,4 @@
-"""Where the saga calls a person, and tells that a step got on by itself."""
+"""Where the saga calls a person, tells that a step got on by itself, and carries out what the person decides."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from temporalio import activity
 from adapters import repair_desk
 from adapters.order_book import OrderBook
 from domain.commands import Attention
+from domain.repairs import RecordResolution, SettledTicket
 
 
 class Tickets:
@@ -14,11 +15,18 @@ class Tickets:
         self._book = book
 
     @activity.defn
-    async def open_ticket(self, about: Attention) -> None:
+    async def open_ticket(self, about: Attention) -> int | None:
+        """The ticket's id; None in histories of older versions."""
         async with self._book.locked(about.order_id) as order:
-            await repair_desk.open_ticket(order, about)
+            return await repair_desk.open_ticket(order, about)
 
     @activity.defn
     async def close_tickets(self, about: Attention) -> None:
         async with self._book.locked(about.order_id) as order:
             await repair_desk.close_tickets(order, about.step)
+
+    @activity.defn
+    async def resolve_ticket(self, record: RecordResolution) -> SettledTicket:
+        """In one transaction: the books as the decision leaves them, the ticket, the audit trail, the timeline."""
+        async with self._book.locked(record.order_id) as order:
+            return await repair_desk.resolve_once(order, record)

@@ -20,7 +20,8 @@ _ORDERS = text("""
       FROM orders GROUP BY status
 """)
 _TICKETS = text("""
-    SELECT step, kind, count(*) AS tickets FROM tickets WHERE resolved_at IS NULL GROUP BY step, kind
+    SELECT regexp_replace(step, '^refund.*', 'refund') AS step, kind, count(*) AS tickets
+      FROM tickets WHERE resolved_at IS NULL GROUP BY 1, kind
 """)
 _FLAGGED = text("SELECT count(DISTINCT order_id) FROM tickets WHERE resolved_at IS NULL")
 _OUTBOX = text("""

@@ -101,12 +101,18 @@ class LockedOrder:
     def paid(self, status: PaymentStatus) -> None:
         self.row.payment_status = status.value
 
-    async def emit(self, *names: EventName, reason: str | None = None, tracking: str | None = None) -> None:
+    async def emit(
+        self,
+        *names: EventName,
+        reason: str | None = None,
+        tracking: str | None = None,
+        amount: Money | None = None,
+    ) -> None:
         """Adds order events to the outbox, numbered without gaps under the row's lock."""
         lines = await self.lines()
         for name in names:
             self.row.event_sequence += 1
-            self.session.add(_outbox_row(self.row, lines, name, reason, tracking))
+            self.session.add(_outbox_row(self.row, lines, name, reason, tracking, amount))
 
     async def lines(self) -> list[tables.OrderLine]:
         """The order's lines in the order in which the client named them; they never change."""
@@ -119,8 +125,9 @@ def _outbox_row(
     row: tables.Order,
     lines: list[tables.OrderLine],
     name: EventName,
-    reason: str | None,
-    tracking: str | None,
+    reason: str | None = None,
+    tracking: str | None = None,
+    amount: Money | None = None,
 ) -> saga_tables.OutboxEvent:
     at, event_id = now(), str(uuid.uuid4())
     data = OrderEventData(
@@ -141,6 +148,7 @@ def _outbox_row(
         total_amount=Money(minor=row.total_minor, currency=row.currency).decimal,
         reason=reason,
         tracking_number=tracking,
+        amount=amount.decimal if amount else None,
     )
     return saga_tables.OutboxEvent(
         event_id=event_id,
@@ -218,6 +226,6 @@ async def place_order(
             what="order placed",
         )
     )
-    session.add(_outbox_row(row, lines, EventName.ORDER_PLACED, None, None))
+    session.add(_outbox_row(row, lines, EventName.ORDER_PLACED))
     await session.flush()
     return LockedOrder(session, row, {})

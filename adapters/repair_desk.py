@@ -1,38 +1,166 @@
-"""Tickets: work for a person; at most one open ticket per order, kind and step."""
+"""Tickets: work for a person; at most one open ticket per order, kind and step, each with its audit trail."""
 
 from __future__ import annotations
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.columns import now
 from adapters.order_book import LockedOrder
-from adapters.repair_tables import Ticket
+from adapters.repair_effects import take_effect
+from adapters.repair_tables import Ticket, TicketAction
 from domain.commands import Attention
 from domain.events import EventName
+from domain.repairs import RecordResolution, RepairDecision, Resolution, ResolutionAnswer, SettledTicket, rule_of
+
+SAGA = "saga"
 
 
-async def open_ticket(order: LockedOrder, about: Attention) -> None:
-    """Opens the ticket, unless it is open already, and flags the order."""
-    row = {"order_id": about.order_id, "kind": about.kind, "step": about.step, "detail": about.detail}
-    connection = await order.session.connection()
-    new = insert(Ticket).values(**row, opened_at=now()).on_conflict_do_nothing()
-    opened = (await connection.execute(new)).rowcount == 1
+async def open_ticket(order: LockedOrder, about: Attention) -> int:
+    """Opens the ticket, unless it is open already, and flags the order; the ticket's id."""
+    ticket_id, opened = await _open(order.session, about.order_id, about.kind, about.step, about.detail, SAGA)
     order.row.needs_attention = True
     if opened:
-        order.note(f"needs attention: {about.step}: {about.kind}", by="saga")
+        order.note(f"needs attention: {about.step}: {about.kind}", by=SAGA)
         await order.emit(EventName.ORDER_NEEDS_ATTENTION, reason=about.kind)
+    return ticket_id
+
+
+async def open_ticket_about(session: AsyncSession, kind: str, step: str, detail: str) -> int:
+    """Opens a ticket of no one order, unless it is open already; its id. `step` names what was compared."""
+    ticket_id, _ = await _open(session, None, kind, step, detail, step)
+    return ticket_id
 
 
 async def close_tickets(order: LockedOrder, step: str) -> None:
     """Closes every open ticket of the step: it has succeeded since."""
-    query = select(Ticket).where(Ticket.order_id == order.row.order_id, col(Ticket.resolved_at).is_(None))
-    tickets = list(await order.session.exec(query))
+    tickets = await _open_tickets(order)
     closed = [ticket for ticket in tickets if ticket.step == step]
     for ticket in closed:
-        ticket.resolved_at, ticket.resolved_by = now(), "saga"
-        order.session.add(ticket)
+        _close(order.session, ticket, SAGA)
+        order.session.add(_action(ticket, SAGA, "closed"))
     order.row.needs_attention = len(tickets) > len(closed)
     if closed:
-        order.note(f"got on by itself: {step}", by="saga")
+        order.note(f"got on by itself: {step}", by=SAGA)
         await order.emit(EventName.ORDER_RESOLVED, reason=step)
+
+
+async def close_ticket_about(session: AsyncSession, kind: str, step: str) -> None:
+    """Closes the open ticket of no one order, if there is one: what it told is over."""
+    query = select(Ticket).where(col(Ticket.order_id).is_(None), Ticket.kind == kind, Ticket.step == step)
+    for ticket in await session.exec(query.where(col(Ticket.resolved_at).is_(None)).with_for_update()):
+        _close(session, ticket, step)
+        session.add(_action(ticket, step, "closed"))
+
+
+async def open_steps(order: LockedOrder) -> list[str]:
+    """The steps about which tickets of the order are open."""
+    return sorted({ticket.step for ticket in await _open_tickets(order)})
+
+
+async def resolve_once(order: LockedOrder, record: RecordResolution) -> SettledTicket:
+    """The same resolution again gets the same answer, and writes nothing."""
+    fence = f"resolution_{record.key}"
+    if (answered := order.result_of(fence)) is not None:
+        return SettledTicket.model_validate(answered)
+    ticket = await order.session.get(Ticket, record.resolution.ticket_id)
+    if ticket is None or ticket.order_id != order.row.order_id:
+        detail = "the order has no ticket of this id"
+        return SettledTicket(answer=ResolutionAnswer(accepted=False, code="no_such_ticket", detail=detail))
+    answer = await resolve(order, ticket, record.resolution)
+    settled = SettledTicket(answer=answer, step=ticket.step, open_steps=await open_steps(order))
+    order.mark(fence, "done", settled.model_dump(mode="json"))
+    return settled
+
+
+async def resolve(order: LockedOrder, ticket: Ticket, wanted: Resolution) -> ResolutionAnswer:
+    """Carries out what an operator decided: in the books, on the ticket, in the audit trail, under the order's lock.
+
+    A retry leaves the ticket open: it closes when the step gets on.
+    """
+    refused = _refusal(ticket, wanted)
+    if refused:
+        return refused
+    if wanted.decision is not RepairDecision.RETRY:
+        if not await take_effect(order, ticket.step, ticket.kind, wanted):
+            detail = f"{ticket.step} has succeeded meanwhile: the ticket closes by itself"
+            return ResolutionAnswer(accepted=False, code="step_done_already", detail=detail)
+        _close(order.session, ticket, wanted.by)
+        others = [one for one in await _open_tickets(order) if one.id != ticket.id]
+        order.row.needs_attention = bool(others)
+        await order.emit(EventName.ORDER_RESOLVED, reason=ticket.kind)
+    order.note(_words(ticket, wanted), by=wanted.by)
+    order.session.add(_action(ticket, wanted.by, wanted.decision, wanted.note, wanted.evidence))
+    return _accepted(ticket, wanted)
+
+
+async def resolve_about(session: AsyncSession, ticket: Ticket, wanted: Resolution) -> ResolutionAnswer:
+    """The same for a ticket of no one order, whose row the caller has locked."""
+    refused = _refusal(ticket, wanted)
+    if refused:
+        return refused
+    _close(session, ticket, wanted.by)
+    session.add(_action(ticket, wanted.by, wanted.decision, wanted.note, wanted.evidence))
+    return _accepted(ticket, wanted)
+
+
+def _refusal(ticket: Ticket, wanted: Resolution) -> ResolutionAnswer | None:
+    if ticket.resolved_at is not None:
+        detail = f"{ticket.resolved_by} has settled it"
+        return ResolutionAnswer(accepted=False, code="ticket_resolved", detail=detail)
+    possible = rule_of(ticket.kind, ticket.step).decisions
+    if wanted.decision not in possible:
+        detail = f"{wanted.decision} is not possible for {ticket.kind} of {ticket.step}: {', '.join(possible)}"
+        return ResolutionAnswer(accepted=False, code="decision_not_possible", detail=detail)
+    if wanted.decision is RepairDecision.MARK_DONE and not wanted.evidence.strip():
+        return ResolutionAnswer(accepted=False, code="evidence_missing", detail="mark_done needs evidence")
+    return None
+
+
+def _accepted(ticket: Ticket, wanted: Resolution) -> ResolutionAnswer:
+    means = rule_of(ticket.kind, ticket.step).decisions[wanted.decision]
+    code = "retrying" if wanted.decision is RepairDecision.RETRY else "resolved"
+    return ResolutionAnswer(accepted=True, code=code, detail=means)
+
+
+def _words(ticket: Ticket, wanted: Resolution) -> str:
+    said = {
+        RepairDecision.RETRY: f"try again: {ticket.step}",
+        RepairDecision.MARK_DONE: f"done by hand: {ticket.step}: {wanted.evidence}",
+        RepairDecision.WRITE_OFF: f"written off: {ticket.step}: {ticket.kind}",
+    }[wanted.decision]
+    return f"{said} ({wanted.note})" if wanted.note else said
+
+
+async def _open(
+    session: AsyncSession, order_id: str | None, kind: str, step: str, detail: str, by: str
+) -> tuple[int, bool]:
+    """The open ticket's id, and whether it is new."""
+    row = {"order_id": order_id, "kind": kind, "step": step, "detail": detail}
+    new = insert(Ticket).values(**row, opened_at=now()).on_conflict_do_nothing().returning(col(Ticket.id))
+    connection = await session.connection()
+    made = (await connection.execute(new)).scalar_one_or_none()
+    if made is not None:
+        session.add(TicketAction(ticket_id=made, at=now(), by=by, action="opened", note=detail))
+        return int(made), True
+    same_order = Ticket.order_id == order_id if order_id else col(Ticket.order_id).is_(None)
+    known = select(Ticket.id).where(same_order, Ticket.kind == kind, Ticket.step == step)
+    found = (await session.exec(known.where(col(Ticket.resolved_at).is_(None)))).one()
+    assert found is not None
+    return found, False
+
+
+async def _open_tickets(order: LockedOrder) -> list[Ticket]:
+    query = select(Ticket).where(Ticket.order_id == order.row.order_id, col(Ticket.resolved_at).is_(None))
+    return list(await order.session.exec(query))
+
+
+def _close(session: AsyncSession, ticket: Ticket, by: str) -> None:
+    ticket.resolved_at, ticket.resolved_by = now(), by
+    session.add(ticket)
+
+
+def _action(ticket: Ticket, by: str, action: str, note: str = "", evidence: str = "") -> TicketAction:
+    assert ticket.id is not None
+    return TicketAction(ticket_id=ticket.id, at=now(), by=by, action=action, note=note, evidence=evidence)

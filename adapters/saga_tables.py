@@ -47,6 +47,7 @@ class Reservation(SQLModel, table=True):
             ["order_lines.order_id", "order_lines.product_id"],
             name="fk_reservations_line",
         ),
+        Index("ix_reservations_held", "product_id", postgresql_where=text("state = 'held'")),
     )
 
     order_id: str = Field(primary_key=True, sa_type=Text)
@@ -109,6 +110,7 @@ class Refund(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("amount_minor > 0", name="amount_positive"),
         CheckConstraint("state IN ('asked', 'pending', 'succeeded', 'failed')", name="state_known"),
+        Index("ix_refunds_unsettled", "updated_at", postgresql_where=text("state IN ('asked', 'pending')")),
     )
 
     order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
@@ -120,7 +122,7 @@ class Refund(SQLModel, table=True):
     stripe_refund_id: str | None = Field(default=None, sa_type=Text)
     detail: str | None = Field(default=None, sa_type=Text)  # why it failed
     created_at: datetime = time_column()
-    updated_at: datetime = time_column()
+    updated_at: datetime = time_column()  # of its state, or when a sweep last saw to its workflow
 
 
 class ShipmentRow(SQLModel, table=True):

@@ -10,7 +10,10 @@ from datetime import timedelta
 
 import stripe
 
-from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, PaymentDeclined, TryAgain
+from adapters.stripe_declines import CUSTOMER_MESSAGES, GENERIC_MESSAGE, declined
+from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, TryAgain
+
+__all__ = ["CUSTOMER_MESSAGES", "GENERIC_MESSAGE", "PaymentNotFound", "PaymentStateDiffers", "translate"]
 
 STATE_CODES = frozenset(
     [
@@ -20,18 +23,6 @@ STATE_CODES = frozenset(
         "charge_expired_for_capture",
     ]
 )
-
-# What the customer may be told (https://docs.stripe.com/declines/codes): never that a card is lost or stolen.
-CUSTOMER_MESSAGES = {
-    "insufficient_funds": "the card has insufficient funds",
-    "expired_card": "the card has expired",
-    "incorrect_cvc": "the card's security code is wrong",
-    "incorrect_number": "the card number is wrong",
-    "processing_error": "the card could not be processed; it may work later",
-    "try_again_later": "the card could not be processed; it may work later",
-    "authentication_required": "the card needs an authentication that was not given",
-}
-GENERIC_MESSAGE = "the card was declined"
 
 
 class PaymentStateDiffers(TryAgain):
@@ -49,7 +40,7 @@ def translate(error: stripe.StripeError) -> OrderSagaError:
     code = _code(error)
     said = f"Stripe says {code or type(error).__name__} (HTTP {error.http_status}, request {error.request_id})"
     if isinstance(error, stripe.CardError):
-        return PaymentDeclined(_decline_code(error), customer_message(error))
+        return declined(_decline_code(error), getattr(error.error, "advice_code", None))
     if isinstance(error, stripe.IdempotencyError):
         return ParametersDrifted(f"an idempotency key was used with other parameters: {said}")
     if isinstance(error, stripe.RateLimitError):
@@ -61,10 +52,6 @@ def translate(error: stripe.StripeError) -> OrderSagaError:
             return PaymentStateDiffers(said)
         return PaymentNotFound(said) if error.http_status == 404 else OurMistake(f"{said} about {error.param}")
     return TryAgain(said)  # connection, 409 in use, 5xx: not executed, or unknown
-
-
-def customer_message(error: stripe.CardError) -> str:
-    return CUSTOMER_MESSAGES.get(_decline_code(error), GENERIC_MESSAGE)
 
 
 def _code(error: stripe.StripeError) -> str | None:

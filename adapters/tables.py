@@ -82,6 +82,7 @@ class Order(SQLModel, table=True):
         Index("ix_orders_created_at_order_id", text("created_at DESC"), text("order_id DESC")),
         Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
         Index("ix_orders_status_created_at", "status", text("created_at DESC")),
+        Index("ix_orders_status_updated_at", "status", "updated_at"),
     )
 
     order_id: str = Field(primary_key=True, sa_type=Text)

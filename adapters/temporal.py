@@ -11,14 +11,21 @@ from adapters import tracing
 from adapters.settings import Settings
 
 PREFIX = "order-"
+REFUND_PREFIX = "refund-"
 
 
 def workflow_id(order_id: str) -> str:
     return f"{PREFIX}{order_id}"
 
 
+def refund_workflow_id(order_id: str, key: str) -> str:
+    return f"{REFUND_PREFIX}{order_id}-{key}"
+
+
 def order_of(workflow_id: str | None) -> str | None:
-    """The order that a workflow of this id carries; None for a workflow of another kind."""
+    """The order that a workflow of this id carries or refunds; None for a workflow of another kind."""
+    if workflow_id and workflow_id.startswith(REFUND_PREFIX):
+        return workflow_id.removeprefix(REFUND_PREFIX).partition("-")[0]
     return workflow_id.removeprefix(PREFIX) if workflow_id and workflow_id.startswith(PREFIX) else None
 
 

@@ -12,16 +12,19 @@ from adapters import telemetry, tracing
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
 from adapters.order_book import OrderBook
+from adapters.refund_gateway import RefundGateway
 from adapters.settings import Settings
 from adapters.stripe_gateway import StripeGateway
 from adapters.temporal import connect
-from api import customers, health, inventory, metrics, openapi, orders, problems, products, webhooks
+from api import customers, health, inventory, metrics, openapi, orders, problems, products, refunds, repairs, webhooks
 from api.body_limit import BodyLimit
 from api.deps import Services
 from api.inbox import Inbox
 from api.metrics import ApiMetrics
 from api.observation import Observation
 from api.pokes import ParcelPoke, PaymentPoke
+from api.refund_news import RefundPoke
+from api.refund_starts import RefundSweep
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -46,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
-    for noun in (orders, products, inventory, customers, webhooks, health, metrics):
+    for noun in (orders, refunds, repairs, products, inventory, customers, webhooks, health, metrics):
         app.include_router(noun.router)
     openapi.install(app)
     return app
@@ -58,6 +61,8 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     each_on_its_own = engine.execution_options(isolation_level="AUTOCOMMIT")
     temporal = await connect(settings, lazy=True)
     payments, parcels = StripeGateway(settings), CarrierGateway(settings)
+    refund_gateway = RefundGateway(settings)
+    stack.push_async_callback(refund_gateway.aclose)
     stack.push_async_callback(payments.aclose)
     stack.push_async_callback(parcels.aclose)
     sessions = create_sessions(engine)
@@ -65,7 +70,9 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     inbox = Inbox(
         each_on_its_own,
         {
-            webhooks.STRIPE: PaymentPoke(each_on_its_own, temporal, payments, book),
+            webhooks.STRIPE: RefundPoke(
+                each_on_its_own, refund_gateway, book, PaymentPoke(each_on_its_own, temporal, payments, book)
+            ),
             webhooks.CARRIER: ParcelPoke(each_on_its_own, temporal, parcels, book),
         },
         measured.followed_up,
@@ -73,6 +80,8 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     stack.push_async_callback(inbox.aclose)
     sweeper = asyncio.create_task(inbox.sweep_forever(settings.sweep_interval))
     stack.push_async_callback(_stop, sweeper)
+    refund_sweep = RefundSweep(each_on_its_own, temporal, settings)
+    stack.push_async_callback(_stop, asyncio.create_task(refund_sweep.sweep_forever(settings.sweep_interval)))
     return Services(settings, sessions, each_on_its_own, temporal, payments, inbox)
 
 

@@ -19,7 +19,17 @@ OVER = frozenset([OrderStatus.CANCELING, OrderStatus.CANCELED])
 
 # A refusal for any other reason came from the payment: 402.
 NOT_THE_PAYMENT = frozenset(
-    ["out_of_stock", "abandoned", "timed_out", "our_mistake", "parameters_drifted", "misconfigured", "error"]
+    [
+        "out_of_stock",
+        "abandoned",
+        "timed_out",
+        "our_mistake",
+        "parameters_drifted",
+        "misconfigured",
+        "error",
+        "never_started",
+        "recovered",
+    ]
 )
 
 log = structlog.get_logger()

@@ -10,16 +10,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 from sqlalchemy import select, tuple_, update
-from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from adapters.columns import now
-from adapters.saga_tables import InboxEvent
+from adapters.inbox_store import Arrived, inbox, store
 from domain.errors import OurMistake
 
 AT_ONCE = 8  # follow-ups of one process at a time
@@ -45,15 +44,7 @@ class Poke(Protocol):
 FollowedUp = Callable[[str, float], None]
 """Told once of every event that was followed up: its source, and the seconds since it arrived."""
 
-inbox = InboxEvent.__table__  # type: ignore[attr-defined]
 log = structlog.get_logger()
-
-
-class Arrived(NamedTuple):
-    source: str
-    event_id: str
-    type: str
-    object_id: str | None  # None: nothing to follow up
 
 
 def _unheard(source: str, seconds: float) -> None: ...
@@ -72,7 +63,7 @@ class Inbox:
     async def take_in(self, event: Arrived) -> bool:
         """Stores the event and follows it up soon; False when it was there already."""
         async with self._writes.connect() as connection:
-            is_new = (await connection.execute(_store(event))).rowcount == 1
+            is_new = (await connection.execute(store([event]))).rowcount == 1
         if is_new and event.object_id:
             self._follow_up_soon(event.source, event.object_id, event.event_id)
         return is_new
@@ -168,20 +159,6 @@ class Inbox:
 
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]
-
-
-def _store(event: Arrived) -> Insert:
-    at = now()
-    values = {
-        "source": event.source,
-        "event_id": event.event_id,
-        "type": event.type,
-        "object_id": event.object_id or "",
-        "received_at": at,
-        "attempted_at": at,
-        "processed_at": None if event.object_id else at,
-    }
-    return insert(inbox).values(values).on_conflict_do_nothing()
 
 
 def _claim() -> ReturningUpdate[tuple[str, str, str]]:

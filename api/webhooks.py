@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 
+from adapters.inbox_store import Arrived
 from api.deps import ServicesDep
-from api.inbox import Arrived
 from api.problems import documented
 from api.signatures import check_carrier, check_stripe
 from api.webhook_schemas import CarrierEvent, Received, StripeEvent, parse_event

@@ -103,6 +103,7 @@ def _shown(order: Mapping[str, Any]) -> Iterator[RenderableType]:
             "Attention": Text("a person is needed", style="bold red") if order["needsAttention"] else None,
             "Customer": order["customerId"],
             "Total": f"{order['totalAmount']} {order['currency']}",
+            "Refunded": f"{order['refundedAmount']} {order['currency']}" if order.get("refundedAmount") else None,
             "Parcel": " ".join(
                 str(parcel[name]) for name in ("carrier", "trackingNumber", "status") if name in parcel
             ),

@@ -11,24 +11,30 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from adapters import temporal
 from adapters.database import create_engine, create_sessions
 from adapters.logs import configure_logs
 from adapters.settings import Settings
 from devstack.stack import Stack
+from tests import recorded_paths, recorded_refunds, recorded_repairs
 from tests.fakes import StepFaults
 from tests.orders import Shop
-from tests.recorded_paths import PATHS
 from worker import build_activities, build_worker
 
 HISTORIES = Path(__file__).resolve().parent / "histories"
+PATHS: dict[str, Callable[[Shop, StepFaults], Awaitable[WorkflowHandle[Any, Any]]]] = {
+    **recorded_paths.PATHS,
+    **recorded_refunds.PATHS,
+    **recorded_repairs.PATHS,
+}
 MACHINE = ("identity", "stackTrace")  # the fields that name a machine or its folders
 
 

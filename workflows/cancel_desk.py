@@ -37,14 +37,23 @@ class _Open:
 
 
 class CancelDesk:
-    """One order's cancel requests. `reached` is called with CANCELING when one is granted."""
+    """One order's cancel requests. `reached` is called with CANCELING when one is granted.
 
-    def __init__(self, order_id: str, status: Callable[[], OrderStatus], reached: Callable[[OrderStatus], None]):
+    `asked_before` are those of a workflow that had the order before: numbers go on behind theirs.
+    """
+
+    def __init__(
+        self,
+        order_id: str,
+        status: Callable[[], OrderStatus],
+        reached: Callable[[OrderStatus], None],
+        asked_before: int = 0,
+    ) -> None:
         self._order_id = order_id
         self._status = status
         self._reached = reached
         self._open: list[_Open] = []
-        self._count = 0
+        self._count = asked_before
         self.saga: Saga
 
     def ask(self, request: CancelRequest) -> _Open:

@@ -150,7 +150,7 @@ class OrderFulfillment:
             if not told or tickets.asked_again:
                 seen = await self.saga.insist(Shipping.check_shipment)
                 self.parcel = self.parcel.then(seen.status)
-            self.parcel = self.parcel.then(await tickets.look(self.parcel))
+            self.parcel = self.parcel.then(await tickets.look(self.parcel, arrived=arrived()))
         await tickets.arrived()
 
     async def _wait(self, ready: Callable[[], bool], time: timedelta, summary: str) -> bool:

@@ -13,11 +13,13 @@ with workflow.unsafe.imports_passed_through():
 class Progress:
     """The status that the order has reached, and when it reached each."""
 
-    def __init__(self, order: FulfillOrder) -> None:
+    def __init__(
+        self, order: FulfillOrder, status: OrderStatus = OrderStatus.PLACED, what: str = "order placed"
+    ) -> None:
         self._order = order
-        self.status = OrderStatus.PLACED
+        self.status = status
         self._rows: list[str] = []
-        self.tell("order placed")
+        self.tell(what)
 
     def reached(self, status: OrderStatus, why: str = "") -> None:
         """Moves on; the search attribute is a history event, so it is written only when the status changes."""

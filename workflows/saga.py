@@ -18,7 +18,8 @@ from temporalio.workflow import ActivityConfig, ActivityHandle, LocalActivityCon
 
 with workflow.unsafe.imports_passed_through():
     from domain.commands import OrderRef
-    from domain.repairs import STEP_REFUSED
+    from domain.errors import Misconfigured
+    from domain.repairs import STEP_KEEPS_FAILING, STEP_REFUSED
     from workflows import policies
     from workflows.watch import Watch
 
@@ -87,7 +88,8 @@ class Saga:
     async def _forward(
         self, step: Activity[Result], argument: Any, policy: ActivityConfig, *, attended: bool
     ) -> Result:
-        """Runs until the step has succeeded or failed; one that a refused cancel interrupted is begun again."""
+        """Runs until the step has succeeded or failed; begun again when a refused cancel interrupted it, or when its
+        time is over and what held it up is a key of ours."""
         while True:
             await self._checkpoint()
             await self.watch.gate()
@@ -97,16 +99,20 @@ class Saga:
                 result = await (self.watch.over(_name(step), handle) if attended else handle)
             except ActivityError as error:
                 interrupted = _was_interrupted(error)
-                if not (interrupted and self.watch.prodded(handle)):
+                key_refused = not interrupted and _waits_for_key(error) and workflow.patched("wait-for-key")
+                if key_refused:
+                    await self.watch.call_person(_name(step), STEP_KEEPS_FAILING, "a far end refuses our key")
+                elif not (interrupted and self.watch.prodded(handle)):
                     await self.watch.dismiss(_name(step))
                 await self._checkpoint()
-                if not interrupted:
+                if not interrupted and not key_refused:
                     raise _failure(step, error) from error
             except asyncio.CancelledError:
                 # The step ended in the very workflow task that brought the cancel: the SDK gives no result then.
                 if self._interrupted is not handle and not self.watch.prodded(handle):
                     raise  # nobody asked: the worker is putting this workflow out of its memory
             else:
+                await self.watch.dismiss(_name(step))
                 await self._checkpoint()
                 return result
             finally:
@@ -193,6 +199,14 @@ def _was_refused(error: FailureError) -> bool:
 def _was_interrupted(error: ActivityError) -> bool:
     """Whether a cancel ended the retries; else they ended because of a refusal or because time was up."""
     return is_cancelled_exception(error) or error.retry_state == RetryState.CANCEL_REQUESTED
+
+
+def _waits_for_key(error: ActivityError) -> bool:
+    """Whether the last attempt met a 401 or 403, also where the end of the step's time hides it."""
+    cause: BaseException | None = error.cause
+    while cause is not None and not isinstance(cause, ApplicationError):
+        cause = cause.__cause__
+    return cause is not None and cause.type == Misconfigured.code
 
 
 def _failure(activity: Activity[Any], error: FailureError) -> StepFailed:

@@ -44,11 +44,21 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["order_id"], ["orders.order_id"], name=op.f("fk_refunds_order_id")),
         sa.PrimaryKeyConstraint("order_id", "key", name=op.f("pk_refunds")),
     )
+    op.create_index(
+        "ix_refunds_unsettled",
+        "refunds",
+        ["updated_at"],
+        postgresql_where=sa.text("state IN ('asked', 'pending')"),
+    )
     op.create_table(
         "cursors",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
+    )
+    op.create_index("ix_orders_status_updated_at", "orders", ["status", "updated_at"])
+    op.create_index(
+        "ix_reservations_held", "reservations", ["product_id"], postgresql_where=sa.text("state = 'held'")
     )
     _widen_repair_desk()
 
@@ -111,6 +121,8 @@ def downgrade() -> None:
     op.execute("DELETE FROM tickets WHERE order_id IS NULL")
     _index_open_tickets()
     op.alter_column("tickets", "order_id", existing_type=sa.Text(), nullable=False)
+    op.drop_index("ix_reservations_held", table_name="reservations")
+    op.drop_index("ix_orders_status_updated_at", table_name="orders")
     op.drop_table("cursors")
     op.drop_table("refunds")
     op.drop_column("payment_attempts", "round")

@@ -22,10 +22,10 @@ from activities.payments import Payments
 from activities.shipping import Shipping
 from domain.commands import FulfillOrder
 from domain.order_states import OrderStatus
-from tests.record_histories import HISTORIES
-from tests.recorded_paths import PATHS
+from tests.record_histories import HISTORIES, PATHS
 from worker import workflow_runner
 from workflows.order_fulfillment import OrderFulfillment
+from workflows.order_refund import OrderRefund
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
 
@@ -34,10 +34,10 @@ def _history(file: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(f"order-{file.stem}", file.read_text())
 
 
-async def _replay(workflow_class: type, history: WorkflowHistory) -> Exception | None:
+async def _replay(workflow_classes: list[type], history: WorkflowHistory) -> Exception | None:
     """What was wrong, as a worker of production would find it."""
     replayer = Replayer(
-        workflows=[workflow_class], data_converter=pydantic_data_converter, workflow_runner=workflow_runner()
+        workflows=workflow_classes, data_converter=pydantic_data_converter, workflow_runner=workflow_runner()
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return result.replay_failure
@@ -46,7 +46,7 @@ async def _replay(workflow_class: type, history: WorkflowHistory) -> Exception |
 @pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
 async def test_a_recorded_order_replays(file: Path) -> None:
     """Today's workflow makes the same decisions from the same history."""
-    assert await _replay(OrderFulfillment, _history(file)) is None
+    assert await _replay([OrderFulfillment, OrderRefund], _history(file)) is None
 
 
 def test_every_main_path_is_recorded() -> None:
@@ -105,5 +105,5 @@ class WithStepsSwapped(OrderFulfillment):
 @pytest.mark.parametrize("changed", [WithAnExtraTimer, WithStepsSwapped])
 async def test_a_changed_workflow_is_caught(changed: type) -> None:
     """The replay is worth something: a change that would break running orders does not pass."""
-    failure = await _replay(changed, _history(HISTORIES / "delivered.json"))
+    failure = await _replay([changed], _history(HISTORIES / "delivered.json"))
     assert isinstance(failure, NondeterminismError)

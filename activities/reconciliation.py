@@ -1,0 +1,168 @@
+"""Finds orders that nobody looks after, and orders whose workflow cannot get on.
+
+Temporal is asked order by order (`describe`): its list of workflows lags behind, and an order that only seems to have
+no workflow must not be undone. Nothing here undoes anything: that is `OrderRecovery`, and it cannot start while the
+order has a running workflow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from temporalio import activity
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities import metrics
+from adapters import rested_orders
+from adapters.columns import now
+from adapters.database import Sessions
+from adapters.order_book import OrderBook
+from adapters.recovery import WORKFLOW, start_recovery
+from adapters.repair_desk import close_tickets, open_ticket
+from adapters.rested_orders import Rested
+from adapters.temporal import workflow_id
+from domain.commands import Attention
+from domain.order_states import OrderStatus
+from domain.recovery import NEVER_STARTED, RECOVERED, OrderCursor, OrdersLookedAt, ReconcileOrders
+from domain.repairs import STUCK_WORKFLOW_TASK
+
+AT_ONCE = 8  # questions to Temporal
+STUCK_AFTER = 3  # attempts of a workflow task that has waited for as long as an order has to rest
+WORKFLOW_TASK = "workflow_task"
+"""The step under which the repair desk knows the tickets of stuck workflow tasks."""
+
+ENDED = {
+    WorkflowExecutionStatus.COMPLETED: "completed",
+    WorkflowExecutionStatus.FAILED: "failed",
+    WorkflowExecutionStatus.CANCELED: "was canceled",
+    WorkflowExecutionStatus.TERMINATED: "was terminated",
+    WorkflowExecutionStatus.TIMED_OUT: "timed out",
+}
+"""In any other state, whatever a later server calls it, the order has an owner."""
+
+_BEGINNING = OrderCursor(updated_at=datetime(1970, 1, 1, tzinfo=UTC), order_id="")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who looks after an order: its latest workflow, if it ever had one that the engine still knows."""
+
+    closed: str | None = None  # how it ended; None while it runs
+    kind: str = ""
+    closed_at: datetime | None = None
+    attempts: int = 0  # of the pending workflow task, which waits since `task_since`
+    task_since: datetime | None = None
+
+    def is_stuck(self, before: datetime) -> bool:
+        waits = self.task_since is not None and self.task_since <= before
+        return self.closed is None and waits and self.attempts >= STUCK_AFTER
+
+
+class Reconciliations:
+    def __init__(self, sessions: Sessions, book: OrderBook) -> None:
+        self._sessions, self._book = sessions, book
+
+    @activity.defn
+    async def look_at_orders(self, asked: ReconcileOrders) -> OrdersLookedAt:
+        """One batch of orders that are not over and have rested: each has a running workflow, or is recovered."""
+        before = now() - asked.unchanged_for
+        async with self._sessions() as session:
+            connection = await session.connection()
+            rested = await rested_orders.rested(
+                connection, before, asked.after or _BEGINNING, asked.order_ids, asked.batch
+            )
+            called = await rested_orders.called_stuck(connection, asked.order_ids) if asked.after is None else []
+        owners = await owners_of([order.order_id for order in [*rested, *called]])
+        outcomes = [await self._settle(order, owners[order.order_id], before) for order in rested]
+        for order in called:
+            if not owners[order.order_id].is_stuck(before):
+                await self._call_off(order)
+        last = rested[-1] if len(rested) == asked.batch else None
+        if last is None:
+            metrics.reconciled()
+        return OrdersLookedAt(
+            looked_at=len(rested),
+            recovered=outcomes.count(RECOVERED),
+            stuck=outcomes.count(STUCK_WORKFLOW_TASK),
+            next=OrderCursor(updated_at=last.updated_at, order_id=last.order_id) if last else None,
+        )
+
+    async def _settle(self, order: Rested, owner: Owner, before: datetime) -> str:
+        if owner.closed is None:
+            if owner.is_stuck(before):
+                await self._call_person(order, owner)
+                return STUCK_WORKFLOW_TASK
+            return ""
+        never = owner.closed == NEVER_STARTED and order.status is OrderStatus.PLACED
+        why = "its workflow was never started" if owner.closed == NEVER_STARTED else f"its workflow {owner.closed}"
+        return RECOVERED if await self.recover(order, why, NEVER_STARTED if never else RECOVERED) else ""
+
+    async def recover(self, order: Rested, why: str, code: str = RECOVERED) -> bool:
+        started = await start_recovery(
+            activity.client(),
+            self._sessions,
+            activity.info().task_queue,
+            order.order_id,
+            why,
+            code=code,
+            unchanged_since=order.updated_at,
+        )
+        if started:
+            log.warning("order_recovered", order_id=order.order_id, status=order.status.value, why=why)
+            metrics.recovered(code)
+        return started
+
+    async def _call_person(self, order: Rested, owner: Owner) -> None:
+        detail = f"its workflow task has failed {owner.attempts - 1} times: the worker's log has the reason"
+        about = Attention(order_id=order.order_id, step=WORKFLOW_TASK, kind=STUCK_WORKFLOW_TASK, detail=detail)
+        async with self._book.locked(order.order_id) as locked:
+            await open_ticket(locked, about)
+
+    async def _call_off(self, order: Rested) -> None:
+        async with self._book.locked(order.order_id) as locked:
+            await close_tickets(locked, WORKFLOW_TASK)
+
+
+async def owners_of(order_ids: Iterable[str]) -> dict[str, Owner]:
+    """Asks Temporal for each order's workflow."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(order_id: str) -> tuple[str, Owner]:
+        async with room:
+            return order_id, await _owner_of(order_id)
+
+    return dict(await asyncio.gather(*(ask(order_id) for order_id in dict.fromkeys(order_ids))))
+
+
+async def _owner_of(order_id: str) -> Owner:
+    handle = activity.client().get_workflow_handle(workflow_id(order_id))
+    try:
+        found = await handle.describe(rpc_timeout=timedelta(seconds=10))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return Owner(closed=NEVER_STARTED)
+    if found.status not in ENDED:
+        return _running(found)
+    return Owner(closed=ENDED[found.status], kind=found.workflow_type, closed_at=found.close_time)
+
+
+def _running(found: WorkflowExecutionDescription) -> Owner:
+    if not found.raw_description.HasField("pending_workflow_task"):
+        return Owner()
+    pending = found.raw_description.pending_workflow_task
+    return Owner(attempts=pending.attempt, task_since=pending.original_scheduled_time.ToDatetime(UTC))
+
+
+def was_recovered(order: Rested, owner: Owner) -> bool:
+    """Whether a recovery has come to its end since the order last changed: another one would find the same."""
+    if owner.kind != WORKFLOW or owner.closed != ENDED[WorkflowExecutionStatus.COMPLETED]:
+        return False
+    return owner.closed_at is not None and owner.closed_at >= order.updated_at

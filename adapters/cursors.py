@@ -1,0 +1,22 @@
+"""How far the scheduled jobs have got. A cursor only moves forward, whoever comes late."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from adapters.repair_tables import Cursor
+
+
+async def cursor_of(session: AsyncSession, name: str) -> datetime | None:
+    row = await session.get(Cursor, name)
+    return row.at if row else None
+
+
+async def move_cursor(session: AsyncSession, name: str, to: datetime) -> None:
+    new = insert(Cursor).values(name=name, at=to)
+    later = func.greatest(Cursor.at, new.excluded.at)
+    await (await session.connection()).execute(new.on_conflict_do_update(index_elements=["name"], set_={"at": later}))

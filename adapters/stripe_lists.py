@@ -1,0 +1,119 @@
+"""Stripe's lists, read to compare books and to find events that were never delivered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import stripe
+
+from adapters.inbox_store import Arrived
+from adapters.settings import Settings
+from adapters.stripe_errors import translate
+from domain.recovery import PaymentAtStripe
+
+SOURCE = "stripe"
+PAGE = 100  # the most that Stripe gives at once
+CHARGE = "latest_charge"
+
+# What can change an order's money without us (https://docs.stripe.com/api/events/types); a list takes 20 at most.
+FOLLOWED = [
+    "payment_intent.amount_capturable_updated",
+    "payment_intent.canceled",
+    "payment_intent.payment_failed",
+    "payment_intent.processing",
+    "payment_intent.requires_action",
+    "payment_intent.succeeded",
+    "charge.captured",
+    "charge.dispute.closed",
+    "charge.dispute.created",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.updated",
+    "charge.expired",
+    "charge.refunded",
+    "refund.created",
+    "refund.failed",
+    "refund.updated",
+    "review.closed",
+    "review.opened",
+]
+
+
+class StripeLists:
+    """Pages of at most 100, newest first, as Stripe gives them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._http = stripe.HTTPXClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
+        base = settings.stripe_api_base
+        client = stripe.StripeClient(
+            settings.stripe_api_key.get_secret_value(),
+            http_client=self._http,
+            max_network_retries=0,
+            base_addresses={"api": base} if base else None,
+        )
+        self._intents, self._events = client.v1.payment_intents, client.v1.events
+
+    async def aclose(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def payments(self, since: datetime, until: datetime) -> AsyncIterator[list[PaymentAtStripe]]:
+        """The PaymentIntents created in a time, with what was refunded of each."""
+        params: Any = {"created": _between(since, until), "limit": PAGE, "expand": [f"data.{CHARGE}"]}
+        while True:
+            async with _translated():
+                page = await self._intents.list_async(params)
+            yield [_payment(intent) for intent in page.data]
+            if not page.has_more:
+                return
+            params = {**params, "starting_after": page.data[-1].id}
+
+    async def payment(self, payment_intent_id: str) -> PaymentAtStripe:
+        async with _translated():
+            return _payment(await self._intents.retrieve_async(payment_intent_id, {"expand": [CHARGE]}))
+
+    async def events(self, since: datetime, until: datetime) -> AsyncIterator[list[Arrived]]:
+        """The events of a time that may concern an order; they hold personal data, of which only ids are read."""
+        params: Any = {"created": _between(since, until), "limit": PAGE, "types": FOLLOWED}
+        while True:
+            async with _translated():
+                page = await self._events.list_async(params)
+            yield [_arrived(event) for event in page.data]
+            if not page.has_more:
+                return
+            params = {**params, "starting_after": page.data[-1].id}
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise translate(error) from None  # the SDK's error quotes the request: it must not reach a history
+
+
+def _between(since: datetime, until: datetime) -> dict[str, int]:
+    return {"gte": int(since.timestamp()), "lte": int(until.timestamp())}
+
+
+def _payment(intent: stripe.PaymentIntent) -> PaymentAtStripe:
+    metadata = intent.metadata
+    return PaymentAtStripe(
+        id=intent.id,
+        order_id=str(metadata["order_id"]) if metadata is not None and "order_id" in metadata else None,
+        status=intent.status,
+        received=intent.amount_received or 0,
+        refunded=getattr(intent.latest_charge, "amount_refunded", 0),
+    )
+
+
+def _arrived(event: stripe.Event) -> Arrived:
+    return Arrived(SOURCE, event.id, event.type, payment_of(event.data.object.to_dict()))
+
+
+def payment_of(about: Mapping[str, Any]) -> str | None:
+    """The PaymentIntent that an event is about: itself, or the one of its charge, refund, dispute or review."""
+    found = about if about["object"] == "payment_intent" else about.get("payment_intent")
+    return found if found is None or isinstance(found, str) else str(found["id"])

@@ -1,0 +1,46 @@
+"""Parameters that several commands share, and what they are turned into. Imports little: `--help` answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from commandline.api_client import Api
+
+ApiOption = Annotated[
+    str | None,
+    typer.Option("--api", metavar="URL", help="Where the API is.", show_default="$ORDERSAGA_API_URL, or `make up`'s"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
+Limit = Annotated[int, typer.Option(min=1, max=100, help="How many.")]
+Cursor = Annotated[str | None, typer.Option(help="Where the last page ended.")]
+
+
+def complete_order(incomplete: str) -> list[str]:
+    """The latest orders whose id begins so; none where the API is away, since a shell waits."""
+    from commandline.completion import latest_orders
+
+    return latest_orders(incomplete)
+
+
+OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="An order's id.", autocompletion=complete_order)]
+Product = Annotated[str, typer.Argument(metavar="PRODUCT", help="A product's id.")]
+
+
+@contextmanager
+def api_at(given: str | None) -> Iterator[Api]:
+    from commandline.api_client import Api
+    from commandline.places import find_api
+
+    with Api(find_api(given)) as api:
+        yield api
+
+
+def printer(as_json: bool) -> Any:
+    from commandline.output import Printer
+
+    return Printer(as_json)

@@ -1,0 +1,44 @@
+"""`ordersaga refund`: a part of an order's money back to its customer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from commandline.api_client import Api
+from commandline.failures import Failure
+from commandline.orders import order_path
+from commandline.output import Printer, facts
+
+
+def give_refund(api: Api, out: Printer, order_id: str, wanted: Mapping[str, str], key: str | None) -> None:
+    """Asks for the refund. Without a key one is made up and told before, so that the same can be asked again."""
+    chosen = key or f"cli-{secrets.token_hex(12)}"
+    out.say(Text(f"Refund {chosen} (the same command with --key {chosen} asks for the same one)", style="dim"))
+    try:
+        answer = api.post(f"{order_path(order_id)}/refunds", wanted, {"Idempotency-Key": chosen})
+    except Failure as failure:
+        if failure.code == "api_unreachable" or failure.members.get("status", 0) >= 500:
+            mend = f"{failure.mend}; it may have been given: the same command with --key {chosen} tells"
+            failure.mend = mend.removeprefix("; ")
+        raise
+    out.show(answer.document, lambda: _given(answer.document))
+
+
+def _given(refund: Mapping[str, Any]) -> Iterator[RenderableType]:
+    yield facts(
+        {
+            "Order": refund["orderId"],
+            "Refund": refund["key"],
+            "Amount": f"{refund['amount']} {refund['currency']}",
+            "Status": refund["status"],
+            "Reason": refund["reason"],
+            "By": refund["by"],
+        }
+    )
+    if refund["status"] != "succeeded":
+        yield Text("Under way: it is carried on; the same command with --key tells how it stands.", style="yellow")

@@ -1,0 +1,149 @@
+"""Recovery: what travels to the scheduled jobs and to `OrderRecovery`, and how one payment is judged by two books."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from domain.commands import FulfillOrder, Message
+from domain.order_states import OrderStatus
+
+RECOVERED = "recovered"
+NEVER_STARTED = "never_started"
+
+UNDONE = (OrderStatus.CANCELED, OrderStatus.REJECTED)
+"""The ends at which an order holds neither stock nor money nor a label."""
+
+
+class RecoverOrder(FulfillOrder):
+    """The input of the workflow `OrderRecovery`: an order that nobody looks after, and how that is known.
+
+    `status` is the order's when it was found; `cancels` counts the requests to cancel that its timeline has already.
+    """
+
+    why: str
+    code: str = RECOVERED
+    status: OrderStatus = OrderStatus.PLACED
+    cancels: int = 0
+
+
+class Standing(Message):
+    """An order as it is when its recovery begins.
+
+    `tickets` are the steps about which its former workflow called a person; `needs_attention` when others are open.
+    """
+
+    status: OrderStatus
+    tickets: list[str] = Field(default=[])
+    needs_attention: bool = False
+
+
+class OrderCursor(Message):
+    updated_at: datetime
+    order_id: str
+
+
+class Reconciled(Message):
+    """The result of one reconciliation."""
+
+    looked_at: int = 0
+    recovered: int = 0
+    stuck: int = 0
+    drifts: int = 0
+
+
+class ReconcileOrders(Message):
+    """The input of the workflow `Reconciliation`. With `order_ids` it looks at nothing else.
+
+    `unchanged_for` is how long an order has to have rested before anybody else than its workflow looks at it.
+    """
+
+    unchanged_for: timedelta = timedelta(minutes=10)
+    order_ids: list[str] = Field(default=[])
+    batch: int = 500
+    after: OrderCursor | None = None  # go on behind this order
+    so_far: Reconciled = Field(default_factory=Reconciled)  # by the runs before this one
+
+
+class OrdersLookedAt(Message):
+    """What one batch came to; `next` is None behind the last one."""
+
+    looked_at: int = 0
+    recovered: int = 0
+    stuck: int = 0
+    next: OrderCursor | None = None
+
+
+class DriftFound(Message):
+    """How many rows of our books disagree with each other or with Stripe."""
+
+    drifts: int = 0
+    recovered: int = 0  # of them, by giving back what an order that is over still holds
+    more: bool = False  # a later time is still to be compared
+
+
+class CatchUpEvents(Message):
+    """The input of the workflow `StripeEvents`; an event younger than `older_than` may still be delivered."""
+
+    older_than: timedelta = timedelta(minutes=1)
+
+
+class EventsCaughtUp(Message):
+    missed: int = 0
+    more: bool = False
+
+
+class PaymentAtStripe(Message):
+    """A PaymentIntent as Stripe lists it; amounts in minor units."""
+
+    id: str
+    order_id: str | None
+    status: str
+    received: int = 0
+    refunded: int = 0
+
+    @property
+    def holds_money(self) -> bool:
+        return self.status == "requires_capture" or self.received > self.refunded
+
+
+class PaymentInBooks(Message):
+    """Our row of a payment; `unsettled` when a refund of it is under way."""
+
+    state: str
+    captured: int = 0
+    refunded: int = 0
+    unsettled: bool = False
+
+
+class Verdict(StrEnum):
+    AGREES = "agrees"
+    GIVE_BACK = "give_back"  # money of an order that is undone
+    REPORT = "report"  # nobody can know by the books alone what is right
+
+
+def judge_payment(
+    payment: PaymentAtStripe, row: PaymentInBooks | None, order: OrderStatus | None
+) -> tuple[Verdict, str]:
+    """What the two books say together of a payment whose order has rested; `order` is None for one we do not know."""
+    if order in UNDONE and payment.holds_money:
+        return Verdict.GIVE_BACK, f"Stripe has money of the order in {payment.id} ({payment.status})"
+    difference = _difference(payment, row, order)
+    return (Verdict.REPORT, difference) if difference else (Verdict.AGREES, "")
+
+
+def _difference(payment: PaymentAtStripe, row: PaymentInBooks | None, order: OrderStatus | None) -> str:
+    if order is None or row is None:
+        about = "of an order that our books do not know" if order is None else "which our books do not know"
+        return f"Stripe has money in {payment.id}, {about}" if payment.holds_money else ""
+    if row.state in ("voided", "declined") and payment.holds_money:
+        return f"payment {payment.id} is {row.state} in our books and {payment.status} at Stripe"
+    if row.state not in ("captured", "refunded"):
+        return ""  # its workflow is at work on it
+    if payment.received != row.captured:
+        return f"payment {payment.id}: {row.captured} captured in our books, {payment.received} at Stripe"
+    if payment.refunded != row.refunded and not row.unsettled:
+        return f"payment {payment.id}: {row.refunded} refunded in our books, {payment.refunded} at Stripe"
+    return ""

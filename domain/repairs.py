@@ -1,0 +1,213 @@
+"""What people can do about a ticket: the one table that repair desk, workflows, API and command decide by.
+
+Operators' words travel in these messages and stay in workflow histories: no personal data in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from pydantic import Field
+
+from domain.commands import Message
+from domain.steps import CANCEL_SHIPMENT, RETURN
+
+STEP_KEEPS_FAILING = "step_keeps_failing"
+STEP_REFUSED = "step_refused"
+REFUSED_AFTER_SCAN = "refused_after_scan"
+AFTER_SCAN = "_after_scan"  # of older tickets: the code with which the step was refused stands before it
+NO_SCAN = "no_scan"
+SCAN_AFTER_VOID = "scan_after_void"
+LATE_MONEY = "late_money"
+REFUND_FAILED = "refund_failed"
+STUCK_WORKFLOW_TASK = "stuck_workflow_task"
+DRIFT = "drift"
+"""Of all kinds that begin so: `drift_stock`, `drift_money`, ..."""
+
+FOLLOW_PARCEL = "follow_parcel"
+"""The step under which the tickets of a parcel stand."""
+
+
+class RepairDecision(StrEnum):
+    RETRY = "retry"  # try again now
+    MARK_DONE = "mark_done"  # a person did it by other means, and names the evidence
+    WRITE_OFF = "write_off"  # the shop takes the loss
+
+
+class Resolution(Message):
+    """What an operator decides about a ticket."""
+
+    ticket_id: int
+    decision: RepairDecision
+    by: str
+    note: str = ""
+    evidence: str = ""
+
+
+class RecordResolution(Message):
+    """A resolution to be written down; `key` makes a repeat of it write nothing."""
+
+    order_id: str
+    key: str
+    resolution: Resolution
+
+
+class ResolutionAnswer(Message):
+    """What became of a resolution; `code` is stable."""
+
+    accepted: bool
+    code: str
+    detail: str = ""
+
+
+class SettledTicket(Message):
+    """The answer, and which ticket it was about; `open_steps` have tickets that are still open."""
+
+    answer: ResolutionAnswer
+    step: str = ""
+    open_steps: list[str] = Field(default=[])
+
+
+class Owner(StrEnum):
+    SAGA = "saga"  # the order's workflow waits for the decision, while there is one
+    DESK = "desk"  # nobody waits for it
+
+
+class Rule(NamedTuple):
+    title: str
+    owner: Owner
+    decisions: Mapping[RepairDecision, str]  # those that are possible, each with what it means for the order
+
+
+_RETRY, _DONE, _LOSS = RepairDecision
+_NOW = {_RETRY: "the step is tried again at once"}
+_RECOVER = "a recovery looks at Stripe again and gives back what is there"
+
+REFUND_STEP = "refund "
+"""Before the key of a goodwill refund: such a step has a workflow of its own."""
+
+BY_STEP: Mapping[str, Mapping[RepairDecision, str]] = {
+    RETURN: {
+        _DONE: "the customer was paid back by other means: the payment counts as returned, and the undo goes on",
+        _LOSS: "the money is not given back: the payment keeps the state that it has, and the undo goes on",
+    },
+    CANCEL_SHIPMENT: {
+        _DONE: "the parcel stays here and its label is void: the order is undone",
+        _LOSS: "the label's price is lost, whether the parcel leaves or not: the order is undone",
+    },
+    "confirm_void": {
+        _DONE: "the carrier has taken the label back: the money of the order goes back",
+        _LOSS: "the label's price is lost, whether the parcel leaves or not: the money of the order goes back",
+    },
+}
+"""What else than a retry is possible for a step that does not get on; every other step only tries again.
+
+A capture that is still tried is not here: whether it has taken effect is unknown, so nobody can say that it was done.
+"""
+
+_LOST = {
+    _RETRY: "the carrier is asked again",
+    _DONE: "the customer has the goods by other means: the order is DELIVERED",
+    _LOSS: "the parcel is given up: the order's workflow ends, and the order stays SHIPPED",
+}
+_HOLD = {
+    _RETRY: "the order looks at its payment again",
+    _DONE: "it is taken care of: the goods stay here until Stripe releases them or the order is canceled",
+}
+
+TABLE: Mapping[str, Rule] = {
+    STEP_KEEPS_FAILING: Rule("A step keeps failing and is still retried", Owner.SAGA, _NOW),
+    STEP_REFUSED: Rule("A step that may not fail refuses to succeed", Owner.SAGA, _NOW),
+    REFUSED_AFTER_SCAN: Rule(
+        "A step was refused, but the parcel is on its way",
+        Owner.SAGA,
+        {
+            _RETRY: "the carrier is asked again whether the parcel can be called back",
+            _DONE: "the customer has paid by other means: the order goes on as paid",
+            _LOSS: "the order goes on without the money",
+        },
+    ),
+    NO_SCAN: Rule(
+        "The carrier has not scanned the parcel for days",
+        Owner.SAGA,
+        {
+            _RETRY: "the carrier is asked again",
+            _DONE: "the carrier has the parcel: the order is SHIPPED (to give it up, cancel the order)",
+        },
+    ),
+    "parcel_return_to_sender": Rule("The parcel comes back", Owner.SAGA, _LOST),
+    "parcel_failure": Rule("The parcel is lost or cannot be delivered", Owner.SAGA, _LOST),
+    SCAN_AFTER_VOID: Rule(
+        "A parcel left although its label was voided",
+        Owner.DESK,
+        {
+            _DONE: "the parcel is back in the stock",
+            _LOSS: "the goods are lost: take them out of the stock by `inventory change`",
+        },
+    ),
+    LATE_MONEY: Rule(
+        "Stripe holds money of an order that is over",
+        Owner.DESK,
+        {
+            _RETRY: _RECOVER,
+            _DONE: "the customer was paid back by other means",
+            _LOSS: "nothing is given back: the shop answers for it",
+        },
+    ),
+    REFUND_FAILED: Rule(
+        "A refund failed after it had succeeded",
+        Owner.DESK,
+        {
+            _RETRY: _RECOVER,
+            _DONE: "the customer was paid back by other means",
+            _LOSS: "nothing is given back: the shop answers for it",
+        },
+    ),
+    "payment_dispute": Rule("The customer disputes the charge", Owner.DESK, _HOLD),
+    "payment_review": Rule("Stripe reviews the payment for fraud", Owner.DESK, _HOLD),
+    STUCK_WORKFLOW_TASK: Rule(
+        "An order's workflow is stuck on a bug", Owner.DESK, {_DONE: "the mended worker is deployed"}
+    ),
+    DRIFT: Rule(
+        "Two of our books disagree",
+        Owner.DESK,
+        {_DONE: "the books were put right", _LOSS: "the difference stays: the shop takes the loss"},
+    ),
+}
+
+
+def rule_of(kind: str, step: str) -> Rule:
+    """The rule for a ticket. Kinds that are not in the table are codes with which a step refused."""
+    if kind.startswith(f"{DRIFT}_"):
+        return TABLE[DRIFT]
+    rule = TABLE.get(kind, TABLE[REFUSED_AFTER_SCAN if kind.endswith(AFTER_SCAN) else STEP_REFUSED])
+    if rule.decisions is _NOW:
+        return rule._replace(decisions={**_NOW, **BY_STEP.get(step, {})})
+    if kind == REFUND_FAILED and step != RETURN:  # a goodwill refund: another one is asked for
+        return rule._replace(decisions={_DONE: rule.decisions[_DONE], _LOSS: rule.decisions[_LOSS]})
+    return rule
+
+
+def settled_by_recovery(kind: str, step: str) -> bool:
+    """Whether the ticket is over when a recovery of its order has come to its end."""
+    if rule_of(kind, step).owner is Owner.DESK:
+        return kind in (LATE_MONEY, REFUND_FAILED) and step == RETURN
+    return not step.startswith(REFUND_STEP)
+
+
+def markdown_table() -> str:
+    """The kinds of tickets as `docs/repair-desk.md` shows them."""
+    rows = ["| kind | what it is | who waits for the decision | what can be done |", "|---|---|---|---|"]
+    for kind, rule in TABLE.items():
+        name = f"`{kind}_...`" if kind == DRIFT else f"`{kind}`"
+        rows.append(f"| {name} | {rule.title} | {rule.owner} | {_words(rule.decisions)} |")
+    for step, decisions in BY_STEP.items():
+        kinds = f"`{STEP_KEEPS_FAILING}`, `{STEP_REFUSED}` of `{step}`"
+        rows.append(f"| {kinds} | beside a retry | {Owner.SAGA} | {_words(decisions)} |")
+    return "\n".join(rows)
+
+
+def _words(decisions: Mapping[RepairDecision, str]) -> str:
+    return "<br>".join(f"`{decision}`: {means}" for decision, means in decisions.items())
