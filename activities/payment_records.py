@@ -24,7 +24,9 @@ def answered(order: LockedOrder, ref: PaymentTry) -> Authorization | None:
     if result.get("round", 1) < ref.round:
         return None
     if order.state_of(AUTHORIZE) == "refused" and "state" not in result:
-        raise PaymentDeclined(result["code"], result["detail"])
+        raise PaymentDeclined(
+            result["code"], result["detail"], operator=result.get("operator", ""), final=result.get("final", False)
+        )
     return Authorization.model_validate(result)
 
 
@@ -83,7 +85,8 @@ async def record_declined(order: LockedOrder, ref: PaymentTry, declined: Payment
     refusal = {"code": declined.code, "detail": declined.detail}
     answer = None
     if ref.retry_until is None or declined.final:
-        order.mark(AUTHORIZE, "refused", refusal | {"round": ref.round})
+        for_operators = {"operator": declined.operator, "final": declined.final}
+        order.mark(AUTHORIZE, "refused", refusal | for_operators | {"round": ref.round})
     else:
         answer = Authorization(state=AuthorizationState.DECLINED, round=ref.round, **refusal)
         order.mark(AUTHORIZE, "refused", answer.model_dump(mode="json"))

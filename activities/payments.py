@@ -36,6 +36,7 @@ from adapters.payment_book import (
     save_intent,
 )
 from adapters.payment_holds import note_hold
+from adapters.stripe_declines import declined
 from adapters.stripe_gateway import PaymentSnapshot
 from adapters.tables import Customer
 from domain.commands import Authorization, AuthorizationState, OrderRef, PaymentTry
@@ -150,8 +151,8 @@ class Payments(PaymentReturns):
             intent = await outcome
             _check_authorized(intent)
             return await self._record_authorization(ref, intent)
-        except PaymentDeclined as declined:
-            answer = await self._record_decline(ref, declined)
+        except PaymentDeclined as refusal:
+            answer = await self._record_decline(ref, refusal)
             if answer is None:
                 raise
             return answer
@@ -165,7 +166,7 @@ class Payments(PaymentReturns):
             if intent.status != "requires_action":
                 return await record_authorized(order, ref, intent, hold)
             if order.status is OrderStatus.CONFIRMED:  # a renewal: there is no customer at hand
-                raise PaymentDeclined("authentication_required", "the card needs its owner's authentication")
+                raise declined("authentication_required")
             return answer or await record_action_needed(order, ref)
 
     async def _record_decline(self, ref: PaymentTry, declined: PaymentDeclined) -> Authorization | None:
@@ -229,7 +230,7 @@ def _check_authorized(intent: PaymentSnapshot) -> None:
     if intent.status in ("requires_capture", "requires_action", "succeeded"):
         return
     if intent.status == "requires_payment_method":
-        raise PaymentDeclined(intent.decline_code or "card_declined", intent.decline_message)
+        raise declined(intent.decline_code or "card_declined")
     if intent.status == "canceled":
         raise PaymentDeclined("payment_canceled", "the payment was canceled before it was authorized")
     raise TryAgain(f"the payment is {intent.status}")

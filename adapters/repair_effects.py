@@ -11,7 +11,6 @@ from adapters import saga_tables
 from adapters.columns import now
 from adapters.order_book import LockedOrder
 from adapters.payment_book import payment_of
-from domain.commands import ParcelStatus
 from domain.events import EventName
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.repairs import AFTER_SCAN, FOLLOW_PARCEL, REFUSED_AFTER_SCAN, Owner, RepairDecision, Resolution, rule_of
@@ -34,6 +33,8 @@ async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
     if order.state_of(RETURN) == "done":
         return False
     _close_payment(order, wanted)
+    if order.row.payment_status == PaymentStatus.FAILED:
+        return True  # declined: nothing was held
     payment, taken = await payment_of(order), order.row.payment_status == PaymentStatus.CAPTURED
     if payment is not None:
         taken = taken or payment.captured_minor > 0
@@ -113,10 +114,6 @@ async def _parcel_given_up(order: LockedOrder, wanted: Resolution) -> bool:
     if order.status is not OrderStatus.SHIPPED or order.state_of(RECORD_DELIVERED):
         return False
     order.mark(RECORD_DELIVERED, "refused", _settled(wanted))
-    shipment = await order.session.get(saga_tables.ShipmentRow, order.row.order_id)
-    if shipment is not None:
-        shipment.parcel_status, shipment.updated_at = ParcelStatus.FAILURE.value, now()
-        order.session.add(shipment)
     return True
 
 

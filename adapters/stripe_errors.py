@@ -10,10 +10,8 @@ from datetime import timedelta
 
 import stripe
 
-from adapters.stripe_declines import CUSTOMER_MESSAGES, GENERIC_MESSAGE, declined
+from adapters.stripe_declines import declined
 from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, TryAgain
-
-__all__ = ["CUSTOMER_MESSAGES", "GENERIC_MESSAGE", "PaymentNotFound", "PaymentStateDiffers", "translate"]
 
 STATE_CODES = frozenset(
     [

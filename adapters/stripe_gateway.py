@@ -15,7 +15,7 @@ from typing import Any
 import stripe
 
 from adapters.settings import Settings
-from adapters.stripe_errors import CUSTOMER_MESSAGES, GENERIC_MESSAGE, translate
+from adapters.stripe_errors import translate
 from domain.commands import Hold
 
 
@@ -36,10 +36,6 @@ class PaymentSnapshot:
     payment_method: str | None = None
     review: str | None = None
     disputed: bool = False
-
-    @property
-    def decline_message(self) -> str:
-        return CUSTOMER_MESSAGES.get(self.decline_code or "", GENERIC_MESSAGE)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def worker_polls(connect: Callable[[], Awaitable["Client"]], task_queue: str, cl
     """Ready when a worker asks Temporal for workflow tasks of the queue.
 
     Temporal lists a dead worker's poller for minutes, so with a server on this machine (`clocks_agree`) only
-    one that asked since this start counts.
+    one that asked since this start counts; and only this process's own, which the SDK names by its pid.
     """
 
     async def probe(launch: Launch) -> bool:
@@ -122,7 +122,8 @@ def worker_polls(connect: Callable[[], Awaitable["Client"]], task_queue: str, cl
             answer = await client.workflow_service.describe_task_queue(request)
         except (RPCError, RuntimeError):
             return False
-        asked = (poller.last_access_time.ToMicroseconds() / 1e6 for poller in answer.pollers)
+        own = [poller for poller in answer.pollers if poller.identity.startswith(f"{launch.pid}@")]
+        asked = (poller.last_access_time.ToMicroseconds() / 1e6 for poller in own)
         return any(at >= launch.at or not clocks_agree for at in asked)
 
     return probe

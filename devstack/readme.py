@@ -10,9 +10,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from adapters.settings import Settings
-from domain import cancellation
+from domain import cancellation, repairs
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+REPAIR_DESK = README.parent / "docs" / "repair-desk.md"
 
 
 def settings_table() -> str:
@@ -43,16 +44,20 @@ def _default(field: FieldInfo) -> str:
 TABLES = {"cancel table": cancellation.markdown_table, "settings": settings_table}
 
 
-def with_tables(text: str) -> str:
+PAGES = {README: TABLES, REPAIR_DESK: {"tickets": repairs.markdown_table}}
+
+
+def with_tables(text: str, page: Path = README) -> str:
     """`text` with every generated table as the code has it now. Raises ValueError where a place is missing."""
-    for name, table in TABLES.items():
+    for name, table in PAGES[page].items():
         place = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         new = table()
         text, count = place.subn(lambda match, new=new: f"{match[1]}{new}\n{match[2]}", text)  # type: ignore[misc]
         if count != 1:
-            raise ValueError(f"the README has {count} places for the {name}, not one")
+            raise ValueError(f"{page.name} has {count} places for the {name}, not one")
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(), page))

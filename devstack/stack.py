@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from devstack.environment import External, external_parts, harmless, settled, sh
 from devstack.errors import StackError
 from devstack.parts import ALL_PARTS, NAMESPACE, Blueprint
 from devstack.ports import Ports, claim_ports, wanted_ports
-from devstack.process import Observer, PartState
+from devstack.process import Observer, Part, PartState
 from devstack.reference_data import load_reference_data
 from devstack.supervisor import Supervisor
 
@@ -55,6 +55,7 @@ class Stack:
     can, and uses what `DATABASE_URL`, `TEMPORAL_*` and `STRIPE_API_KEY` name instead of its own parts.
     `parts` are those to start, `carrier_clock` the seconds from label to first scan and to delivery. With a
     database comes its schema, unless `migrate` is false; with an API come the reference products and customers.
+    `tailor` may change the parts before they start, and add others.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Stack:
         migrate: bool = True,
         environ: Mapping[str, str] | None = None,
         observe: Observer = lambda part, state: None,
+        tailor: Callable[[Blueprint, list[Part]], list[Part]] = lambda plan, parts: parts,
     ) -> None:
         if unknown := set(parts) - ALL_PARTS:
             raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(ALL_PARTS)}")
@@ -76,6 +78,7 @@ class Stack:
         self._carrier_clock = carrier_clock
         self._environ = settled(os.environ if environ is None else environ)
         self._observe = observe
+        self._tailor = tailor
         self._lock: IO[str] | None = None
         self._ready = False
         self._plan: Blueprint | None = None
@@ -97,7 +100,8 @@ class Stack:
         try:
             self._plan = await asyncio.to_thread(self._decide, external)
             logs = self.folder / "logs"
-            self._supervisor = Supervisor(self._plan.parts(self._chosen), logs, self._observed)
+            parts = self._tailor(self._plan, self._plan.parts(self._chosen))
+            self._supervisor = Supervisor(parts, logs, self._observed)
             await self._supervisor.start()
             if "api" in self._chosen:
                 await load_reference_data(self._plan.api)

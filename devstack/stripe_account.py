@@ -11,6 +11,7 @@ from devstack import stripe_objects
 from devstack.durable_store import Document, DurableStore
 from devstack.stripe_errors import missing
 from devstack.stripe_ledger import MoneyLedger
+from devstack.stripe_methods import PaymentMethods
 from devstack.stripe_parameters import Params
 from devstack.timer_queue import TimerQueue
 from devstack.webhook_sender import WebhookSender
@@ -35,6 +36,7 @@ class AccountSettings:
     refund_settles_to: str | None = None
     refund_settles_after_seconds: float = 0.0
     accepts_api_key: bool = True
+    refused_key_status: int = 401
 
 
 def webhook_signature(secret: str) -> Callable[[str], dict[str, str]]:
@@ -57,6 +59,7 @@ class StripeAccount:
     def __init__(self, store: DurableStore, webhooks: WebhookSender) -> None:
         self.store = store
         self.ledger = MoneyLedger(store)
+        self.methods = PaymentMethods(store)
         self.webhooks = webhooks
         self.timers = TimerQueue(store, self._fire)
         self.settings = AccountSettings()

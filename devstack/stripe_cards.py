@@ -1,7 +1,4 @@
-"""Stripe's test payment methods (docs.stripe.com/testing) and what each does when it is charged.
-
-Stripe answers with a fresh `pm_…` id for each use of a test payment method; here the name stays as it was sent.
-"""
+"""Stripe's test payment methods (docs.stripe.com/testing) and what each does when it is charged."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +8,16 @@ from devstack.stripe_errors import missing
 
 @dataclass(frozen=True)
 class Card:
-    """`code` None: the bank says yes. `authenticates`: it asks for 3-D Secure first."""
+    """`code` None: the bank says yes. `authenticates`: it asks for 3-D Secure first, `only_at_setup` until the card
+    is saved. `reviewed`: a Radar rule "review if the risk is elevated" opens a review."""
 
     code: str | None = None
     decline_code: str | None = None
     advice_code: str | None = None
     message: str = ""
     authenticates: bool = False
+    only_at_setup: bool = False
+    reviewed: bool = False
 
 
 def _declined(decline_code: str, advice_code: str, message: str, code: str = "card_declined") -> Card:
@@ -38,6 +38,8 @@ _CARDS = {
     "pm_card_amex": Card(),
     "pm_card_authenticationRequired": Card(authenticates=True),
     "pm_card_threeDSecure2Required": Card(authenticates=True),
+    "pm_card_authenticationRequiredOnSetup": Card(authenticates=True, only_at_setup=True),
+    "pm_card_riskLevelElevated": Card(reviewed=True),
     "pm_card_chargeDeclined": _GENERIC,
     "pm_card_visa_chargeDeclined": _GENERIC,
     "pm_card_chargeDeclinedInsufficientFunds": _NO_FUNDS,
@@ -55,6 +57,20 @@ AUTHENTICATION_REQUIRED = _declined(
 AUTHENTICATION_FAILED = Card(
     "payment_intent_authentication_failure", message="The customer could not be authenticated."
 )
+
+
+_BY_DECLINE_CODE = {
+    card.decline_code: card
+    for card in (_GENERIC, _NO_FUNDS, _LOST, _STOLEN, _EXPIRED, _WRONG_CVC, _PROCESSING, AUTHENTICATION_REQUIRED)
+}
+
+
+def card_that_declines(decline_code: str) -> Card:
+    """Any of docs.stripe.com/declines/codes; what is not one of the test cards' is a `card_declined` by the bank."""
+    if not decline_code.replace("_", "").isalpha():
+        raise ValueError(f"{decline_code!r} is not a decline code")
+    known = _BY_DECLINE_CODE.get(decline_code)
+    return known or _declined(decline_code, "do_not_try_again", "Your card was declined.")
 
 
 def find_card(payment_method: str) -> Card:

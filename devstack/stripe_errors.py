@@ -46,6 +46,15 @@ def unauthorized(message: str) -> StripeFailure:
     return StripeFailure(401, {"type": "invalid_request_error", "message": message})
 
 
+def forbidden(message: str) -> StripeFailure:
+    return StripeFailure(403, {"type": "invalid_request_error", "message": message})
+
+
+def charge_disputed(charge_id: str) -> StripeFailure:
+    message = f"Charge {charge_id} has been charged back; cannot issue a refund."
+    return invalid_request(message, code="charge_disputed", saved=True)
+
+
 def unknown_url(method: str, path: str) -> StripeFailure:
     return StripeFailure(
         404, {"type": "invalid_request_error", "message": f"Unrecognized request URL ({method}: {path})."}

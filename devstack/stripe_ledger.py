@@ -1,6 +1,7 @@
 """The append-only record of money effects, and the audit that reads it.
 
-Every authorization, void, expiry, capture and refund is one row, written in the transaction of its effect. The audit
+Every authorization, void, expiry, capture (and release of what a partial capture left), refund, and withdrawal or
+reinstatement by a dispute is one row, written in the transaction of its effect. The audit
 answers the question that matters of any fault run: was anybody's money held or taken twice, or given back too often?
 """
 
@@ -50,12 +51,17 @@ class _Payment:
     authorized: int = 0
     captured: int = 0
     refunded: int = 0
+    withdrawn: int = 0
     held: bool = False
 
     @property
     def live(self) -> bool:
-        """Money is held, or was taken and not wholly given back."""
-        return self.held or self.captured > self.refunded
+        """Money is held, or was taken and not wholly given back or withdrawn."""
+        return self.held or self.kept > 0
+
+    @property
+    def kept(self) -> int:
+        return self.captured - self.refunded - self.withdrawn
 
 
 @dataclass
@@ -79,12 +85,25 @@ class _OrderAudit:
             if not payment.held or payment.captured + amount > payment.authorized:
                 self._violated("capture_above_authorization", entry)
             payment.captured, payment.held = payment.captured + amount, False
-        elif kind == "refund":
+        elif kind == "release":
+            if payment.captured + amount != payment.authorized:
+                self._violated("release_is_not_the_rest", entry)
+        else:
+            self._read_return(payment, entry)
+
+    def _read_return(self, payment: _Payment, entry: Entry) -> None:
+        kind, amount = entry["kind"], entry["amount"]
+        if kind == "refund":
             payment.refunded += amount
-            if payment.refunded > payment.captured:
-                self._violated("refund_above_capture", entry)
         elif kind == "refund_failed":
             payment.refunded -= amount
+        elif kind == "dispute_withdrawn":
+            payment.withdrawn += amount
+        elif kind == "dispute_reinstated":
+            payment.withdrawn -= amount
+        if payment.kept < 0:
+            disputed = kind.startswith("dispute")
+            self._violated("withdrawal_above_capture" if disputed else "refund_above_capture", entry)
 
     def _violated(self, rule: str, entry: Entry) -> None:
         self.violations.append({"rule": rule, "order_id": self.order_id, "entry": dict(entry)})
@@ -107,6 +126,6 @@ def audit(entries: Iterable[Entry]) -> dict[str, Any]:
         "counts": dict(counts),
         "amounts": dict(totals),
         "held_payments": sum(payment.held for payment in payments),
-        "charged_payments": sum(payment.captured > payment.refunded for payment in payments),
+        "charged_payments": sum(payment.kept > 0 for payment in payments),
         "violations": [violation for order in orders.values() for violation in order.violations],
     }

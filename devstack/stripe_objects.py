@@ -10,6 +10,7 @@ API_VERSION = "2026-10-28.endive"
 """The version that the pinned SDK sends; a test compares the two."""
 
 AUTHORIZATION_SECONDS = 7 * 24 * 3600
+OFF_SESSION_AUTHORIZATION_SECONDS = (4 * 24 + 18) * 3600
 
 
 _EMPTY_AT_FIRST = (
@@ -39,6 +40,29 @@ _AS_GIVEN = (
     "statement_descriptor_suffix",
     "transfer_group",
 )
+
+
+_CHARGE_AS_INTENT = (
+    "amount",
+    "currency",
+    "customer",
+    "description",
+    "metadata",
+    "payment_method",
+    "receipt_email",
+    "shipping",
+    "transfer_group",
+)
+_PLAIN_CHARGE = {
+    **dict.fromkeys(("application", "application_fee_amount", "balance_transaction", "receipt_url", "review")),
+    "object": "charge",
+    "amount_refunded": 0,
+    "calculated_statement_descriptor": "ORDER SAGA TEST",
+    "disputed": False,
+    "livemode": False,
+    "refunded": False,
+    "transfer_data": None,
+}
 
 
 def new_id(prefix: str) -> str:
@@ -71,46 +95,41 @@ def payment_intent(params: Params, now: int) -> Document:
     }
 
 
-def charge(intent: Document, now: int, failure: dict[str, Any] | None = None) -> Document:
+def charge(
+    intent: Document,
+    now: int,
+    failure: dict[str, Any] | None = None,
+    *,
+    off_session: bool = False,
+    reviewed: bool = False,
+) -> Document:
     """An authorized charge of the whole intent, or the record of an attempt that was declined."""
+    held_for = OFF_SESSION_AUTHORIZATION_SECONDS if off_session else AUTHORIZATION_SECONDS
     manual = intent["capture_method"] == "manual" and failure is None
     captured = not manual and failure is None
     return {
+        **_PLAIN_CHARGE,
+        **{name: intent[name] for name in _CHARGE_AS_INTENT},
         "id": new_id("ch"),
-        "object": "charge",
-        "amount": intent["amount"],
         "amount_captured": intent["amount"] if captured else 0,
-        "amount_refunded": 0,
-        "application": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
         "billing_details": {"address": None, "email": None, "name": None, "phone": None},
-        "calculated_statement_descriptor": "ORDER SAGA TEST",
         "captured": captured,
         "created": now,
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "description": intent["description"],
-        "disputed": False,
         "failure_code": failure["code"] if failure else None,
         "failure_message": failure["message"] if failure else None,
         "fraud_details": {},
-        "livemode": False,
-        "metadata": intent["metadata"],
-        "outcome": _outcome(failure),
+        "outcome": _outcome(failure) | (_TO_REVIEW if reviewed else {}),
         "paid": failure is None,
         "payment_intent": intent["id"],
-        "payment_method": intent["payment_method"],
-        "payment_method_details": {"card": _card_details(intent, now if manual else None), "type": "card"},
-        "receipt_email": intent["receipt_email"],
-        "receipt_url": None,
-        "refunded": False,
-        "review": None,
-        "shipping": intent["shipping"],
+        "payment_method_details": {
+            "card": _card_details(intent, now + held_for if manual else None),
+            "type": "card",
+        },
         "status": "failed" if failure else "succeeded",
-        "transfer_data": None,
-        "transfer_group": intent["transfer_group"],
     }
+
+
+_TO_REVIEW = {"reason": "elevated_risk_level", "risk_level": "elevated", "type": "manual_review"}
 
 
 def _outcome(failure: dict[str, Any] | None) -> dict[str, Any]:
@@ -124,11 +143,11 @@ def _outcome(failure: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _card_details(intent: Document, held_since: int | None) -> dict[str, Any]:
+def _card_details(intent: Document, capture_before: int | None) -> dict[str, Any]:
     return {
         "amount_authorized": intent["amount"],
         "brand": "visa",
-        "capture_before": None if held_since is None else held_since + AUTHORIZATION_SECONDS,
+        "capture_before": capture_before,
         "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
         "country": "US",
         "exp_month": 12,
@@ -196,4 +215,55 @@ def event(
         "pending_webhooks": endpoints,
         "request": {"id": request_id, "idempotency_key": key},
         "type": kind,
+    }
+
+
+def review(intent: Document, of: Document | None, why: str, now: int) -> Document:
+    return {
+        "id": new_id("prv"),
+        "object": "review",
+        "billing_zip": None,
+        "charge": of["id"] if of else None,
+        "closed_reason": None,
+        "created": now,
+        "ip_address": None,
+        "ip_address_location": None,
+        "livemode": False,
+        "open": True,
+        "opened_reason": why,
+        "payment_intent": intent["id"],
+        "reason": why,
+        "session": None,
+    }
+
+
+def dispute(of: Document, amount: int, reason: str, status: str, now: int) -> Document:
+    return {
+        "id": new_id("du"),
+        "object": "dispute",
+        "amount": amount,
+        "balance_transactions": [],
+        "charge": of["id"],
+        "created": now,
+        "currency": of["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": {},
+        "evidence_details": {
+            "due_by": now + 7 * 24 * 3600,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": status.startswith("warning"),
+        "livemode": False,
+        "metadata": {},
+        "network_reason_code": "10.4" if reason == "fraudulent" else None,
+        "payment_intent": of["payment_intent"],
+        "payment_method_details": {
+            "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"},
+            "type": "card",
+        },
+        "reason": reason,
+        "status": status,
     }

@@ -128,7 +128,7 @@ _PAGE: dict[str, Check] = {
 _CAPTURE_METHOD = one_of("automatic", "automatic_async", "manual")
 _DETAILS: dict[str, Check] = {
     "customer": text, "description": text, "metadata": metadata, "payment_method": text, "receipt_email": text,
-    "setup_future_usage": recorded, "shipping": recorded, "statement_descriptor": recorded,
+    "setup_future_usage": one_of("off_session", "on_session"), "shipping": recorded, "statement_descriptor": recorded,
     "statement_descriptor_suffix": recorded, "transfer_group": recorded, **_EXPAND,
 }  # fmt: skip
 _CONFIRMING: dict[str, Check] = {"off_session": off_session, "error_on_requires_action": boolean, "return_url": text}
@@ -143,7 +143,8 @@ ACCEPTED: dict[str, dict[str, Check]] = {
     },
     "payment_intents.update": {"amount": integer, "capture_method": _CAPTURE_METHOD, **_DETAILS},
     "payment_intents.confirm": {
-        "payment_method": text, "capture_method": _CAPTURE_METHOD, "receipt_email": text, **_CONFIRMING, **_EXPAND,
+        "payment_method": text, "capture_method": _CAPTURE_METHOD, "receipt_email": text,
+        "setup_future_usage": one_of("off_session", "on_session"), **_CONFIRMING, **_EXPAND,
     },
     "payment_intents.capture": {
         "amount_to_capture": integer, "final_capture": boolean, "metadata": metadata, **_EXPAND,
@@ -166,6 +167,12 @@ ACCEPTED: dict[str, dict[str, Check]] = {
         "shipping": recorded, **_EXPAND,
     },
     "customers.retrieve": _EXPAND,
+    "customers.list": {"email": text, **_PAGE},
+    "disputes.retrieve": _EXPAND,
+    "disputes.list": {"payment_intent": text, "charge": text, **_PAGE},
+    "reviews.retrieve": _EXPAND,
+    "reviews.list": _PAGE,
+    "reviews.approve": _EXPAND,
     "events.list": {"type": text, "types": texts, **_PAGE},
     "events.retrieve": _EXPAND,
 }  # fmt: skip

@@ -5,29 +5,34 @@ from typing import Any
 from devstack import stripe_objects
 from devstack.durable_store import Document
 from devstack.stripe_account import Call, StripeAccount
-from devstack.stripe_cards import AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, Card, find_card, payment_error
+from devstack.stripe_cards import AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, Card, payment_error
 from devstack.stripe_errors import card_declined, invalid_request, unexpected_state
 from devstack.stripe_parameters import Params
+from devstack.stripe_reviews import Reviews
 
 # Minor units; https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts. What is not listed: 50.
 _SMALLEST = {"gbp": 30, "aed": 200, "czk": 1500, "dkk": 250, "hkd": 400, "huf": 17500, "mxn": 1000, "nok": 300,
              "pln": 200, "ron": 200, "sek": 300, "thb": 1000}  # fmt: skip
 _LARGEST = 99_999_999
 _UNCONFIRMED = ("requires_payment_method", "requires_confirmation", "requires_action")
-_UPDATABLE_TEXTS = ("description", "receipt_email", "statement_descriptor", "statement_descriptor_suffix")
+_UPDATABLE = ("description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor",
+              "statement_descriptor_suffix", "transfer_group")  # fmt: skip
 _EXPIRY = "expire_authorization"
 
 
 class PaymentIntents:
     """Each operation takes a call and gives the intent, or raises what Stripe would answer."""
 
-    def __init__(self, account: StripeAccount) -> None:
+    def __init__(self, account: StripeAccount, reviews: Reviews) -> None:
         self._account = account
+        self._reviews = reviews
         account.on_timer(_EXPIRY, self._expire)
 
     def create(self, call: Call) -> Document:
         params = call.params
         self._check_create(params)
+        if params.get("payment_method"):
+            params = params | {"payment_method": self._account.methods.adopt(params["payment_method"])}
         intent = stripe_objects.payment_intent(params, self._account.now())
         self._account.store.add("payment_intent", intent, owner=intent["customer"])
         self._account.emit("payment_intent.created", intent, call)
@@ -40,7 +45,7 @@ class PaymentIntents:
         if params.get("customer"):
             self._account.get("customer", params["customer"], "customer")
         if params.get("payment_method"):
-            find_card(params["payment_method"])
+            self._account.methods.check(params["payment_method"], params.get("customer"))
         if "allowed_payment_method_types" in params and "automatic_payment_methods" in params:
             message = "Give allowed_payment_method_types or automatic_payment_methods, not both."
             raise invalid_request(message, code="parameters_exclusive", param="allowed_payment_method_types")
@@ -54,37 +59,56 @@ class PaymentIntents:
 
     def update(self, call: Call) -> Document:
         intent, params = self._account.get("payment_intent", call.subject, "intent"), call.params
-        if params.keys() & {"amount", "payment_method", "capture_method"} and intent["status"] not in _UNCONFIRMED:
+        if (
+            params.keys() & {"amount", "customer", "payment_method", "capture_method"}
+            and intent["status"] not in _UNCONFIRMED
+        ):
             raise unexpected_state(intent, "updated")
         if "amount" in params:
             _check_amount(params["amount"], (params.get("currency") or intent["currency"]).lower())
             intent["amount"] = params["amount"]
+        if "customer" in params:
+            self._set_customer(intent, params["customer"])
         if "payment_method" in params:
-            find_card(params["payment_method"])
-            intent |= {"payment_method": params["payment_method"], "status": "requires_confirmation"}
+            method = self._checked_method(intent, params)
+            intent |= {"payment_method": method, "status": "requires_confirmation"}
         if "capture_method" in params:
             intent["capture_method"] = params["capture_method"]
-        intent |= {name: params[name] for name in _UPDATABLE_TEXTS if name in params}
+        intent |= {name: params[name] for name in _UPDATABLE if name in params}
         _merge_metadata(intent, params)
         self._account.store.save(intent)
         return intent
 
+    def _set_customer(self, intent: Document, customer: str) -> None:
+        self._account.get("customer", customer, "customer")
+        if intent["customer"] not in (None, customer):
+            message = "You cannot modify `customer` on a PaymentIntent once it already has been set."
+            raise invalid_request(message, code="payment_intent_unexpected_state", param="customer")
+        intent["customer"] = customer
+        self._account.store.run("UPDATE documents SET owner = ? WHERE id = ?", customer, intent["id"])
+
+    def _checked_method(self, intent: Document, params: Params) -> str | None:
+        """The method that the call names, or the intent's own; both must be usable still."""
+        name: str | None = params.get("payment_method") or intent["payment_method"]
+        if name is None:
+            return None
+        self._account.methods.check(name, intent["customer"])
+        return self._account.methods.adopt(name)
+
     def confirm(self, call: Call) -> Document:
         intent, params = self._account.get("payment_intent", call.subject, "intent"), call.params
-        if "payment_method" in params:
-            find_card(params["payment_method"])
         if intent["status"] not in _UNCONFIRMED:
             raise unexpected_state(intent, "confirmed")
-        kept = ("payment_method", "capture_method", "receipt_email")
+        kept = ("payment_method", "capture_method", "receipt_email", "setup_future_usage")
         changes: Params = {name: params[name] for name in kept if name in params}
         _check_confirmable(intent | changes, params)
-        intent |= changes
+        intent |= changes | {"payment_method": self._checked_method(intent, params)}
         self._attempt(intent, call)
         return intent
 
     def _attempt(self, intent: Document, call: Call) -> None:
         intent |= {"last_payment_error": None, "next_action": None}
-        card = find_card(intent["payment_method"])
+        card = self._account.methods.card(intent["payment_method"])
         if card.authenticates and (call.params.get("off_session") or call.params.get("error_on_requires_action")):
             card = AUTHENTICATION_REQUIRED
         if card.code is not None:
@@ -123,7 +147,10 @@ class PaymentIntents:
         return error
 
     def _authorize(self, intent: Document, call: Call | None) -> None:
-        charge = stripe_objects.charge(intent, self._account.now())
+        account, method = self._account, intent["payment_method"]
+        off_session, reviewed = bool(call and call.params.get("off_session")), account.methods.card(method).reviewed
+        account.methods.paid(method, intent["customer"], save=intent["setup_future_usage"] is not None)
+        charge = stripe_objects.charge(intent, account.now(), off_session=off_session, reviewed=reviewed)
         self._account.store.add("charge", charge, owner=intent["id"])
         self._account.ledger.record("authorize", intent, intent["amount"])
         intent["latest_charge"] = charge["id"]
@@ -138,6 +165,8 @@ class PaymentIntents:
             intent |= {"status": "succeeded", "amount_received": intent["amount"]}
             self._account.emit("payment_intent.succeeded", intent, call)
         self._account.store.save(intent)
+        if reviewed:
+            self._reviews.open(intent, charge, "rule", call)
 
     def capture(self, call: Call) -> Document:
         """A partial capture releases the rest (docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
@@ -160,6 +189,8 @@ class PaymentIntents:
         charge |= {"captured": True, "amount_captured": amount}
         intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
         self._account.ledger.record("capture", intent, amount)
+        if amount < capturable:
+            self._account.ledger.record("release", intent, capturable - amount)
         self._save(intent, charge)
         self._account.emit("charge.captured", charge, call)
         self._account.emit("payment_intent.succeeded", intent, call)
@@ -172,6 +203,7 @@ class PaymentIntents:
         if intent["status"] == "requires_capture":
             self._release(intent, "void")
         self._close(intent, call.params.get("cancellation_reason"))
+        self._reviews.end(intent, "canceled")
         self._account.emit("payment_intent.canceled", intent, call)
         return intent
 
@@ -182,6 +214,7 @@ class PaymentIntents:
         charge = self._release(intent, "expire")
         self._account.emit("charge.expired", charge)
         self._close(intent, "expired")
+        self._reviews.end(intent, "payment_never_settled")
         self._account.emit("payment_intent.canceled", intent)
 
     def _release(self, intent: Document, kind: str) -> Document:

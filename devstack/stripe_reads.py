@@ -16,13 +16,16 @@ _EXPANDABLE = {
     "charge": "charge",
     "payment_intent": "payment_intent",
     "customer": "customer",
+    "review": "review",
 }
 _CLAUSE = re.compile(r"""^(?:metadata\[(['"])([\w.-]+)\1\]|(status|customer|currency|amount)):(['"]?)([^'"]*)\4$""")
 _CURSORS = {
     "starting_after": "seq < (SELECT seq FROM documents WHERE id = ?)",
     "ending_before": "seq > (SELECT seq FROM documents WHERE id = ?)",
 }
-_URLS = {"payment_intent": "/v1/payment_intents", "refund": "/v1/refunds", "event": "/v1/events"}
+_URLS = {kind: f"/v1/{kind}s" for kind in ("payment_intent", "refund", "event", "customer", "dispute", "review")}
+
+_MOST_TYPES = 20  # docs.stripe.com/api/events/list
 
 Operation = Callable[[Call], Document]
 
@@ -107,6 +110,12 @@ def _list_conditions(params: Params) -> list[tuple[str, object]]:
             conditions.append(("owner = ?", params[name]))
     if "charge" in params:
         conditions.append(("json_extract(body, '$.charge') = ?", params["charge"]))
+    if "email" in params:
+        conditions.append(("json_extract(body, '$.email') = ?", params["email"]))
+    if "type" in params and "types" in params:
+        raise invalid_request("Give type or types, not both.", code="parameters_exclusive", param="types")
+    if len(params.get("types", [])) > _MOST_TYPES:
+        raise invalid_request(f"Give at most {_MOST_TYPES} types.", param="types")
     if "type" in params:
         conditions.append(("owner GLOB ?", params["type"]))
     if "types" in params:

@@ -3,8 +3,10 @@
 from devstack import stripe_objects
 from devstack.durable_store import Document
 from devstack.stripe_account import Call, StripeAccount
-from devstack.stripe_errors import StripeFailure, invalid_request
+from devstack.stripe_disputes import is_disputed
+from devstack.stripe_errors import StripeFailure, charge_disputed, invalid_request
 from devstack.stripe_parameters import Params
+from devstack.stripe_reviews import Reviews
 
 _SETTLE = "settle_refund"
 
@@ -12,8 +14,9 @@ _SETTLE = "settle_refund"
 class Refunds:
     """A refund counts against the charge from its creation on; one that fails gives the amount back to it."""
 
-    def __init__(self, account: StripeAccount) -> None:
+    def __init__(self, account: StripeAccount, reviews: Reviews) -> None:
         self._account = account
+        self._reviews = reviews
         account.on_timer(_SETTLE, self._settle_by_timer)
 
     def create(self, call: Call) -> Document:
@@ -26,6 +29,9 @@ class Refunds:
         self._account.ledger.record("refund", self._intent_of(refund), amount)
         self._account.emit("refund.created", refund, call)
         self._account.emit("charge.refunded", charge, call)
+        if charge["refunded"]:
+            reason = "refunded_as_fraud" if call.params.get("reason") == "fraudulent" else "refunded"
+            self._reviews.end(self._intent_of(refund), reason)
         if status == "failed":
             self._fail(refund)
         elif status == "pending" and self._account.settings.refund_settles_to is not None:
@@ -78,6 +84,8 @@ class Refunds:
             charge = self._account.get("charge", intent["latest_charge"])
         if not charge["captured"]:
             raise _not_refundable(f"Charge {charge['id']} was not captured: cancel its PaymentIntent instead.")
+        if is_disputed(self._account, charge):
+            raise charge_disputed(charge["id"])
         return charge
 
     def _amount(self, charge: Document, params: Params) -> int:

@@ -20,6 +20,7 @@ from devstack.fault_points import FaultBoard, FaultKind, FaultRule, after_effect
 from devstack.stripe_account import Call, StripeAccount
 from devstack.stripe_errors import (
     StripeFailure,
+    forbidden,
     invalid_request,
     key_in_use,
     key_reused,
@@ -168,7 +169,10 @@ class StripeRequests:
         given = _given_key(request.headers.get("authorization", ""))
         if not given:
             raise unauthorized("You did not provide an API key.")
-        if given != self._api_key or not self._account.settings.accepts_api_key:
+        settings = self._account.settings
+        if not settings.accepts_api_key and settings.refused_key_status == 403:
+            raise forbidden("The provided key does not have the required permissions for this endpoint.")
+        if given != self._api_key or not settings.accepts_api_key:
             raise unauthorized(f"Invalid API Key provided: {given[:8]}****")
 
 

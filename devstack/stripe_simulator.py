@@ -10,6 +10,7 @@ Each behaviour, and its page below docs.stripe.com:
 | states of a PaymentIntent; a decline leads back to requires_payment_method | payments/paymentintents/lifecycle |
 | manual capture releases the rest; `capture_before`; expiry cancels | payments/place-a-hold-on-a-payment-method |
 | an authorization is held for 7 days (customer-initiated, card not present) | the same |
+| off session (merchant-initiated, Visa) for 4 days and 18 hours | the same |
 | which states refuse confirm, capture and cancel | api/payment_intents |
 | a released authorization leaves no refund; `cancellation_reason` is `expired` | changelog/basil/2025-03-31 |
 | `payment_method_types` is refused, `allowed_payment_method_types` taken | changelog/endive/2026-09-30 |
@@ -20,9 +21,18 @@ Each behaviour, and its page below docs.stripe.com:
 | refunds: pending, succeeded, failed; never above the captured amount | refunds, api/refunds |
 | test payment methods; decline codes; advice codes | testing, declines/codes, declines/card |
 | 3-D Secure asks for action; off session it is a decline | payments/3d-secure |
+| cards that always ask for authentication, and one that asks until it is saved | testing#regulatory-cards |
+| a fresh `pm_…` for each use of a test payment method | testing |
+| `setup_future_usage` keeps the method for the `customer`, who alone may reuse it | payments/save-during-payment |
+| a method that no customer keeps pays once | payments/payment-methods |
+| disputes withdraw the money, reinstated when won; an inquiry withdraws nothing | disputes/how-disputes-work |
+| a charge with an open or lost dispute is not refundable: `charge_disputed` | error-codes, refunds |
+| reviews: opened by a rule or by hand; approved, or closed by cancel, refund, dispute | radar/reviews |
+| `pm_card_riskLevelElevated` stands for a Radar rule "review if the risk is elevated" | testing, radar/rules |
+| 401 for a bad key, 403 for one that may not | api/errors |
 | `return_url` is needed while redirects are allowed | api/payment_intents/confirm |
 | search is not read-after-write | search |
-| lists: newest first, `starting_after`, `created[gte]` | api/pagination |
+| lists: newest first, `starting_after`, `created[gte]`; events by `type`, `types` | api/pagination, api/events/list |
 | `expand` | api/expanding_objects |
 | metadata limits; an empty value removes a key | api/metadata |
 | webhook signature | webhooks/signature |
@@ -50,30 +60,39 @@ from devstack.fault_points import FaultBoard
 from devstack.simulator_server import background, serve
 from devstack.stripe_account import Call, StripeAccount, webhook_signature
 from devstack.stripe_control import StripeControls
+from devstack.stripe_disputes import Disputes
 from devstack.stripe_ledger import SCHEMA as LEDGER_SCHEMA
 from devstack.stripe_ledger import audit
+from devstack.stripe_methods import SCHEMA as METHODS_SCHEMA
 from devstack.stripe_objects import customer
 from devstack.stripe_payments import PaymentIntents
 from devstack.stripe_reads import StripeReads
 from devstack.stripe_refunds import Refunds
 from devstack.stripe_requests import SCHEMA as REQUESTS_SCHEMA
 from devstack.stripe_requests import StripeRequests
+from devstack.stripe_reviews import Reviews
 from devstack.webhook_sender import WebhookSender
 
 _EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def build_app(data: Path, api_key: str, webhook_url: str | None, webhook_secret: str) -> Starlette:
-    store = DurableStore(data, LEDGER_SCHEMA + REQUESTS_SCHEMA)
+    store = DurableStore(data, LEDGER_SCHEMA + REQUESTS_SCHEMA + METHODS_SCHEMA)
     webhooks = WebhookSender(store, webhook_url, webhook_signature(webhook_secret))
     account = StripeAccount(store, webhooks)
     faults = FaultBoard()
-    intents, refunds = PaymentIntents(account), Refunds(account)
+    reviews = Reviews(account)
+    intents, refunds, disputes = (
+        PaymentIntents(account, reviews),
+        Refunds(account, reviews),
+        Disputes(account, reviews),
+    )
     requests = StripeRequests(account, StripeReads(account), faults, api_key)
     routes = [
-        *_api_routes(requests, account, intents, refunds),
+        *_payment_routes(requests, account, intents),
+        *_other_routes(requests, account, refunds, reviews),
         *SharedControls(store, faults, webhooks, account.timers).routes(),
-        *StripeControls(account, intents, refunds).routes(),
+        *StripeControls(account, intents, refunds, disputes, reviews).routes(),
         Route("/{path:path}", requests.unknown, methods=_EVERY_METHOD),
     ]
 
@@ -86,16 +105,8 @@ def build_app(data: Path, api_key: str, webhook_url: str | None, webhook_secret:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _api_routes(
-    requests: StripeRequests, account: StripeAccount, intents: PaymentIntents, refunds: Refunds
-) -> list[Route]:
+def _payment_routes(requests: StripeRequests, account: StripeAccount, intents: PaymentIntents) -> list[Route]:
     reads, one = StripeReads(account), "/v1/payment_intents/{id}"
-
-    def create_customer(call: Call) -> Document:
-        created = customer(call.params, account.now())
-        account.store.add("customer", created)
-        return created
-
     return [
         requests.route("POST", "/v1/payment_intents", "payment_intents.create", intents.create),
         requests.route("GET", "/v1/payment_intents", "payment_intents.list", reads.list_of("payment_intent")),
@@ -105,14 +116,32 @@ def _api_routes(
         requests.route("POST", f"{one}/confirm", "payment_intents.confirm", intents.confirm),
         requests.route("POST", f"{one}/capture", "payment_intents.capture", intents.capture),
         requests.route("POST", f"{one}/cancel", "payment_intents.cancel", intents.cancel),
+    ]
+
+
+def _other_routes(
+    requests: StripeRequests, account: StripeAccount, refunds: Refunds, reviews: Reviews
+) -> list[Route]:
+    reads = StripeReads(account)
+
+    def create_customer(call: Call) -> Document:
+        created = customer(call.params, account.now())
+        account.store.add("customer", created)
+        return created
+
+    def read_routes(kind: str) -> list[Route]:
+        return [
+            requests.route("GET", f"/v1/{kind}s", f"{kind}s.list", reads.list_of(kind)),
+            requests.route("GET", f"/v1/{kind}s/{{id}}", f"{kind}s.retrieve", reads.retrieve(kind)),
+        ]
+
+    return [
         requests.route("POST", "/v1/refunds", "refunds.create", refunds.create),
-        requests.route("GET", "/v1/refunds", "refunds.list", reads.list_of("refund")),
-        requests.route("GET", "/v1/refunds/{id}", "refunds.retrieve", reads.retrieve("refund")),
+        *read_routes("refund"),
         requests.route("GET", "/v1/charges/{id}", "charges.retrieve", reads.retrieve("charge")),
         requests.route("POST", "/v1/customers", "customers.create", create_customer),
-        requests.route("GET", "/v1/customers/{id}", "customers.retrieve", reads.retrieve("customer")),
-        requests.route("GET", "/v1/events", "events.list", reads.list_of("event")),
-        requests.route("GET", "/v1/events/{id}", "events.retrieve", reads.retrieve("event")),
+        requests.route("POST", "/v1/reviews/{id}/approve", "reviews.approve", reviews.approve),
+        *(route for kind in ("customer", "dispute", "review", "event") for route in read_routes(kind)),
     ]
 
 

@@ -6,7 +6,7 @@ Every test gets a task queue, products and customers of its own, so that tests d
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -22,9 +22,27 @@ from api.app import create_app
 from devstack.stack import Stack
 from tests.fakes import StepFaults
 from tests.orders import Shop
+from tests.stripe_contract import ContractGuard
 from worker import build_activities, build_worker
 
 NEVER = 1e9  # seconds: the carrier's clock is moved by the tests
+
+
+@pytest.fixture(scope="session")
+def contract_guard() -> Iterator[ContractGuard]:
+    """Checks every request of this process to Stripe against the SDK's own types."""
+    guard = ContractGuard()
+    with pytest.MonkeyPatch.context() as patch:
+        guard.install(patch)
+        yield guard
+
+
+@pytest.fixture(autouse=True)
+def stripe_contract(contract_guard: ContractGuard) -> Iterator[ContractGuard]:
+    """Fails the test in which a request was wrong, also where the engine would try it again."""
+    yield contract_guard
+    broken, contract_guard.broken = contract_guard.broken, []
+    assert not broken, broken
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import httpx
 import stripe
 
+from tests.stripe_contract import exempt
+
 PROJECT = Path(__file__).resolve().parents[2]
 STRIPE_KEY = "sk_test_simulated"
 STRIPE_SECRET = "whsec_simulated"
@@ -120,9 +122,10 @@ class StripeProcess(SimulatorProcess):
         self.client = self.client_with(STRIPE_KEY)
 
     def client_with(self, key: str) -> stripe.StripeClient:
-        return stripe.StripeClient(
+        client = stripe.StripeClient(
             key, base_addresses={"api": self.base_url}, http_client=self._transport, max_network_retries=0
         )
+        return exempt(client)
 
     async def create(self, key: str | None = None, **params: Any) -> stripe.PaymentIntent:
         """A manual-capture intent of 10.00 USD for a good card, unless told otherwise."""

@@ -89,6 +89,19 @@ async def test_every_alert_asks_for_what_is_there(lived: Scrape) -> None:
             assert labels <= known, (rule["alert"], metric)
 
 
+async def test_every_alert_asks_for_values_that_can_be(lived: Scrape) -> None:
+    """Also for the code of a far end that refuses our key: its series is there before the first refusal."""
+    wanted = {
+        (metric, *matcher)
+        for rule in rules()
+        for metric, matchers in re.findall(r"([a-z_:][a-z0-9_:]*)\{([^}]*)\}", rule["expr"])
+        for matcher in re.findall(r'(\w+)="([^"]*)"', matchers)
+    }
+    assert ("ordersaga_step_failures_total", "code", "misconfigured") in wanted
+    for metric, label, value in wanted:
+        assert value in {found.get(label) for found in lived.labels(metric)}, (metric, label, value)
+
+
 def asked_by(expression: str) -> dict[str, set[str]]:
     """The metrics that a PromQL expression names, and the labels that it wants of each."""
     grouped = {name for names in re.findall(r"by \(([^)]*)\)", expression) for name in re.split(r",\s*", names)}

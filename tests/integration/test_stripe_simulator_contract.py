@@ -4,7 +4,6 @@ The SDK's types are generated from Stripe's own API description at the version t
 not behavior: behavior is our reading.
 """
 
-import sys
 import typing
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +14,7 @@ import stripe
 from devstack.stripe_objects import API_VERSION
 from devstack.stripe_parameters import ACCEPTED
 from tests.integration.simulators import SDK_WARNING, StripeProcess, running
+from tests.stripe_contract import hints_of, literals
 
 pytestmark = pytest.mark.filterwarnings(SDK_WARNING)
 
@@ -33,38 +33,28 @@ PARAMETERS = {
     "charges.retrieve": stripe.params.ChargeRetrieveParams,
     "customers.create": stripe.params.CustomerCreateParams,
     "customers.retrieve": stripe.params.CustomerRetrieveParams,
+    "customers.list": stripe.params.CustomerListParams,
+    "disputes.retrieve": stripe.params.DisputeRetrieveParams,
+    "disputes.list": stripe.params.DisputeListParams,
+    "reviews.retrieve": stripe.params.ReviewRetrieveParams,
+    "reviews.list": stripe.params.ReviewListParams,
+    "reviews.approve": stripe.params.ReviewApproveParams,
     "events.list": stripe.params.EventListParams,
     "events.retrieve": stripe.params.EventRetrieveParams,
 }
-EVENT_OBJECTS = {"payment_intent": stripe.PaymentIntent, "charge": stripe.Charge, "refund": stripe.Refund}
+EVENT_OBJECTS = {
+    "payment_intent": stripe.PaymentIntent,
+    "charge": stripe.Charge,
+    "refund": stripe.Refund,
+    "dispute": stripe.Dispute,
+    "review": stripe.Review,
+}
 
 
 @pytest.fixture(scope="module")
 async def simulator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StripeProcess]:
     async with running(StripeProcess(tmp_path_factory.mktemp("stripe"))) as process:
         yield process
-
-
-class SdkNames(dict[str, Any]):
-    """Resolves the names in the SDK's annotations, which it imports only when they are asked for."""
-
-    def __missing__(self, name: str) -> Any:
-        # Where a class has a nested one of the same name, the SDK imports the other as `CardResource`.
-        for place in (stripe, stripe.test_helpers):
-            if hasattr(place, name.removesuffix("Resource")):
-                return getattr(place, name.removesuffix("Resource"))
-        raise KeyError(name)
-
-
-def hints_of(resource: type) -> dict[str, Any]:
-    module = vars(sys.modules[resource.__module__])
-    return typing.get_type_hints(resource, dict(module), SdkNames(module))
-
-
-def literals(annotation: Any) -> set[object]:
-    if typing.get_origin(annotation) is typing.Literal:
-        return set(typing.get_args(annotation))
-    return {value for part in typing.get_args(annotation) for value in literals(part)}
 
 
 def assert_known(answer: dict[str, Any], resource: type, where: str) -> None:
@@ -106,7 +96,28 @@ async def every_answer(simulator: StripeProcess) -> dict[str, stripe.StripeObjec
     answers |= {"declined": declined, "taken": taken, "refund": refund, "failed": failed, "customer": customer}
     for name, intent in (("charge", held), ("failed charge", declined)):
         answers[name] = await client.charges.retrieve_async(str(intent.latest_charge))
-    return answers
+    return answers | await answers_about_trouble(simulator)
+
+
+async def answers_about_trouble(simulator: StripeProcess) -> dict[str, stripe.StripeObject]:
+    """Disputes open and decided, reviews open and approved, and the payments that they are about."""
+    client = simulator.client.v1
+    risky = await simulator.authorized("o5", payment_method="pm_card_riskLevelElevated", capture_method="automatic")
+    review = await client.reviews.retrieve_async(str(risky.review))
+    approved = await client.reviews.approve_async(review.id)
+    opened = await simulator.control("disputes", payment_intent=risky.id, reason="fraudulent")
+    dispute = await client.disputes.retrieve_async(opened["id"])
+    await simulator.control(f"disputes/{dispute.id}/close", status="won")
+    won = await client.disputes.retrieve_async(dispute.id)
+    charge = await client.charges.retrieve_async(str(risky.latest_charge))
+    return {
+        "review": review,
+        "approved": approved,
+        "dispute": dispute,
+        "won": won,
+        "risky": risky,
+        "its charge": charge,
+    }
 
 
 async def test_every_key_answered_is_one_of_the_sdks(simulator: StripeProcess) -> None:
@@ -114,7 +125,7 @@ async def test_every_key_answered_is_one_of_the_sdks(simulator: StripeProcess) -
     for name, answer in (await every_answer(simulator)).items():
         assert_known(answer.to_dict(), type(answer), name)
     events = (await simulator.client.v1.events.list_async({"limit": 100})).data
-    assert len({event.type for event in events}) >= 9
+    assert len({event.type for event in events}) >= 15
     for event in events:
         assert_known({**event.to_dict(), "data": {}}, stripe.Event, event.type)
         subject = event.data.object.to_dict()

@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -22,6 +24,8 @@ from tests.integration.simulators import (
     WebhookReceiver,
     running,
 )
+
+Answer = TypeVar("Answer")
 
 pytestmark = pytest.mark.filterwarnings(SDK_WARNING)
 
@@ -136,6 +140,48 @@ async def test_kill_and_restart_keep_the_ledger(simulator: StripeProcess) -> Non
     replay = await simulator.create(key="k1", confirm=True, metadata={"order_id": "o1"})
     assert (replay.id, await simulator.ledger_kinds("o1")) == (held.id, [("authorize", 1000)])
     assert (await simulator.create()).created - held.created < 60
+
+
+async def test_a_kill_in_the_middle_of_work_loses_and_doubles_nothing(simulator: StripeProcess) -> None:
+    """Twelve payments go on over three kills by the same keys; each was made, captured and part refunded once."""
+    intents, refunds = simulator.client.v1.payment_intents, simulator.client.v1.refunds
+    answered: set[str] = set()
+    progress, alive = asyncio.Event(), asyncio.Event()
+    alive.set()
+
+    async def insist(call: Callable[[], Awaitable[Answer]], step: str) -> Answer:
+        while True:
+            try:
+                answer = await call()
+            except stripe.APIConnectionError:
+                await alive.wait()
+            else:
+                answered.add(step)
+                progress.set()
+                return answer
+
+    async def pay(order: str) -> None:
+        made = await insist(lambda: simulator.create(key=f"{order}:c", metadata={"order_id": order}), f"{order}:c")
+        for step, act in (("confirm", intents.confirm_async), ("capture", intents.capture_async)):
+            key = f"{order}:{step}"
+            await insist(partial(act, made.id, options={"idempotency_key": key}), key)
+        back: Any = {"payment_intent": made.id, "amount": 300}
+        await insist(lambda: refunds.create_async(back, {"idempotency_key": f"{order}:r"}), f"{order}:r")
+
+    orders = [f"o{number}" for number in range(12)]
+    work = [asyncio.create_task(pay(order)) for order in orders]
+    for steps in (6, 18, 36):
+        while len(answered) < steps:
+            progress.clear()
+            await progress.wait()
+        alive.clear()
+        simulator.kill()
+        await simulator.start()
+        alive.set()
+    await asyncio.gather(*work)
+    done = [("authorize", 1000), ("capture", 1000), ("refund", 300)]
+    assert [await simulator.ledger_kinds(order) for order in orders] == [done] * 12
+    assert (await simulator.view("audit"))["violations"] == []
 
 
 async def test_the_audit_can_be_run_on_the_file(simulator: StripeProcess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import structlog
 from temporalio.exceptions import ApplicationErrorCategory
 
 from activities.failures import CONFIGURATION_RETRY, translate
@@ -47,6 +48,16 @@ def test_tells_the_engine_what_an_error_means(
     assert failure.message == str(error)
     assert failure.non_retryable == (not retried)
     assert failure.category == category
+
+
+def test_a_decline_carries_what_an_operator_should_do() -> None:
+    """In the failure's details and in the log; the message, which the customer may see, stays as it was."""
+    with structlog.testing.capture_logs() as logs:
+        failure = translate(PaymentDeclined("lost_card", "the card was declined", operator="Stop.", final=True))
+    assert failure.details == ({"operator": "Stop.", "final": True},)
+    assert failure.message == "the card was declined"
+    logged = {"event": "payment declined", "code": "lost_card", "operator": "Stop.", "final": True}
+    assert logs == [{**logged, "log_level": "info"}]
 
 
 @pytest.mark.parametrize("delay", [None, timedelta(seconds=7)])

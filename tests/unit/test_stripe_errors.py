@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import stripe
 
-from adapters.stripe_errors import GENERIC_MESSAGE, STATE_CODES, PaymentNotFound, PaymentStateDiffers, translate
+from adapters.stripe_declines import (
+    CUSTOMER_MESSAGES,
+    FINAL,
+    GENERIC_MESSAGE,
+    OPERATOR_MESSAGES,
+    PLAIN_CODE,
+    declined,
+)
+from adapters.stripe_errors import STATE_CODES, PaymentNotFound, PaymentStateDiffers, translate
 from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, PaymentDeclined, TryAgain
 
 SECRET = "4242424242424242"  # stands for whatever a message of Stripe's may quote
@@ -52,8 +60,18 @@ ROWS: list[tuple[str, Any, type[OrderSagaError], str]] = [
     ("key of another call", _error(stripe.IdempotencyError, 400), ParametersDrifted, "parameters_drifted"),
     ("bad key", _error(stripe.AuthenticationError, 401), Misconfigured, "misconfigured"),
     ("key may not", _error(stripe.PermissionError, 403), Misconfigured, "misconfigured"),
+    ("500 saved under the key", _error(stripe.APIError, 500, type="api_error"), TryAgain, "try_again"),
+    ("captured already", _error(stripe.InvalidRequestError, 400, code="charge_already_captured"), PaymentStateDiffers,
+     "payment_state_differs"),
+    ("refunded already", _error(stripe.InvalidRequestError, 400, code="charge_already_refunded"), PaymentStateDiffers,
+     "payment_state_differs"),
+    ("another's method", _error(stripe.InvalidRequestError, 400, "payment_method"), OurMistake, "our_mistake"),
     ("declined", _error(stripe.CardError, 402, code="card_declined"), PaymentDeclined, "card_declined"),
-]
+    ("declined with a reason", _error(stripe.CardError, 402, code="card_declined", decline_code="do_not_honor"),
+     PaymentDeclined, "do_not_honor"),
+    ("nobody to authenticate", _error(stripe.CardError, 402, code="authentication_required"), PaymentDeclined,
+     "authentication_required"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("error", "kind", "code"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
@@ -95,7 +113,7 @@ def test_tells_the_customer_no_more_than_is_good(decline_code: str, told: str) -
     """What the customer can mend is told; that a card is reported stolen is not."""
     declined = translate(_error(stripe.CardError, 402, code="card_declined", decline_code=decline_code))
     assert isinstance(declined, PaymentDeclined)
-    assert declined.code == decline_code
+    assert declined.code == (PLAIN_CODE if decline_code in FINAL else decline_code)
     assert told in declined.detail
     assert decline_code not in declined.detail or told != GENERIC_MESSAGE
 
@@ -104,3 +122,53 @@ def test_a_message_names_code_status_and_request() -> None:
     """Enough to find the request in Stripe's dashboard."""
     said = str(translate(_error(stripe.APIError, 409, code="idempotency_key_in_use")))
     assert ("idempotency_key_in_use" in said, "409" in said, "req_1" in said) == (True, True, True)
+
+
+@pytest.mark.parametrize("code", sorted(FINAL))
+def test_an_operator_learns_what_the_customer_must_not(code: str) -> None:
+    """Lost, stolen, wanted back, suspected: nothing is told, nothing is retried, no other card is offered."""
+    error = _error(stripe.CardError, 402, code="card_declined", decline_code=code, advice_code="try_again_later")
+    refused = translate(error)
+    assert isinstance(refused, PaymentDeclined)
+    assert (refused.final, refused.detail, str(refused)) == (True, GENERIC_MESSAGE, GENERIC_MESSAGE)
+    assert refused.code == PLAIN_CODE
+    assert "Do not tell the customer; do not retry" in refused.operator
+    assert "may work later" not in refused.operator
+
+
+@pytest.mark.parametrize("code", sorted(OPERATOR_MESSAGES.keys() | CUSTOMER_MESSAGES.keys()))
+def test_every_decline_tells_an_operator_what_to_do(code: str) -> None:
+    """A whole sentence, without what Stripe's own message may quote; only the final ones end the offer of a card."""
+    refused = translate(_error(stripe.CardError, 402, code="card_declined", decline_code=code))
+    assert isinstance(refused, PaymentDeclined)
+    assert code in OPERATOR_MESSAGES
+    assert refused.operator.startswith(OPERATOR_MESSAGES[code])
+    assert refused.operator.endswith(".")
+    assert SECRET not in refused.operator
+    assert refused.final == (code in FINAL)
+
+
+@pytest.mark.parametrize(
+    ("advice_code", "said"),
+    [
+        ("do_not_try_again", "do not retry this card"),
+        ("confirm_card_data", "confirm the card's data"),
+        ("try_again_later", "may work later"),
+        (None, "use another card."),
+        ("advice_of_tomorrow", "use another card."),
+    ],
+)
+def test_stripes_advice_reaches_the_operator(advice_code: str | None, said: str) -> None:
+    """Beside what the decline code says; a card that should not be retried does not forbid another one."""
+    body = {"code": "card_declined", "decline_code": "generic_decline", "advice_code": advice_code}
+    refused = translate(_error(stripe.CardError, 402, **body))
+    assert isinstance(refused, PaymentDeclined)
+    assert said in refused.operator
+    assert not refused.final
+
+
+def test_an_unknown_code_is_named_to_the_operator_only() -> None:
+    """Stripe adds codes; the customer hears what is always true."""
+    refused = declined("a_code_of_tomorrow")
+    assert "a_code_of_tomorrow" in refused.operator
+    assert (refused.detail, refused.final) == (GENERIC_MESSAGE, False)
