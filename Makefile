@@ -3,14 +3,15 @@
 PYTHON ?= python3
 UV ?= uv
 VENV := .venv/bin/python
-PACKAGES := $(wildcard domain adapters activities workflows api devstack commandline migrations benchmarks ops tests worker.py cli.py)
+SEED ?= 1
+PACKAGES := $(wildcard domain adapters activities workflows api devstack commandline migrations benchmarks chaos ops tests worker.py cli.py)
 
 # A developer's shell must never reach a test or the demo: no database, server, key, proxy or setting of theirs.
 STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check bench proof lint format lock clean venv
+.PHONY: help demo up test check bench proof chaos lint format lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -31,8 +32,12 @@ check: venv lint test  ## what CI runs: lint, format, types, tests, migrations i
 bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
 	@$(ISOLATED) $(VENV) -m benchmarks.throughput
 
-proof: venv  ## the long run: replay a shop's order file (ORDER_FILE=...), compare every book to the penny
+proof: venv  ## the long run: a shop's order file (ORDER_FILE=...), then the payment storm (SEED=n), to the penny
 	@$(ISOLATED) $(VENV) -m benchmarks.order_file $(ORDER_FILE)
+	@$(ISOLATED) $(VENV) -m chaos.storm --seed $(SEED)
+
+chaos: venv  ## 1,000 orders while everything is killed in turn (SEED=n), then an audit of every book (under 10 minutes)
+	@$(ISOLATED) $(VENV) -m chaos.run --seed $(SEED)
 
 lint: venv  ## ruff and mypy only
 	@$(ISOLATED) $(VENV) -m ruff check .

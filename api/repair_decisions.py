@@ -197,7 +197,7 @@ def _view(services: Services, ticket: Ticket, answer: ResolutionAnswer | None) -
 
 
 def _refused(ticket: Ticket, code: str, detail: str) -> RequestRefused:
-    possible = sorted(rule_of(ticket.kind, ticket.step).decisions)
+    possible = sorted(rule_of(ticket.kind, ticket.step).decisions) if code == "decision_not_possible" else []
     members: dict[str, Any] = {
         "ticketId": str(ticket.id),
         "kind": ticket.kind,

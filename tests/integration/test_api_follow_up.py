@@ -18,11 +18,12 @@ from temporalio.client import Client
 
 from adapters.columns import now
 from adapters.database import Sessions
+from adapters.inbox_store import Arrived
 from adapters.saga_tables import InboxEvent, Payment, ShipmentRow
 from adapters.settings import Settings
 from adapters.temporal import workflow_id
 from api.app import create_app
-from api.inbox import BATCH, Arrived, Inbox
+from api.inbox import BATCH, Inbox
 from domain.order_states import OrderStatus
 from tests.orders import Shop
 from tests.waiting import until

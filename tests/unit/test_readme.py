@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-from devstack.readme import README, with_tables
+from devstack.readme import PAGES, README, with_tables
 
 ROOT = README.parent
 
 
 def test_generated_tables_are_in_step_with_the_code() -> None:
-    """The cancel table and the settings are those of the code (`python -m devstack.readme` writes them anew)."""
-    assert with_tables(README.read_text()) == README.read_text()
+    """Cancels, settings, tickets are those of the code (`python -m devstack.readme` writes the tables anew)."""
+    for page in PAGES:
+        assert with_tables(page.read_text(), page) == page.read_text()
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:
