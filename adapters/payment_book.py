@@ -42,9 +42,10 @@ class FrozenCall:
 
 async def freeze(order: LockedOrder, operation: str, params: dict[str, Any], round: int = 1) -> FrozenCall:
     """Saves the call if its round has none; returns what is saved: a former version may have written it otherwise."""
-    if (saved := await frozen(order, operation, round)) is not None:
-        return saved
     latest = await frozen(order, operation)
+    saved = await frozen(order, operation, round) if latest is not None and latest.round > round else latest
+    if saved is not None and saved.round == round:
+        return saved
     attempt = latest.attempt + 1 if latest else 1
     return await _save(order, FrozenCall(order.row.order_id, operation, attempt, params, now(), round))
 

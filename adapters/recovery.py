@@ -58,6 +58,7 @@ def _message(row: Order, why: str, code: str, cancels: int) -> RecoverOrder:
         code=code,
         status=OrderStatus(row.status),
         cancels=cancels,
+        needs_attention=row.needs_attention,
     )
 
 

@@ -17,20 +17,27 @@ from temporalio.client import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.saga_tables import OrderStep, ShipmentRow
 from adapters.tables import Order
 from adapters.temporal import workflow_id
 from api.deps import Services
 from api.engine import engine_away, engine_calls, start_of
 from api.order_schemas import CancelDecision, CancelWanted
 from api.order_view import links, no_such_order
-from domain.cancellation import Decision, decide
-from domain.commands import CancelAnswer, CancelRequest
+from domain.cancellation import TABLE, Decision, decide
+from domain.commands import CancelAnswer, CancelRequest, ParcelStatus
 from domain.errors import RequestRefused
 from domain.order_states import FINAL, OrderStatus
+from domain.steps import CANCEL_SHIPMENT
 from workflows.order_fulfillment import OrderFulfillment
 
 NOTE_TIMEOUT = 2.0  # seconds
-BACKOFF = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.0)  # seconds; a workflow takes ten updates at a time
+PATIENCE = 2.0  # seconds until a wish that no workflow took up is noted; taking it up needs a hundredth of that
+FIRST_LOOK, LAST_LOOK = 0.1, 0.8  # seconds between two looks at the books; doubled from the first to the last
+TAKES_NO_MORE = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.FAILED_PRECONDITION)
+"""Of a workflow: ten updates at a time, two thousand in all."""
+LABELED = (OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP)
+"""States in which the parcel may have been scanned already."""
 
 log = structlog.get_logger()
 
@@ -74,18 +81,46 @@ def _is_settled(row: Order) -> bool:
 async def _decide(services: Services, row: Order, request: CancelRequest) -> CancelAnswer | None:
     """None when no decision came within the budget, a checkout's; the wish is kept all the same.
 
-    Raises NoWorkflow.
+    A workflow takes ten updates at a time. A wish that it does not take up is noted as a signal, and its decision is
+    read from the books, where it stands for everybody. Raises NoWorkflow.
     """
-    asked, budget = None, services.settings.checkout_budget
+    end = asyncio.get_running_loop().time() + services.settings.checkout_budget
+    following = asyncio.create_task(_follow(services, row.order_id))
     try:
-        async with asyncio.timeout(budget):
+        asked = await _ask(services, row, request, following)
+        async with asyncio.timeout_at(end):
+            if asked is None:
+                return await following
             with _workflow_calls():
-                asked = await _ask(services, row, request)
-                return await asked.result(rpc_timeout=timedelta(seconds=budget))
+                return await asked.result(rpc_timeout=timedelta(seconds=services.settings.checkout_budget))
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        if asked is None:
-            await _leave_note(services, row.order_id, request)
         return None
+    finally:
+        following.cancel()
+
+
+async def _ask(
+    services: Services, row: Order, request: CancelRequest, following: asyncio.Task[CancelAnswer]
+) -> WorkflowUpdateHandle[CancelAnswer] | None:
+    """The request, once it is accepted, which means durable; None where the books know the decision, or will."""
+    asking = asyncio.create_task(_start_update(services, row, request))
+    patience = min(PATIENCE, services.settings.checkout_budget / 2)
+    try:
+        await asyncio.wait({asking, following}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asking.cancel()  # the SDK would try again for longer than anybody waits
+    await asyncio.wait({asking})
+    with _workflow_calls():
+        try:
+            return asking.result()
+        except (asyncio.CancelledError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            pass
+        except RPCError as error:
+            if error.status not in TAKES_NO_MORE:
+                raise
+    if not following.done():
+        await _leave_note(services, row.order_id, request)
+    return None
 
 
 async def _leave_note(services: Services, order_id: str, request: CancelRequest) -> None:
@@ -99,16 +134,24 @@ async def _leave_note(services: Services, order_id: str, request: CancelRequest)
         raise engine_away() from None
 
 
-async def _ask(services: Services, row: Order, request: CancelRequest) -> WorkflowUpdateHandle[CancelAnswer]:
-    """The request, once it is accepted, which means durable. Raises TimeoutError in a rush of cancels."""
-    for pause in BACKOFF:
-        try:
-            return await _start_update(services, row, request)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
-                raise
-            await asyncio.sleep(pause)
-    raise TimeoutError("the workflow took no further update in time")
+async def _follow(services: Services, order_id: str) -> CancelAnswer:
+    """The decision by the table, as soon as the books allow of no other."""
+    pause = FIRST_LOOK
+    while True:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LAST_LOOK)
+        async with services.sessions() as session:
+            row = await session.get_one(Order, order_id)
+            parcel = await session.get(ShipmentRow, order_id)
+            settled = await session.get(OrderStep, (order_id, CANCEL_SHIPMENT))
+        status = OrderStatus(row.status)
+        rule = decide(status)
+        # A scan is never taken back: as `cancel_shipment` decides, unless a person has taken the label off.
+        scanned = parcel is not None and settled is None and parcel.state == "bought"
+        if scanned and ParcelStatus(parcel.parcel_status).scanned and status in LABELED:
+            rule = TABLE[OrderStatus.SHIPPED]
+        if rule.decision in (Decision.JOINED, Decision.REFUSED):
+            return CancelAnswer(accepted=rule.decision is Decision.JOINED, code=rule.code, status=status)
 
 
 async def _start_update(services: Services, row: Order, request: CancelRequest) -> WorkflowUpdateHandle[CancelAnswer]:
@@ -195,9 +238,7 @@ def _refused(services: Services, order_id: str, status: OrderStatus, code: str) 
     return RequestRefused(
         409,
         code,
-        f"an order that is {status} cannot be canceled"
-        if status is not OrderStatus.READY_TO_SHIP
-        else "the parcel was scanned already",
+        "the parcel was scanned already" if status in LABELED else f"an order that is {status} cannot be canceled",
         orderId=order_id,
         orderStatus=status.value,
         links=links(services.settings, order_id).model_dump(),

@@ -27,6 +27,7 @@ class RecoverOrder(FulfillOrder):
     code: str = RECOVERED
     status: OrderStatus = OrderStatus.PLACED
     cancels: int = 0
+    needs_attention: bool = False
 
 
 class Standing(Message):

@@ -171,8 +171,10 @@ class OrderRecovery:
         for step in standing.tickets:  # about which the former workflow called a person
             settled = Attention(order_id=self.order.order_id, step=step)
             await self.saga.insist(Tickets.close_tickets, settled)
-        if standing.tickets and not standing.needs_attention:
-            workflow.upsert_search_attributes([search_attributes.NEEDS_ATTENTION.value_set(False)])
+        if standing.tickets or standing.needs_attention:
+            left = await self.saga.insist(Recoveries.look_at_order)
+            flag = search_attributes.NEEDS_ATTENTION.value_set(left.needs_attention or bool(left.tickets))
+            workflow.upsert_search_attributes([flag])
         while self.cancels.waiting or not workflow.all_handlers_finished():
             await workflow.wait_condition(lambda: self.cancels.waiting or workflow.all_handlers_finished())
             await self.cancels.checkpoint()
@@ -185,7 +187,7 @@ class OrderRecovery:
                 search_attributes.ORDER_STATUS.value_set(order.status.value),
                 search_attributes.CUSTOMER_ID.value_set(order.customer_id),
                 search_attributes.ORDER_TOTAL.value_set(float(order.total.decimal)),
-                search_attributes.NEEDS_ATTENTION.value_set(True),
+                search_attributes.NEEDS_ATTENTION.value_set(order.needs_attention),
             ]
         )
         end = await to_the_end(

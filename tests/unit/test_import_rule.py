@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 """What each layer may import beside itself."""
 
 TOP = frozenset({"worker", "cli", "commandline"})  # put everything together
-BESIDE = frozenset({"devstack", "benchmarks", "chaos", "ops", "tests"})  # may import the service, never the other way round
+BESIDE = frozenset({"devstack", "benchmarks", "chaos", "ops", "tests"})  # may import the service, not the reverse
 OURS = frozenset(MAY_IMPORT) | TOP | BESIDE
 PACKAGES = sorted(OURS - {"worker", "cli", "migrations"})
 LONGEST = 300

@@ -19,6 +19,7 @@ from tests.orders import Books, Handle, Shop, undos_run
 from tests.reconciling import open_tickets, reconcile, recovery_of
 from tests.waiting import until
 from worker import workflow_runner
+from workflows import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_recovery import OrderRecovery
 
@@ -249,15 +250,22 @@ async def test_what_the_former_workflow_called_a_person_about_is_settled(shop: S
     faults.fail("capture_payment", TryAgain("away"), times=1000)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
-    await faults.arrived("ship_order")
+    await until(lambda: _tried(faults, "capture_payment"), True)
     about = Attention(order_id=order.order_id, step="capture_payment", kind=STEP_KEEPS_FAILING)
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
         await open_ticket(locked, about)
     await handle.terminate("it never ends")
 
-    await reconcile(shop, order.order_id)
+    assert (await reconcile(shop, order.order_id)).recovered == 1
     await recovery_of(shop, order.order_id).result()
 
     assert await open_tickets(shop, order.order_id) == []
     assert not (await shop.order(order.order_id)).needs_attention
+    attributes = (await recovery_of(shop, order.order_id).describe()).typed_search_attributes
+    assert attributes[search_attributes.NEEDS_ATTENTION] is False
+    assert attributes[search_attributes.ORDER_STATUS] == "CANCELED"
     assert_nothing_left(await shop.books(order.order_id))
+
+
+async def _tried(faults: StepFaults, step: str) -> bool:
+    return faults.ended.count(step) > 0
