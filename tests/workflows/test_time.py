@@ -95,3 +95,21 @@ async def test_ships_only_when_the_wait_is_over(timeless: Timeless) -> None:
     assert times["activity_task_scheduled_event_attributes"] - history.events[0].event_time.ToDatetime() > timedelta(
         days=2, hours=23
     )
+
+
+async def test_the_grace_period_ends_by_itself(timeless: Timeless) -> None:
+    """Two hours for a change of mind, then the label is bought."""
+    shop = timeless.shop
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order.model_copy(update={"grace_period": timedelta(hours=2)}))
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    history = await handle.fetch_history()
+    bought = next(
+        event.event_time.ToDatetime()
+        for event in history.events
+        if event.activity_task_scheduled_event_attributes.activity_type.name == "ship_order"
+    )
+    assert (
+        timedelta(0) <= bought - history.events[0].event_time.ToDatetime() - timedelta(hours=2) < timedelta(hours=1)
+    )
+    await handle.terminate()
