@@ -56,6 +56,7 @@ from workflows.reconciliation import Reconciliation, StripeEvents
 
 log = structlog.get_logger("worker")
 
+WORKFLOWS: tuple[type, ...] = (OrderFulfillment, OrderRecovery, OrderRefund, Reconciliation, StripeEvents)
 STICKY_TIMEOUT = timedelta(seconds=1)  # how long a dead worker's orders wait before another one takes them
 
 
@@ -143,17 +144,31 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
+def deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Which version of the code this worker is; each workflow says itself what a newer version means to it."""
+    if not settings.build_id:
+        return None
+    version = WorkerDeploymentVersion(settings.deployment_name, settings.build_id)
+    return WorkerDeploymentConfig(version=version, use_worker_versioning=True)
+
+
 def build_worker(
-    client: Client, settings: Settings, activities: Activities, *, interceptors: Sequence[Interceptor] = ()
+    client: Client,
+    settings: Settings,
+    activities: Activities,
+    *,
+    interceptors: Sequence[Interceptor] = (),
+    workflows: Sequence[type] = WORKFLOWS,
 ) -> Worker:
     """The one place where a worker is put together, for production and tests alike."""
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[OrderFulfillment, OrderRecovery, OrderRefund, Reconciliation, StripeEvents],
+        workflows=list(workflows),
         activities=activities.methods(),  # type: ignore[arg-type]
         interceptors=[StepMetrics(meter_of(client)), FailureTranslation(), Heartbeats(), *interceptors],
         workflow_runner=workflow_runner(),
+        deployment_config=deployment(settings),
         max_heartbeat_throttle_interval=INTERVAL,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace),

@@ -114,6 +114,13 @@ class Settings(BaseSettings):
         description="between two looks for events of Stripe that were never delivered",
     )
 
+    deployment_name: str = Field(
+        default="ordersaga", min_length=1, description="under which Temporal knows the versions of the workers"
+    )
+    build_id: str = Field(
+        default="", description="this worker's version of the code, e.g. a commit; empty turns versioning off"
+    )
+
     worker_max_concurrent_activities: int = Field(default=50, ge=1, description="per worker process")
     worker_max_concurrent_local_activities: int = Field(default=50, ge=1, description="per worker process")
     worker_max_concurrent_workflow_tasks: int = Field(default=50, ge=2, description="per worker process")

@@ -147,8 +147,8 @@ async def _follow(services: Services, order_id: str) -> CancelAnswer:
         status = OrderStatus(row.status)
         rule = decide(status)
         # A scan is never taken back: as `cancel_shipment` decides, unless a person has taken the label off.
-        scanned = parcel is not None and settled is None and parcel.state == "bought"
-        if scanned and ParcelStatus(parcel.parcel_status).scanned and status in LABELED:
+        labeled = parcel is not None and parcel.state == "bought" and settled is None and status in LABELED
+        if parcel is not None and labeled and ParcelStatus(parcel.parcel_status).scanned:
             rule = TABLE[OrderStatus.SHIPPED]
         if rule.decision in (Decision.JOINED, Decision.REFUSED):
             return CancelAnswer(accepted=rule.decision is Decision.JOINED, code=rule.code, status=status)
