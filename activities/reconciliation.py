@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from temporalio import activity
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities import metrics
 from adapters import rested_orders
 from adapters.columns import now
+from adapters.cursors import engine_of_orders
 from adapters.database import Sessions
 from adapters.order_book import OrderBook
 from adapters.recovery import WORKFLOW, start_recovery
@@ -27,6 +29,7 @@ from adapters.repair_desk import close_tickets, open_ticket
 from adapters.rested_orders import Rested
 from adapters.temporal import workflow_id
 from domain.commands import Attention
+from domain.errors import OurMistake
 from domain.order_states import OrderStatus
 from domain.recovery import NEVER_STARTED, RECOVERED, OrderCursor, OrdersLookedAt, ReconcileOrders
 from domain.repairs import STUCK_WORKFLOW_TASK
@@ -72,6 +75,7 @@ class Reconciliations:
     @activity.defn
     async def look_at_orders(self, asked: ReconcileOrders) -> OrdersLookedAt:
         """One batch of orders that are not over and have rested: each has a running workflow, or is recovered."""
+        await self._require_their_engine()
         before = now() - asked.unchanged_for
         async with self._sessions() as session:
             connection = await session.connection()
@@ -93,6 +97,16 @@ class Reconciliations:
             stuck=outcomes.count(STUCK_WORKFLOW_TASK),
             next=OrderCursor(updated_at=last.updated_at, order_id=last.order_id) if last else None,
         )
+
+    async def _require_their_engine(self) -> None:
+        """Raises OurMistake in another namespace: it knows none of the orders' workflows, and would undo them all."""
+        client = activity.client()
+        asked = DescribeNamespaceRequest(namespace=client.namespace)
+        engine = (await client.workflow_service.describe_namespace(asked)).namespace_info.id
+        async with self._sessions() as session, session.begin():
+            theirs = await engine_of_orders(session, engine)
+        if engine != theirs:
+            raise OurMistake(f"these orders belong to the Temporal namespace {theirs}, this worker to {engine}")
 
     async def _settle(self, order: Rested, owner: Owner, before: datetime) -> str:
         if owner.closed is None:

@@ -8,6 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from adapters.columns import now
 from adapters.repair_tables import Cursor
 
 
@@ -20,3 +21,10 @@ async def move_cursor(session: AsyncSession, name: str, to: datetime) -> None:
     new = insert(Cursor).values(name=name, at=to)
     later = func.greatest(Cursor.at, new.excluded.at)
     await (await session.connection()).execute(new.on_conflict_do_update(index_elements=["name"], set_={"at": later}))
+
+
+async def engine_of_orders(session: AsyncSession, engine: str) -> str:
+    """The id of the Temporal namespace that has the orders of this database: the first one that ever asked."""
+    first = insert(Cursor).values(name="engine", at=now(), value=engine)
+    await (await session.connection()).execute(first.on_conflict_do_nothing())
+    return (await session.get_one(Cursor, "engine")).value or engine

@@ -56,9 +56,10 @@ class TicketAction(SQLModel, table=True):
 
 
 class Cursor(SQLModel, table=True):
-    """How far a scheduled job has got, e.g. in the list of Stripe's events."""
+    """How far a scheduled job has got, e.g. in Stripe's list of events; `engine` names the orders' own namespace."""
 
     __tablename__ = "cursors"
 
     name: str = Field(primary_key=True, sa_type=Text)
     at: datetime = time_column()
+    value: str | None = Field(default=None, sa_type=Text)

@@ -7,13 +7,12 @@ retries in `saga.py`, cancels in `cancel_desk.py`, time limits in `policies.py`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, CancelledError, FailureError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 with workflow.unsafe.imports_passed_through():
     from activities.inventory import Inventory
@@ -40,6 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.progress import Progress
     from workflows.saga import Saga, StepFailed, slower_and_slower
     from workflows.summaries import summaries_of
+    from workflows.uninterrupted import to_the_end
 
 
 @workflow.defn
@@ -133,14 +133,18 @@ class OrderFulfillment:
     async def _wait_until_it_may_ship(self) -> None:
         """The grace period, the customer's date, a fraud review; the authorization is renewed meanwhile."""
         ship_at = self.order.ship_at(workflow.now())
-        while self.payment.on_hold or (ship_at > workflow.now() and not self.ship_at_once):
+        while self.payment.on_hold or (ship_at > workflow.now() and not self._ships_at_once):
             waits = self.payment.next_looks()
             if ship_at > workflow.now():
                 waits = [*waits, (ship_at, f"ship not before {ship_at:%Y-%m-%d %H:%M} UTC")]
             until, why = min(waits)
-            go = lambda: self.payment.news or (self.ship_at_once and not self.payment.on_hold)  # noqa: E731
-            await self._wait(go, until - workflow.now(), why)
+            await self._wait(lambda: self.payment.news or self._ships_at_once, until - workflow.now(), why)
             await self.payment.look()
+
+    @property
+    def _ships_at_once(self) -> bool:
+        """Somebody has said so, and no review says otherwise."""
+        return self.ship_at_once and not self.payment.on_hold
 
     async def _follow_parcel(self, arrived: Callable[[], bool]) -> None:
         tickets = ParcelTickets(self.saga.watch)
@@ -168,21 +172,8 @@ class OrderFulfillment:
 
     @workflow.run
     async def run(self, order: FulfillOrder) -> OrderStatus:
-        process = asyncio.create_task(self._fulfil_or_undo())
-        while not process.done():
-            try:
-                await asyncio.shield(process)
-            except asyncio.CancelledError:
-                reason = workflow.cancellation_reason()
-                if reason is None:
-                    raise  # not a request: the worker is putting this workflow out of its memory
-                self.cancels.ask(CancelRequest.from_input(reason, by="temporal"))
-            except Exception:
-                break
-        try:
-            end = process.result()
-        except (FailureError, asyncio.CancelledError) as error:
-            raise RuntimeError("no step expects this: the task waits for a fix, the order stays open") from error
+        asked = lambda reason: self.cancels.ask(CancelRequest.from_input(reason, by="temporal"))  # noqa: E731
+        end = await to_the_end(self._fulfil_or_undo(), asked)
         if end is OrderStatus.CANCELED and workflow.cancellation_reason() is not None:
             raise CancelledError("canceled on request; everything is undone")
         return end

@@ -54,6 +54,7 @@ def upgrade() -> None:
         "cursors",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("value", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
     )
     op.create_index("ix_orders_status_updated_at", "orders", ["status", "updated_at"])
