@@ -20,9 +20,9 @@ import uvloop
 from pydantic import ValidationError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.common import MetricMeter
+from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import Runtime
-from temporalio.worker import Interceptor, Worker
+from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.book_comparison import BookComparison
@@ -52,11 +52,13 @@ from workflows import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_recovery import OrderRecovery
 from workflows.order_refund import OrderRefund
+from workflows.pinned import PinnedReconciliation, PinnedStripeEvents
 from workflows.reconciliation import Reconciliation, StripeEvents
 
 log = structlog.get_logger("worker")
 
 WORKFLOWS: tuple[type, ...] = (OrderFulfillment, OrderRecovery, OrderRefund, Reconciliation, StripeEvents)
+VERSIONED: tuple[type, ...] = (OrderFulfillment, OrderRecovery, OrderRefund, PinnedReconciliation, PinnedStripeEvents)
 STICKY_TIMEOUT = timedelta(seconds=1)  # how long a dead worker's orders wait before another one takes them
 
 
@@ -145,11 +147,14 @@ def workflow_runner() -> SandboxedWorkflowRunner:
 
 
 def deployment(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Which version of the code this worker is; each workflow says itself what a newer version means to it."""
+    """Which version of the code this worker is: a workflow that is not pinned moves on to the current one."""
     if not settings.build_id:
         return None
-    version = WorkerDeploymentVersion(settings.deployment_name, settings.build_id)
-    return WorkerDeploymentConfig(version=version, use_worker_versioning=True)
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.deployment_name, settings.build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
 
 
 def build_worker(
@@ -158,13 +163,13 @@ def build_worker(
     activities: Activities,
     *,
     interceptors: Sequence[Interceptor] = (),
-    workflows: Sequence[type] = WORKFLOWS,
+    workflows: Sequence[type] = (),
 ) -> Worker:
     """The one place where a worker is put together, for production and tests alike."""
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=list(workflows),
+        workflows=workflows or (VERSIONED if settings.build_id else WORKFLOWS),
         activities=activities.methods(),  # type: ignore[arg-type]
         interceptors=[StepMetrics(meter_of(client)), FailureTranslation(), Heartbeats(), *interceptors],
         workflow_runner=workflow_runner(),

@@ -6,8 +6,12 @@ from temporalio import activity
 
 from adapters.order_book import OrderBook
 from domain.commands import CloseOrder, OrderClosed, RecordCancel
+from domain.errors import OurMistake
 from domain.events import EventName
 from domain.order_states import FINAL, OrderStatus, allows
+from domain.steps import AUTHORIZE, CAPTURE, RESERVE, SHIP
+
+UNDONE_BEFORE_THE_END = (RESERVE, AUTHORIZE, SHIP, CAPTURE)
 
 
 class Orders:
@@ -43,12 +47,16 @@ class Orders:
     async def close_order(self, close: CloseOrder) -> OrderClosed:
         """The end of an order that was undone, REJECTED or CANCELED; answers which it became.
 
+        Raises OurMistake while a step is done that was not undone: an order never ends with stock, money or a label.
+
         An order that was confirmed cannot be REJECTED any more, also when the saga never heard of the confirmation
         because that answer was lost: it is CANCELED.
         """
         async with self._book.locked(close.order_id) as order:
             if order.status in FINAL:
                 return OrderClosed(status=order.status)
+            if standing := [step for step in UNDONE_BEFORE_THE_END if order.state_of(step) == "done"]:
+                raise OurMistake(f"the order cannot end: {', '.join(standing)} was not undone")
             why = close.detail or close.code
             rejected = close.status is OrderStatus.REJECTED and allows(order.status, OrderStatus.REJECTED)
             if rejected:

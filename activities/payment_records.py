@@ -9,6 +9,7 @@ from adapters.stripe_gateway import PaymentSnapshot
 from domain.commands import Authorization, AuthorizationState, Hold, PaymentTry
 from domain.errors import PaymentDeclined
 from domain.events import EventName
+from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE
 
@@ -33,7 +34,7 @@ def answered(order: LockedOrder, ref: PaymentTry) -> Authorization | None:
 def waits_for_customer(order: LockedOrder, ref: PaymentTry) -> bool:
     """Whether this round's last answer was that the customer has to act."""
     answer = answered(order, ref)
-    return answer is not None and answer.state is AuthorizationState.REQUIRES_ACTION
+    return answer is not None and answer.round == ref.round and answer.state is AuthorizationState.REQUIRES_ACTION
 
 
 async def record_authorized(
@@ -43,7 +44,8 @@ async def record_authorized(
     assert payment is not None
     payment.state, payment.capture_before = "authorized", intent.capture_before
     order.session.add(payment)
-    await note_hold(order, hold)
+    if hold is not None:  # only a look that is for that releases one: a webhook may have been faster than this
+        await note_hold(order, hold)
     state = AuthorizationState.AUTHORIZED
     answer = Authorization(state=state, round=ref.round, capture_before=intent.capture_before, hold=hold)
     return await record_confirmed(order, answer, "payment authorized")
@@ -104,4 +106,5 @@ async def record_captured(order: LockedOrder, amount: int) -> None:
     order.paid(PaymentStatus.CAPTURED)
     order.move(OrderStatus.READY_TO_SHIP, "payment captured")
     order.mark(CAPTURE, "done")
-    await order.emit(EventName.PAYMENT_CAPTURED)
+    part = Money(minor=amount, currency=order.row.currency) if amount != order.row.total_minor else None
+    await order.emit(EventName.PAYMENT_CAPTURED, amount=part)

@@ -14,8 +14,9 @@ from adapters.refund_book import sent_unseen
 from adapters.saga_tables import Payment
 from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot
 from domain.commands import Hold, OrderRef
-from domain.errors import OurMistake, ParametersDrifted, ReturnRefused, TryAgain
+from domain.errors import OurMistake, ParametersDrifted, PaymentDeclined, ReturnRefused, TryAgain
 from domain.events import EventName
+from domain.money import Money
 from domain.order_states import PaymentStatus
 from domain.steps import AUTHORIZE, CAPTURE, RETURN
 
@@ -37,11 +38,10 @@ class PaymentReturns(PaymentCalls):
             order.mark(AUTHORIZE, "undone", order.result_of(AUTHORIZE))
             order.mark(CAPTURE, "undone")
             payment, create = await payment_of(order), await frozen(order, "create")
-            placed_at = order.row.created_at
         if create is not None and (payment is None or payment.attempt < create.round):
             await self._save_unsaved(create)
         if ref.look_again:
-            others = await self._stripe.find_all(ref.order_id, placed_at)
+            others = await self._stripe.find_all(ref.order_id)
             for intent in others:
                 if payment is None or intent.id != payment.payment_intent_id:
                     await self._give_back(ref, intent)
@@ -71,7 +71,7 @@ class PaymentReturns(PaymentCalls):
                 return await self._stripe.create(create.params, create.key)
             except ParametersDrifted:
                 raise
-            except OurMistake:
+            except (OurMistake, PaymentDeclined):
                 pass  # Stripe refuses the call as such, so it has made nothing: look, to be sure
         return await self._stripe.find(create.order_id, create.first_sent_at, create.round)
 
@@ -172,4 +172,6 @@ async def _record_refund(order: LockedOrder, intent: PaymentSnapshot) -> None:
     order.mark(RETURN, "done")
     order.paid(PaymentStatus.REFUNDED)
     order.note("payment refunded")
-    await order.emit(EventName.PAYMENT_REFUNDED)
+    all_of_it = intent.amount_received == order.row.total_minor
+    part = None if all_of_it else Money(minor=intent.amount_received, currency=order.row.currency)
+    await order.emit(EventName.PAYMENT_REFUNDED, amount=part)

@@ -31,6 +31,7 @@ from adapters.payment_book import (
     confirm_params,
     create_params,
     freeze,
+    frozen,
     payment_of,
     renewal_params,
     save_intent,
@@ -39,7 +40,7 @@ from adapters.payment_holds import note_hold
 from adapters.stripe_declines import declined
 from adapters.stripe_gateway import PaymentSnapshot
 from adapters.tables import Customer
-from domain.commands import Authorization, AuthorizationState, OrderRef, PaymentTry
+from domain.commands import Authorization, AuthorizationState, Hold, OrderRef, PaymentTry
 from domain.errors import OurMistake, PaymentDeclined, TryAgain
 from domain.order_states import OrderStatus
 from domain.steps import AUTHORIZE, CAPTURE, SHIP
@@ -60,7 +61,7 @@ class Payments(PaymentReturns):
                 return await record_confirmed(order, answer, "nothing to pay")
             payment = await payment_of(order)
             create = await freeze(order, "create", create_params(order, ref, stripe_customer))
-        created = None if payment else await self._create(create)
+        created = None if payment else await self._create_or_decline(ref, create)
         return await self._save_and_confirm(ref, created, confirm_params(ref))
 
     @activity.defn
@@ -93,12 +94,13 @@ class Payments(PaymentReturns):
         if payment.attempt == ref.round:  # a former attempt has come this far
             return await self._save_and_confirm(ref, None, RENEWAL_CONFIRM_PARAMS)
         intent = await self._stripe.retrieve(payment.payment_intent_id)
-        holds, renewable = intent.status == "requires_capture", intent.customer and intent.payment_method
-        if holds and not (ref.renew and renewable):
-            return await self._note_hold(ref, present, intent)
-        if not holds and intent.status not in ("canceled", "requires_payment_method"):
-            raise TryAgain(f"the payment is {intent.status}, neither held nor gone")
-        if not renewable:
+        hold = await self._stripe.hold_on(intent)
+        if intent.status in ("requires_capture", "succeeded"):
+            if not (ref.renew and intent.renewable and hold is None and intent.status == "requires_capture"):
+                return await self._note_hold(ref, present, intent, hold)
+        elif not await self._ended_by_itself(ref, intent):
+            raise PaymentDeclined("payment_canceled", "the payment was canceled at Stripe", final=True)
+        elif not intent.renewable:
             raise PaymentDeclined("authorization_gone", "the hold has ended and the card was not kept")
         return await self._renew(ref, intent)
 
@@ -123,6 +125,14 @@ class Payments(PaymentReturns):
                 await record_captured(order, intent.amount_received)
 
     # a round, step by step
+
+    async def _create_or_decline(self, ref: PaymentTry, create: FrozenCall) -> PaymentSnapshot:
+        """Without a PaymentIntent there is nothing that another card could be tried on: that decline is final."""
+        try:
+            return await self._create(create)
+        except PaymentDeclined as refusal:
+            await self._record_decline(ref.model_copy(update={"retry_until": None}), refusal)
+            raise
 
     async def _save_and_confirm(
         self, ref: PaymentTry, created: PaymentSnapshot | None, params: dict[str, Any]
@@ -161,13 +171,15 @@ class Payments(PaymentReturns):
         hold = await self._stripe.hold_on(intent)
         async with self._book.locked(ref.order_id) as order:
             answer = answered(order, ref)
-            if answer is not None and answer.state is not AuthorizationState.REQUIRES_ACTION:
+            if answer is not None and (answer.round > ref.round or answer.state is AuthorizationState.AUTHORIZED):
                 return answer
             if intent.status != "requires_action":
                 return await record_authorized(order, ref, intent, hold)
             if order.status is OrderStatus.CONFIRMED:  # a renewal: there is no customer at hand
                 raise declined("authentication_required")
-            return answer or await record_action_needed(order, ref)
+            if answer is not None and answer.state is AuthorizationState.REQUIRES_ACTION:
+                return answer
+            return await record_action_needed(order, ref)
 
     async def _record_decline(self, ref: PaymentTry, declined: PaymentDeclined) -> Authorization | None:
         async with self._book.locked(ref.order_id) as order:
@@ -178,8 +190,17 @@ class Payments(PaymentReturns):
 
     # renewal
 
-    async def _note_hold(self, ref: PaymentTry, present: Authorization, intent: PaymentSnapshot) -> Authorization:
-        hold = await self._stripe.hold_on(intent)
+    async def _ended_by_itself(self, ref: PaymentTry, intent: PaymentSnapshot) -> bool:
+        """Whether the hold has expired, or this renewal has canceled it before; not what a review ended."""
+        async with self._book.locked(ref.order_id) as order:
+            order.step(AUTHORIZE)
+            under_review = order.row.hold is not None
+            canceled_by_us = await frozen(order, "void", intent.round) is not None
+        return canceled_by_us or (intent.expired and not under_review)
+
+    async def _note_hold(
+        self, ref: PaymentTry, present: Authorization, intent: PaymentSnapshot, hold: Hold | None
+    ) -> Authorization:
         async with self._book.locked(ref.order_id) as order:
             order.step(AUTHORIZE)
             await note_hold(order, hold)
@@ -193,7 +214,7 @@ class Payments(PaymentReturns):
                 void = await freeze_anew(order, "void", VOID_PARAMS, former.round)
             await self._cancel(former.id, void)
         create = await self._freeze_renewal(ref, former)
-        created = await self._create(create)
+        created = await self._create_or_decline(ref, create)
         return await self._save_and_confirm(ref, created, RENEWAL_CONFIRM_PARAMS)
 
     async def _freeze_renewal(self, ref: PaymentTry, former: PaymentSnapshot) -> FrozenCall:
@@ -204,7 +225,7 @@ class Payments(PaymentReturns):
             if payment.payment_intent_id == former.id:
                 payment.state = "voided"
                 order.session.add(payment)
-            return await freeze(order, "create", await renewal_params(order, ref, former), ref.round)
+            return await freeze(order, "create", renewal_params(order, ref, former), ref.round)
 
     async def _customer_that_keeps_a_card(self, ref: PaymentTry) -> str:
         """Stripe's Customer of our customer. A second one moves no money."""
@@ -212,7 +233,8 @@ class Payments(PaymentReturns):
             customer = await order.session.get_one(Customer, order.row.customer_id)
             if customer.stripe_customer_id is not None:
                 return customer.stripe_customer_id
-            call = await freeze(order, "customer", {"metadata": {"customer_id": customer.customer_id}})
+            params = {"metadata": {"customer_id": customer.customer_id}}
+            call = await freeze_anew(order, "customer", params, 1)
         created = await self._stripe.create_customer(call.params, call.key)
         async with self._book.locked(ref.order_id) as order:
             customer = await order.session.get_one(Customer, order.row.customer_id, with_for_update=True)
@@ -232,5 +254,5 @@ def _check_authorized(intent: PaymentSnapshot) -> None:
     if intent.status == "requires_payment_method":
         raise declined(intent.decline_code or "card_declined")
     if intent.status == "canceled":
-        raise PaymentDeclined("payment_canceled", "the payment was canceled before it was authorized")
+        raise PaymentDeclined("payment_canceled", "the payment was canceled before it was authorized", final=True)
     raise TryAgain(f"the payment is {intent.status}")

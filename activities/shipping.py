@@ -24,6 +24,7 @@ from domain.repairs import SCAN_AFTER_VOID
 from domain.steps import CANCEL_SHIPMENT, RECORD_DELIVERED, RECORD_SHIPPED, SHIP
 
 VOID_POLL = timedelta(seconds=30)
+HOLD_POLL = timedelta(minutes=1)
 CLOCK_MARGIN = timedelta(seconds=2)
 
 
@@ -64,6 +65,8 @@ class Shipping:
 
     async def _buy(self, ref: OrderRef, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
         async with self._book.locked(ref.order_id) as order:
+            if order.row.hold is not None:
+                raise TryAgain("the payment is on hold: nothing ships meanwhile", delay=HOLD_POLL)
             done = order.step(SHIP)  # undone meanwhile: stop before anything is bought
             row = await _shipment_of(order)
             if row is None:

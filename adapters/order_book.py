@@ -143,6 +143,7 @@ def _outbox_row(
         items=[
             item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
             for line in lines
+            if not line.dropped
         ],
         currency=row.currency,
         total_amount=Money(minor=row.total_minor, currency=row.currency).decimal,

@@ -128,11 +128,11 @@ def create_params(order: LockedOrder, ref: PaymentTry, stripe_customer: str | No
     return params
 
 
-async def renewal_params(order: LockedOrder, ref: PaymentTry, former: PaymentSnapshot) -> dict[str, Any]:
+def renewal_params(order: LockedOrder, ref: PaymentTry, former: PaymentSnapshot) -> dict[str, Any]:
     """A PaymentIntent in place of one whose authorization ends, on the card that the customer let us keep."""
     params = create_params(order, ref)
     kept = {"customer": former.customer, "payment_method": former.payment_method}
-    return params | kept | {"amount": await amount_due(order)}
+    return params | kept
 
 
 def confirm_params(ref: PaymentTry) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 import stripe
 
 from adapters.stripe_declines import declined
-from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, TryAgain
+from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, PaymentDeclined, TryAgain
 
 STATE_CODES = frozenset(
     [
@@ -48,6 +48,8 @@ def translate(error: stripe.StripeError) -> OrderSagaError:
     if isinstance(error, stripe.InvalidRequestError):
         if code in STATE_CODES:
             return PaymentStateDiffers(said)
+        if error.param == "payment_method":
+            return PaymentDeclined("payment_method_unusable", "this payment method cannot be used", operator=said)
         return PaymentNotFound(said) if error.http_status == 404 else OurMistake(f"{said} about {error.param}")
     return TryAgain(said)  # connection, 409 in use, 5xx: not executed, or unknown
 

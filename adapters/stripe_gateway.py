@@ -36,6 +36,17 @@ class PaymentSnapshot:
     payment_method: str | None = None
     review: str | None = None
     disputed: bool = False
+    cancellation_reason: str | None = None
+
+    @property
+    def renewable(self) -> bool:
+        """Whether the card was kept, so that it can be charged without its owner."""
+        return bool(self.customer and self.payment_method)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the authorization came to its end, unlike a PaymentIntent that somebody canceled."""
+        return self.status == "canceled" and self.cancellation_reason in ("expired", "automatic")
 
 
 @dataclass(frozen=True)
@@ -85,15 +96,21 @@ class StripeGateway:
         return await _payment(self._intents.retrieve_async(payment_intent_id, {"expand": ["latest_charge"]}))
 
     async def find(self, order_id: str, since: datetime, round: int = 1) -> PaymentSnapshot | None:
-        """The PaymentIntent of an order's round by our reference, among those created since."""
-        return next((found for found in await self.find_all(order_id, since) if found.round == round), None)
-
-    async def find_all(self, order_id: str, since: datetime) -> list[PaymentSnapshot]:
-        """The order's PaymentIntents by our reference, among those created since; a list, because search lags."""
+        """The PaymentIntent of an order's round by our reference, among those created since; a list: search lags."""
         async with _translated():
             page = await self._intents.list_async({"created": {"gte": int(since.timestamp())}, "limit": 100})
-            ours = [intent async for intent in page.auto_paging_iter() if _metadata(intent, "order_id") == order_id]
-        return [_snapshot(intent) for intent in ours]
+            async for intent in page.auto_paging_iter():
+                if _metadata(intent, "order_id") == order_id and int(_metadata(intent, "round") or 1) == round:
+                    return _snapshot(intent)
+        return None
+
+    async def find_all(self, order_id: str) -> list[PaymentSnapshot]:
+        """Every PaymentIntent of the order that is older than some minutes: a search, since it may be of any age."""
+        async with _translated():
+            query = f"metadata['order_id']:'{order_id}'"
+            page = await self._intents.search_async({"query": query, "limit": 100})
+            found = [intent.id async for intent in page.auto_paging_iter()]
+        return [await self.retrieve(intent_id) for intent_id in found]  # a search shows neither disputes nor today
 
     async def hold_on(self, intent: PaymentSnapshot) -> Hold | None:
         """Why the order's goods should stay here: a dispute that is open or lost, a fraud review that is open."""
@@ -149,6 +166,7 @@ def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
         customer=_id(intent.customer),
         payment_method=_id(intent.payment_method),
         review=_id(intent.review),
+        cancellation_reason=intent.cancellation_reason,
         disputed=bool(getattr(intent.latest_charge, "disputed", False)),
         decline_code=(getattr(failed, "decline_code", None) or failed.code or "card_declined") if failed else None,
     )

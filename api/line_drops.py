@@ -31,19 +31,21 @@ async def drop_line(services: Services, order_id: str, product_id: str, wanted: 
             if line is None:
                 raise RequestRefused(404, "no-such-line", "the order has no line of this product")
             if not line.dropped:
-                await _check(order)
+                await _check(order, line)
                 await _drop(order, line, wanted)
     except LookupError:
         raise no_such_order() from None
 
 
-async def _check(order: LockedOrder) -> None:
+async def _check(order: LockedOrder, line: OrderLine) -> None:
     if order.status is not OrderStatus.CONFIRMED:
         raise _refused(order, "line-not-droppable", f"only a CONFIRMED order can lose a line (it is {order.status})")
     if await order.session.get(ShipmentRow, order.row.order_id) is not None:
         raise _refused(order, "already-shipping", "the parcel is on its way to the carrier: give a refund instead")
-    if sum(not line.dropped for line in await order.lines()) == 1:
-        raise _refused(order, "last-line", "nothing else would be left: cancel the order")
+    others = [other for other in await order.lines() if not other.dropped and other is not line]
+    free = order.total.minor > 0 and not any(other.unit_price_minor for other in others)
+    if not others or free:
+        raise _refused(order, "last-line", "nothing else would be left to pay: cancel the order")
 
 
 async def _drop(order: LockedOrder, line: OrderLine, wanted: DropWanted) -> None:

@@ -33,8 +33,8 @@ async def offer(
     engine is away.
     """
     record = await read_order(services.reads, services.settings, order_id)
-    if record.view.status is not OrderStatus.AWAITING_CUSTOMER:
-        raise _not_awaited(record)
+    if record.view.status is not OrderStatus.AWAITING_CUSTOMER and key is None:
+        raise _not_awaited(record)  # with a key it may be a repeat, whose first answer the workflow has kept
     try:
         await _pay(services, order_id, stripe_method(wanted.payment_method, services.settings), key)
         answered = True

@@ -122,7 +122,7 @@ class PaymentPoke:
         hold = await self._payments.hold_on(intent)
         async with self._book.locked(order_id) as order:
             changed = await note_hold(order, hold)
-        if changed:
+        if changed or hold is not None:  # also again: the engine may have been away the first time
             await signal(self._temporal, order_id, OrderFulfillment.payment_changed)
 
     async def _refunded(self, payment_intent_id: str) -> int:
@@ -162,7 +162,7 @@ class ParcelPoke:
         if called_back and current.scanned:
             about = f"the carrier says that the parcel is {current}, but its label was voided and the order canceled"
             await _call_person(self._book, booked.order_id, SCAN_AFTER_VOID, SHIP, about)
-        elif current.value != booked.state:
+        elif current.value != booked.state or _is_behind(booked.order_status, current):
             await signal(self._temporal, booked.order_id, OrderFulfillment.parcel_changed, current)
 
     async def _booked(self, shipment_id: str) -> Booked | None:
@@ -176,6 +176,13 @@ class ParcelPoke:
         if row:
             structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
         return Booked(row.order_id, row.parcel_status, OrderStatus(row.status)) if row else None
+
+
+def _is_behind(status: OrderStatus, parcel: ParcelStatus) -> bool:
+    """Whether the order has still to learn of the scan: a step that looked may have written the parcel's row."""
+    if status is OrderStatus.SHIPPED:
+        return parcel is ParcelStatus.DELIVERED
+    return parcel.scanned and status is not OrderStatus.DELIVERED
 
 
 async def _call_person(book: OrderBook, order_id: str, kind: str, step: str, detail: str) -> None:

@@ -123,6 +123,7 @@ class Blueprint:
                 # Instead of the one in the developer's home, whose default profile may name a cloud and its key.
                 "TEMPORAL_CONFIG_FILE": str(self.folder / "temporal.toml"),
                 "ORDERSAGA_TEMPORAL_UI_URL": self.temporal_ui,
+                "ORDERSAGA_BUILD_ID": "",  # a worker with a version does nothing before somebody makes it current
             }
         return values
 

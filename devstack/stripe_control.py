@@ -38,6 +38,7 @@ class StripeControls:
         ledger = self._account.ledger
         return [
             control_route("/_control/payment_intents/{id}/authenticate", self._authenticate),
+            control_route("/_control/payment_intents/{id}/expire", self._expire),
             control_route("/_control/refunds", self._set_refunds),
             control_route("/_control/refunds/{id}", self._settle_refund),
             control_route("/_control/payment_methods/{id}", self._set_outcome),
@@ -60,6 +61,9 @@ class StripeControls:
 
     def _authenticate(self, body: dict[str, Any]) -> Any:
         return self._play(lambda: self._intents.authenticate(body["id"], bool(body["succeed"])))
+
+    def _expire(self, body: dict[str, Any]) -> Any:
+        return self._play(lambda: self._intents.expire(body["id"]))
 
     def _set_outcome(self, body: dict[str, Any]) -> Any:
         return self._play(lambda: self._account.methods.set_outcome(body["id"], body["decline_code"]))

@@ -207,6 +207,11 @@ class PaymentIntents:
         self._account.emit("payment_intent.canceled", intent, call)
         return intent
 
+    def expire(self, intent_id: str) -> Document:
+        """Ends an authorization now, as its bank would at its time; one that is not held stays as it is."""
+        self._expire(intent_id)
+        return self._account.get("payment_intent", intent_id)
+
     def _expire(self, intent_id: str) -> None:
         intent = self._account.get("payment_intent", intent_id)
         if intent["status"] != "requires_capture":

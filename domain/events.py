@@ -74,7 +74,7 @@ class OrderEventData(EventData):
     total_amount: str
     reason: str | None = None
     tracking_number: str | None = None
-    amount: str | None = None  # of a refund of a part; without it everything was given back
+    amount: str | None = None  # of what was captured or given back, where that is not the total
 
 
 class InventoryUpdatedData(EventData):

@@ -32,10 +32,12 @@ class StepFaults(Interceptor):
     def hold(self, step: str) -> None:
         """The step's next attempts that are not to fail wait before they begin, until `release`."""
         self._holds[step] = asyncio.Event()
+        self._arrived.pop(step, None)
 
     def hold_answer(self, step: str) -> None:
         """The step's next attempts wait behind their effect, before their answer leaves, until `release`."""
         self._answers[step] = asyncio.Event()
+        self._arrived.pop(step, None)
 
     def release(self, step: str) -> None:
         for held in (self._holds.pop(step, None), self._answers.pop(step, None)):
@@ -49,7 +51,7 @@ class StepFaults(Interceptor):
         held.set()
 
     async def arrived(self, step: str) -> None:
-        """Comes back when an attempt of the step that is not to fail has begun."""
+        """Comes back when an attempt of the step that is not to fail has come to where it is held, or has begun."""
         await asyncio.wait_for(self._arrived[step].wait(), 60)
 
     def before(self, step: str, hook: Callable[[], Awaitable[None]]) -> None:
@@ -81,10 +83,12 @@ class StepFaults(Interceptor):
             await held.wait()
             if held in self._abandoned:
                 raise RuntimeError(f"{step} was abandoned before it began")
-        result = await run()
-        if (held := self._answers.get(step)) is not None:
-            self._arrived[step].set()
-            await held.wait()
+        try:
+            result = await run()
+        finally:
+            if (held := self._answers.get(step)) is not None:
+                self._arrived[step].set()
+                await held.wait()
         if self._after[step]:
             raise self._after[step].pop()
         self.finished.append(step)

@@ -17,24 +17,39 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory
 
 from adapters import temporal
 from adapters.database import create_engine, create_sessions
 from adapters.logs import configure_logs
 from adapters.settings import Settings
 from devstack.stack import Stack
-from tests import recorded_paths, recorded_refunds, recorded_repairs
+from tests import (
+    recorded_cancels,
+    recorded_days,
+    recorded_paths,
+    recorded_payments,
+    recorded_races,
+    recorded_recoveries,
+    recorded_refunds,
+    recorded_repairs,
+)
 from tests.fakes import StepFaults
 from tests.orders import Shop
+from tests.workflows.timeless import skipping_server, timeless_shop
 from worker import build_activities, build_worker
 
 HISTORIES = Path(__file__).resolve().parent / "histories"
 PATHS: dict[str, Callable[[Shop, StepFaults], Awaitable[WorkflowHandle[Any, Any]]]] = {
     **recorded_paths.PATHS,
+    **recorded_payments.PATHS,
+    **recorded_cancels.PATHS,
+    **recorded_races.PATHS,
     **recorded_refunds.PATHS,
     **recorded_repairs.PATHS,
+    **recorded_recoveries.PATHS,
 }
+SKIPPED = recorded_days.PATHS  # walked with skipped time
 MACHINE = ("identity", "stackTrace")  # the fields that name a machine or its folders
 
 
@@ -47,8 +62,23 @@ async def record(names: list[str], folder: Path) -> None:
             async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
                 shop = Shop(stack, settings, create_sessions(engine), client, http)
                 for name in names:
-                    (folder / f"{name}.json").write_text(await walked(name, shop))
+                    if name in PATHS:
+                        save(folder, name, await walked(name, shop))
+                if skipped := [name for name in names if name in SKIPPED]:
+                    await record_skipped(skipped, folder, shop)
             await engine.dispose()
+
+
+async def record_skipped(names: list[str], folder: Path, shop: Shop) -> None:
+    """Each on a Stripe of its own, whose clock it moves."""
+    async with skipping_server() as env:
+        for name in names:
+            with tempfile.TemporaryDirectory() as scratch:
+                async with (
+                    Stack(Path(scratch), ephemeral=True, parts={"stripe"}, migrate=False) as stripe,
+                    timeless_shop(env, shop.stack, shop.settings, shop.sessions, stripe) as timeless,
+                ):
+                    save(folder, name, await ended(await SKIPPED[name](timeless)))
 
 
 def settings_of(stack: Stack) -> Settings:
@@ -58,18 +88,32 @@ def settings_of(stack: Stack) -> Settings:
     return Settings(**known)
 
 
-async def walked(name: str, shop: Shop) -> str:
-    """The history of an order on that path, as JSON."""
+async def walked(name: str, shop: Shop) -> WorkflowHistory:
+    """The history of an order on that path."""
     faults = StepFaults()
     async with (
         build_activities(shop.settings) as activities,
         build_worker(shop.client, shop.settings, activities, interceptors=[faults]),
     ):
-        handle = await PATHS[name](shop, faults)
-        with suppress(WorkflowFailureError):  # closed as CANCELED: an end like any other
-            await asyncio.wait_for(handle.result(), 60)
-    history: dict[str, Any] = (await handle.fetch_history()).to_json_dict()
-    return json.dumps(clean(history), indent=1, sort_keys=True) + "\n"
+        return await ended(await PATHS[name](shop, faults))
+
+
+async def ended(handle: WorkflowHandle[Any, Any]) -> WorkflowHistory:
+    with suppress(WorkflowFailureError):  # closed as CANCELED: an end like any other
+        await asyncio.wait_for(handle.result(), 120)
+    return await handle.fetch_history()
+
+
+def save(folder: Path, name: str, history: WorkflowHistory) -> None:
+    """One event a line: small, and readable in a diff."""
+    events = [json.dumps(clean(event), separators=(",", ":"), sort_keys=True) for event in _events(history)]
+    (folder / f"{name}.json").write_text('{"events":[\n' + ",\n".join(events) + "\n]}\n")
+    sys.stdout.write(f"{name}: {len(events)} events\n")
+
+
+def _events(history: WorkflowHistory) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = history.to_json_dict()["events"]
+    return events
 
 
 def clean(value: Any) -> Any:
@@ -84,11 +128,12 @@ def clean(value: Any) -> Any:
 
 
 def main(names: list[str]) -> None:
-    if unknown := set(names) - set(PATHS):
-        sys.exit(f"unknown paths {sorted(unknown)}; there are {sorted(PATHS)}")
+    known = [*PATHS, *SKIPPED]
+    if unknown := set(names) - set(known):
+        sys.exit(f"unknown paths {sorted(unknown)}; there are {sorted(known)}")
     configure_logs("warning", "console")
     HISTORIES.mkdir(exist_ok=True)
-    asyncio.run(record(names or list(PATHS), HISTORIES))
+    asyncio.run(record(names or known, HISTORIES))
 
 
 if __name__ == "__main__":

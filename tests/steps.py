@@ -10,7 +10,7 @@ from sqlmodel import SQLModel, col, select
 from temporalio.testing import ActivityEnvironment
 
 from adapters import saga_tables, tables
-from domain.commands import OrderRef, PaymentTry
+from domain.commands import Message, PaymentTry
 from domain.errors import TryAgain
 from tests.orders import Shop
 from worker import Activities
@@ -48,7 +48,7 @@ class Steps:
     async def run(self, step: str, order_id: str, *, attempt: int = 1) -> Any:
         return await self.run_with(step, PaymentTry(order_id=order_id), attempt=attempt)
 
-    async def run_with(self, step: str, argument: OrderRef, *, attempt: int = 1) -> Any:
+    async def run_with(self, step: str, argument: Message, *, attempt: int = 1) -> Any:
         return await run_attempt(self._methods[step], argument, attempt=attempt)
 
     async def reach(self, step: str, order_id: str) -> None:
@@ -106,7 +106,7 @@ def _sorted(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=repr)
 
 
-async def run_attempt(step: Any, argument: OrderRef | str, *, attempt: int = 1) -> Any:
+async def run_attempt(step: Any, argument: Message | str, *, attempt: int = 1) -> Any:
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, attempt=attempt)
     ref = PaymentTry(order_id=argument) if isinstance(argument, str) else argument

@@ -8,7 +8,7 @@ retries in `saga.py`, cancels in `cancel_desk.py`, time limits in `policies.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -55,6 +55,7 @@ class OrderFulfillment:
         self.cancels.saga = self.saga
         self.payment = PaymentDesk(order, self.saga, self.progress, self._wait)
         self.parcel = ParcelStatus.UNKNOWN
+        self.ship_at: datetime | None = None
         self.ship_at_once = False
         self.code = ""
 
@@ -71,7 +72,7 @@ class OrderFulfillment:
 
         await self.saga.step(Shipping.ship_order, undo=Shipping.cancel_shipment)
         self.progress.tell("label bought")
-        await self.payment.look()
+        await self._wait_until_it_may_ship()  # a review may have been opened meanwhile
         await self.saga.step(Payments.capture_payment)
         await self._deliver()
 
@@ -123,6 +124,8 @@ class OrderFulfillment:
 
     async def _undo(self, end: OrderStatus, code: str, detail: str, by: str) -> None:
         self.code = code
+        if code != "out_of_stock" and workflow.patched("undo-a-lost-task"):
+            self.saga.undo_also(Inventory.release_inventory, Payments.return_payment)
         await self.saga.undo_all()
         close = CloseOrder(order_id=self.order.order_id, status=end, code=code, detail=detail, by=by)
         closed = await self.saga.insist(Orders.close_order, close)
@@ -132,9 +135,11 @@ class OrderFulfillment:
 
     async def _wait_until_it_may_ship(self) -> None:
         """The grace period, the customer's date, a fraud review; the authorization is renewed meanwhile."""
-        ship_at = self.order.ship_at(workflow.now())
+        self.ship_at = self.ship_at or self.order.ship_at(workflow.now())
+        ship_at = self.ship_at
+        await self.payment.look()
         while self.payment.on_hold or (ship_at > workflow.now() and not self._ships_at_once):
-            waits = self.payment.next_looks()
+            waits = self.payment.next_looks(ship_at)
             if ship_at > workflow.now():
                 waits = [*waits, (ship_at, f"ship not before {ship_at:%Y-%m-%d %H:%M} UTC")]
             until, why = min(waits)

@@ -50,6 +50,7 @@ class PaymentDesk:
         self._cannot_renew = False
         self._renewed_at = workflow.now()
         self._looks: list[tuple[datetime, str]] = []
+        self._renew_at: datetime | None = None
 
     # before the confirmation
 
@@ -62,7 +63,7 @@ class PaymentDesk:
                 answer = await self._customer_acts()
             else:
                 answer = await self._another_card(answer)
-        self._held, self.news, self._renewed_at = answer, False, workflow.now()
+        self._held, self._renewed_at = answer, workflow.now()
         if self.on_hold:
             await self._tell_hold()
 
@@ -100,7 +101,12 @@ class PaymentDesk:
             if left <= timedelta(0):
                 self._asks = None
                 raise StepFailed("authorize_payment", declined.code, declined.detail)
-            await self._wait(lambda: self._offer is not None, left, "another payment method")
+            await self._wait(lambda: self._offer is not None or self.news, left, "another payment method")
+            if self.news:  # the shop's page may have tried another card by itself
+                self.news = False
+                answer = await self._saga.step(Payments.check_payment, self._round)
+                if answer.state is not AuthorizationState.DECLINED:
+                    return answer
         another = {"round": self._round.round + 1, "payment_method": self._offer.payment_method}
         self._round = self._round.model_copy(update=another)
         return await self._try()
@@ -128,23 +134,18 @@ class PaymentDesk:
         """Whether a review or a dispute keeps the goods here."""
         return self._held.hold is not None
 
-    def next_looks(self) -> list[tuple[datetime, str]]:
-        """When the authorization has to be looked at again, and why."""
-        soon, self._looks = workflow.now() + policies.HOLD_POLL, []
-        if self._renews_at is not None:
-            self._looks.append((self._renews_at, "renew the authorization"))
-        elif self._held.capture_before is not None:
-            self._looks.append((max(self._held.capture_before, soon), "is the money still held?"))
-        if self.on_hold:
+    def next_looks(self, ship_at: datetime) -> list[tuple[datetime, str]]:
+        """When the authorization of an order that ships at `ship_at` has to be looked at again, and why."""
+        ends, soon = self._held.capture_before, workflow.now() + policies.HOLD_POLL
+        self._looks, self._renew_at = [], None
+        if self.on_hold:  # under review nothing is renewed: that would end the review at Stripe
             self._looks.append((soon, "is the payment still on hold?"))
+        elif ends is not None and self._cannot_renew:
+            self._looks.append((max(ends, soon), "is the money still held?"))
+        elif ends is not None and ends < ship_at + policies.TIME_TO_CAPTURE:
+            self._renew_at = max(ends - policies.RENEWAL_MARGIN, self._renewed_at + policies.RENEWAL_PAUSE)
+            self._looks.append((self._renew_at, "renew the authorization"))
         return self._looks
-
-    @property
-    def _renews_at(self) -> datetime | None:
-        """None for an authorization that has no end, or that cannot be renewed."""
-        if self._held.capture_before is None or self._cannot_renew:
-            return None
-        return max(self._held.capture_before - policies.RENEWAL_MARGIN, self._renewed_at + policies.RENEWAL_PAUSE)
 
     async def look(self) -> None:
         """Looks at the authorization if it is time to or there is news, and renews it before it ends.
@@ -152,16 +153,16 @@ class PaymentDesk:
         Raises StepFailed when the money is gone and cannot be held anew.
         """
         now, looks, news = workflow.now(), self._looks, self.news
-        self._looks, self.news = [], False
-        renew = self._renews_at is not None and now >= self._renews_at
+        renew = self._renew_at is not None and now >= self._renew_at
+        self._looks, self._renew_at, self.news = [], None, False
         # An order that was on its way before this was looked at goes on as it began.
-        if renew or any(now >= at for at, _ in looks) or (news and workflow.patched("look-at-held-payment")):
+        if any(now >= at for at, _ in looks) or (news and workflow.patched("look-at-held-payment")):
             ref = PaymentTry(order_id=self._order.order_id, round=self._held.round + 1, renew=renew)
             self._held = await self._saga.step(Payments.keep_authorization, ref)
             if self._held.round == ref.round:
                 self._renewed_at = now
                 self._progress.tell("authorization renewed")
-            elif renew:
+            elif renew and not self.on_hold:
                 self._cannot_renew = True
             await self._tell_hold()
 

@@ -60,6 +60,9 @@ RENEWAL_MARGIN = timedelta(hours=12)
 RENEWAL_PAUSE = timedelta(days=1)
 """An authorization is not renewed more often, whatever its end is said to be."""
 
+TIME_TO_CAPTURE = timedelta(hours=2)
+"""From the moment when an order may ship to its capture: an authorization that lasts longer is not renewed."""
+
 KEEP_CARD_BEYOND = timedelta(days=2)
 """An order that waits longer than this for its shipment asks its customer to keep the card, for renewals."""
 

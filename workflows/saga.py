@@ -134,6 +134,14 @@ class Saga:
         """Puts `undo` on top of the stack: it runs before all that is there."""
         self._undos.append(undo)
 
+    def undo_also(self, *undos: Activity[Any]) -> None:
+        """Puts `undos` below all others, the last one to run first.
+
+        For the steps of a first workflow task: they run inside the worker, so that a worker that dies takes all
+        knowledge of them along, and what comes first in the next worker may be a cancel.
+        """
+        self._undos = [*undos, *(undo for undo in self._undos if undo not in undos)]
+
     def forget(self, undo: Activity[Any]) -> None:
         """Takes `undo` off the stack: it is done."""
         self._undos.remove(undo)

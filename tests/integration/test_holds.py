@@ -7,13 +7,17 @@ from typing import Any
 import httpx
 import pytest
 from sqlmodel import select
+from temporalio.api.enums.v1 import EventType
 
 from adapters.database import Sessions
+from adapters.order_book import OrderBook
+from adapters.payment_holds import note_hold
 from adapters.repair_tables import Ticket
 from adapters.settings import Settings
-from domain.commands import PaymentTry
-from domain.errors import ReturnRefused
+from domain.commands import Hold, PaymentTry
+from domain.errors import ReturnRefused, TryAgain
 from domain.order_states import OrderStatus
+from tests.fakes import StepFaults
 from tests.orders import Handle, Shop, steps_run
 from tests.steps import Steps
 from tests.waiting import until
@@ -165,3 +169,70 @@ async def test_looks_at_a_held_payment_without_a_webhook(shop: Shop, steps: Step
     look = PaymentTry(order_id=order.order_id, round=2)
     assert (await steps.run_with("keep_authorization", look)).hold is None
     assert await open_kinds(sessions, order.order_id) == ""
+
+
+async def test_a_review_that_opens_while_the_label_is_bought_keeps_the_money_and_the_goods(
+    shop: Shop, sessions: Sessions, faults: StepFaults
+) -> None:
+    """The news comes while the carrier is asked for the label: nothing is captured before the review is closed."""
+    faults.hold("ship_order")
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await faults.arrived("ship_order")
+    intent = (await shop.payment_intent(order.order_id))["id"]
+    review = await control(shop, "reviews", {"payment_intent": intent})
+    await handle.signal(OrderFulfillment.payment_changed)
+    faults.release("ship_order")
+    await until(lambda: open_kinds(sessions, order.order_id), "payment_review")
+    assert await shop.status(order.order_id) is OrderStatus.CONFIRMED
+    await shop.at_stripe("POST", f"reviews/{review['id']}/approve")
+    await handle.signal(OrderFulfillment.payment_changed)
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    await until(lambda: open_kinds(sessions, order.order_id), "")
+
+
+async def test_news_that_comes_during_the_authorization_is_looked_at_before_the_label(
+    shop: Shop, sessions: Sessions, faults: StepFaults
+) -> None:
+    """The webhook of a review overtakes the answer of the confirmation."""
+    faults.fail("authorize_payment", TryAgain("not yet"))
+    faults.hold("authorize_payment")
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await faults.arrived("authorize_payment")
+    await handle.signal(OrderFulfillment.payment_changed)
+    faults.release("authorize_payment")
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    run = await steps_run(handle)
+    assert run.index("keep_authorization") < run.index("ship_order")
+
+
+async def test_recording_an_authorization_releases_no_hold(shop: Shop, steps: Steps) -> None:
+    """The webhook of a review was followed up first; the confirmation's own answer knew of none."""
+    order = await shop.put(await shop.product())
+    await steps.run("reserve_inventory", order.order_id)
+    async with OrderBook(shop.sessions).locked(order.order_id) as locked:
+        await note_hold(locked, Hold.REVIEW)
+    await steps.run("authorize_payment", order.order_id)
+    assert (await shop.order(order.order_id)).hold == "review"
+    with pytest.raises(TryAgain, match="on hold"):
+        await steps.run("ship_order", order.order_id)
+
+
+async def test_news_of_a_hold_is_told_again_when_the_engine_was_away(
+    hooks: Hooks, shop: Shop, sessions: Sessions, faults: StepFaults
+) -> None:
+    """The hold was written down, the signal was lost: the next event about the payment signals again."""
+    faults.hold("ship_order")
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await faults.arrived("ship_order")
+    intent = (await shop.payment_intent(order.order_id))["id"]
+    await control(shop, "reviews", {"payment_intent": intent})
+    async with OrderBook(shop.sessions).locked(order.order_id) as locked:
+        await note_hold(locked, Hold.REVIEW)
+    await hooks.processed(await hooks.stripe(intent, kind="review.opened"))
+    signaled = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    assert [event.event_type for event in (await handle.fetch_history()).events].count(signaled) == 1
+    faults.release("ship_order")
+    await handle.terminate()

@@ -20,6 +20,7 @@ from domain.errors import PaymentDeclined, TryAgain
 from tests.orders import Shop
 from tests.steps import Steps
 from tests.waiting import until
+from workflows.order_fulfillment import OrderFulfillment
 
 WINDOW = timedelta(hours=1)
 DECLINED, GOOD, STOLEN = "pm_card_chargeDeclined", "pm_card_mastercard", "pm_card_visa_chargeDeclinedStolenCard"
@@ -117,6 +118,48 @@ async def test_a_cancel_ends_the_wait_for_another_card(
     late = await offer(api, order_id, GOOD)
     assert (late.status_code, late.json()["orderStatus"]) == (409, "CANCELED")
     assert (await shop.books(order_id)).reserved == 0
+
+
+async def test_an_unusable_payment_method_is_a_decline(
+    check_out: CheckOut, api: httpx.AsyncClient, shop: Shop, worker: None
+) -> None:
+    """A mistyped id costs one try, not the order."""
+    order_id = (await check_out(DECLINED)).json()["orderId"]
+    unusable = await offer(api, order_id, "pm_mistyped")
+    assert (unusable.status_code, unusable.json()["code"]) == (402, "payment_method_unusable")
+    assert "retryUntil" in unusable.json()
+    assert (await offer(api, order_id, GOOD)).status_code == 200
+
+
+async def test_an_unusable_payment_method_at_the_checkout_is_a_decline(check_out: CheckOut, worker: None) -> None:
+    """Nothing was made at Stripe that another card could be tried on: 402, and the order is over."""
+    answer = await check_out("pm_mistyped")
+    assert (answer.status_code, answer.json()["orderStatus"]) == (402, "REJECTED")
+
+
+async def test_a_card_that_the_shops_page_tried_by_itself_counts(
+    check_out: CheckOut, api: httpx.AsyncClient, shop: Shop, worker: None
+) -> None:
+    """The page confirms the same PaymentIntent with another card; the webhook's news moves the order on."""
+    order_id = (await check_out(DECLINED)).json()["orderId"]
+    intent = await shop.payment_intent(order_id)
+    await shop.at_stripe("POST", f"payment_intents/{intent['id']}/confirm", payment_method=GOOD)
+    await shop.client.get_workflow_handle(f"order-{order_id}").signal(OrderFulfillment.payment_changed)
+    await until(lambda: shop.status(order_id), "READY_TO_SHIP")
+    assert await shop.money(order_id) == (0, 2000)
+
+
+async def test_the_same_offer_again_gets_the_same_answer(
+    check_out: CheckOut, api: httpx.AsyncClient, shop: Shop, worker: None
+) -> None:
+    """With an Idempotency-Key, also when the order has gone on meanwhile; a new key has nothing to offer to."""
+    order_id = (await check_out(DECLINED)).json()["orderId"]
+    url, body = f"/api/orders/{order_id}/payment", {"paymentMethod": GOOD}
+    first = await api.post(url, json=body, headers={"Idempotency-Key": "k1"})
+    await until(lambda: shop.status(order_id), "READY_TO_SHIP")
+    again = await api.post(url, json=body, headers={"Idempotency-Key": "k1"})
+    other = await api.post(url, json=body, headers={"Idempotency-Key": "k2"})
+    assert [answer.status_code for answer in (first, again, other)] == [200, 200, 409]
 
 
 async def test_twenty_cards_at_once_charge_one(

@@ -251,6 +251,8 @@ async def all_is_back(shop: Shop, refunds: RefundSteps, order_id: str) -> None:
     assert (payment.state, payment.captured_minor, payment.refunded_minor) == ("refunded", 2000, 2000)
     assert await refunds.given(order_id) == 2000
     assert (await shop.order(order_id)).payment_status == "Refunded"
+
+
 async def test_a_cancel_waits_for_a_refund_that_may_be_on_its_way(
     shop: Shop, steps: Steps, refunds: RefundSteps
 ) -> None:

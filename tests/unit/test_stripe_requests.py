@@ -62,7 +62,7 @@ Call = Callable[[Any], Coroutine[Any, Any, Any]]
 
 
 async def _renewed(gateway: StripeGateway) -> Any:
-    return await gateway.create(await renewal_params(ORDER, OTHER_CARD, HELD), "k")
+    return await gateway.create(renewal_params(ORDER, OTHER_CARD, HELD), "k")
 
 
 async def _partly_captured(gateway: StripeGateway) -> Any:
@@ -84,7 +84,7 @@ GATEWAY: list[tuple[str, Call]] = [
     ("cancel", lambda stripe: stripe.cancel(PI, VOID_PARAMS, "k")),
     ("retrieve", lambda stripe: stripe.retrieve(PI)),
     ("find", lambda stripe: stripe.find("o1", SINCE)),
-    ("find_all", lambda stripe: stripe.find_all("o1", SINCE)),
+    ("find_all", lambda stripe: stripe.find_all("o1")),
     ("hold_on", lambda stripe: stripe.hold_on(HELD)),
     ("hold_on", lambda stripe: stripe.hold_on(PaymentSnapshot(PI, "succeeded", None, 1, 0, 1, review="prv_1"))),
     ("create_customer", lambda stripe: stripe.create_customer({"metadata": {"customer_id": "7"}}, "k")),

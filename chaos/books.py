@@ -1,0 +1,97 @@
+"""The books of a run, read from where they are kept: the database (plain SQL), the far ends' ledgers, the journal."""
+
+import asyncio
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from chaos.journal import read
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Books:
+    """Rows as dictionaries by their columns' names; amounts in minor units."""
+
+    orders: list[Row] = field(default_factory=list)
+    order_lines: list[Row] = field(default_factory=list)
+    reservations: list[Row] = field(default_factory=list)
+    stock: list[Row] = field(default_factory=list)
+    payments: list[Row] = field(default_factory=list)
+    refunds: list[Row] = field(default_factory=list)
+    shipments: list[Row] = field(default_factory=list)
+    timeline: list[Row] = field(default_factory=list)
+    outbox: list[Row] = field(default_factory=list)
+    tickets: list[Row] = field(default_factory=list)  # the open ones
+    inbox: list[Row] = field(default_factory=list)  # what is not followed up
+    money: list[Row] = field(default_factory=list)  # Stripe's ledger
+    labels: list[Row] = field(default_factory=list)  # the carrier's ledger
+    journal: list[Row] = field(default_factory=list)
+
+    @cached_property
+    def statuses(self) -> dict[str, str]:
+        """By order."""
+        return {order["order_id"]: order["status"] for order in self.orders}
+
+    @cached_property
+    def attended(self) -> set[str]:
+        """The orders with an open ticket: a person looks after them."""
+        return {ticket["order_id"] for ticket in self.tickets}
+
+
+SQL = {
+    "orders": "SELECT order_id, idempotency_key, status, total_minor, version, event_sequence FROM orders",
+    "order_lines": "SELECT order_id, product_id, quantity, unit_price_minor, dropped FROM order_lines",
+    "reservations": "SELECT order_id, product_id, quantity, state FROM reservations",
+    "stock": "SELECT product_id, on_hand, reserved, event_sequence FROM stock",
+    "payments": "SELECT payment_intent_id, order_id, state, captured_minor, refunded_minor FROM payments",
+    "refunds": "SELECT order_id, amount_minor, state FROM refunds",
+    "shipments": "SELECT order_id, shipment_id, state, parcel_status, updated_at FROM shipments",
+    "timeline": """
+        SELECT order_id, sequence, from_status, to_status, at, what, by FROM timeline ORDER BY order_id, sequence
+    """,
+    "outbox": "SELECT source, subject, sequence FROM outbox ORDER BY source, subject, sequence",
+    "tickets": "SELECT order_id, kind, step, detail FROM tickets WHERE resolved_at IS NULL",
+    "inbox": "SELECT source, event_id, type, last_error FROM webhook_inbox WHERE processed_at IS NULL",
+}
+
+
+async def read_books(database_url: str, folder: Path, journal: Path) -> Books:
+    """All of them. `folder` is the stack's, where the simulators keep their ledgers."""
+    connection = await asyncpg.connect(database_url, ssl=False, timeout=10)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):  # one moment for all tables
+            tables = {name: await _rows(connection, sql) for name, sql in SQL.items()}
+    finally:
+        await connection.close()
+    money = await asyncio.to_thread(read_ledger, folder / "stripe.db")
+    labels = await asyncio.to_thread(read_ledger, folder / "carrier.db")
+    return Books(**tables, money=money, labels=labels, journal=list(read(journal)))
+
+
+async def _rows(connection: asyncpg.Connection, sql: str) -> list[Row]:
+    return [dict(row) for row in await connection.fetch(sql)]
+
+
+def read_ledger(path: Path) -> list[Row]:
+    """Read-only, whether its simulator runs or not."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute("SELECT * FROM ledger ORDER BY seq")]
+
+
+def by(rows: Iterable[Row], *columns: str) -> dict[Any, list[Row]]:
+    """The rows in groups; the key is a column's value, or a tuple of several."""
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        key = row[columns[0]] if len(columns) == 1 else tuple(row[column] for column in columns)
+        groups[key].append(row)
+    return groups

@@ -1,0 +1,81 @@
+"""Every connection between two parts of a stack, each through a proxy of its own; and a second worker."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from chaos.proxy import Proxy
+from devstack.parts import Blueprint
+from devstack.ports import LOOPBACK
+from devstack.process import Part
+
+SERVICES = ("api", "worker")  # both workers share the worker's links
+FAR_ENDS = ("postgres", "temporal", "stripe", "carrier")
+LINKS = (
+    *(f"{service}-{far}" for service in SERVICES for far in FAR_ENDS),
+    "stripe-api",
+    "carrier-api",
+    "shop-api",
+)
+WORKERS = ("worker", "worker-2")
+
+
+class Links:
+    """The proxies by name, listening inside `async with`; `rewire` leads the parts through them."""
+
+    def __init__(self) -> None:
+        self._proxies = {name: Proxy() for name in LINKS}
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for proxy in self._proxies.values():
+            await self._open.enter_async_context(proxy)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    def __getitem__(self, name: str) -> Proxy:
+        return self._proxies[name]
+
+    @property
+    def shop_url(self) -> str:
+        """Where the shop reaches the API."""
+        return f"http://{LOOPBACK}:{self['shop-api'].port}"
+
+    def heal(self) -> None:
+        for proxy in self._proxies.values():
+            proxy.heal()
+
+    def rewire(self, plan: Blueprint, parts: Sequence[Part]) -> list[Part]:
+        """The same parts over the proxies, and a second worker."""
+        for name, proxy in self._proxies.items():
+            proxy.target = getattr(plan.ports, name.partition("-")[2])
+        return with_second_worker([self._rewired(plan, part) for part in parts])
+
+    def _rewired(self, plan: Blueprint, part: Part) -> Part:
+        if part.name in SERVICES:
+            return replace(part, environment={**part.environment, **self._addresses(plan, part.name)})
+        if part.name in ("stripe", "carrier"):
+            here, there = plan.api, f"http://{LOOPBACK}:{self[f'{part.name}-api'].port}"
+            return replace(part, command=[word.replace(here, there) for word in part.command])
+        return part
+
+    def _addresses(self, plan: Blueprint, service: str) -> dict[str, str]:
+        ports = {far: self[f"{service}-{far}"].port for far in FAR_ENDS}
+        database = plan.database_url.replace(f"{LOOPBACK}:{plan.ports.postgres}", f"{LOOPBACK}:{ports['postgres']}")
+        return {
+            "DATABASE_URL": database,
+            "TEMPORAL_ADDRESS": f"{LOOPBACK}:{ports['temporal']}",
+            "ORDERSAGA_STRIPE_API_BASE": f"http://{LOOPBACK}:{ports['stripe']}",
+            "ORDERSAGA_CARRIER_API_BASE": f"http://{LOOPBACK}:{ports['carrier']}",
+        }
+
+
+def with_second_worker(parts: Sequence[Part]) -> list[Part]:
+    """So that one can die while the other goes on."""
+    return [*parts, *(replace(part, name=WORKERS[1]) for part in parts if part.name == WORKERS[0])]

@@ -1,0 +1,157 @@
+"""`make chaos`: a load of mixed orders while everything fails in turn; then the auditor reads the books.
+
+`python -m chaos.run --seed N --orders 1000 --faults 60` exits with 0 only if nothing is wrong and all has settled.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from chaos import report
+from chaos.auditor import audit, unfinished
+from chaos.books import Books, read_books
+from chaos.faults import Happened, Injector, schedule
+from chaos.journal import Journal
+from chaos.links import Links
+from chaos.load import Shop
+from chaos.money_auditor import RULES
+from chaos.settling import settled
+from chaos.wishes import catalogue, customers, wishes
+from devstack.interruption import run_command
+from devstack.stack import Stack
+from devstack.story import console
+
+CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
+SETTLE = 240.0  # seconds
+TOLD_EVERY = 5.0  # seconds
+KEPT_LOGS = ("api.log", "worker.log", "worker-2.log", "temporal.log", "stripe.log", "carrier.log")
+
+
+@dataclass(frozen=True)
+class Plan:
+    seed: int
+    orders: int
+    faults: int
+    settle: float = SETTLE
+
+
+class Chaos:
+    """One run in one folder."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan, self._folder = plan, folder
+        self._journal = folder / "journal.jsonl"
+        self._out = console()
+        self._began = time.monotonic()
+
+    async def run(self) -> report.Document:
+        """Brings the stack up, lets it suffer, waits until it has settled, and reads the books."""
+        plan = self._plan
+        self._say(f"seed {plan.seed}: {plan.orders} orders, {plan.faults} faults; starting the stack ...")
+        stack_folder = self._folder / "stack"
+        async with (
+            Links() as links,
+            Stack(stack_folder, carrier_clock=CARRIER_CLOCK, environ=os.environ, tailor=links.rewire) as stack,
+        ):
+            look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)
+            injector = Injector(stack, links, self._tell_fault)
+            with Journal(self._journal) as journal:
+                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal)
+                await self._suffer(shop, injector)
+                seconds = time.monotonic() - self._began
+                self._say("the faults are over; waiting until everything has settled ...")
+                books, waited = await settled(look, plan.settle, self._say, unfinished)
+                await shop.aclose()
+            self._say(f"settled after {waited:.1f} s; reading the books ...")
+        return self._document(injector.happened, books, shop) | {
+            "seconds": {"load": round(seconds, 1), "settling": round(waited, 1)}
+        }
+
+    async def _suffer(self, shop: Shop, injector: Injector) -> None:
+        plan = self._plan
+        await shop.stock_up(catalogue(plan.orders), customers())
+        faults = schedule(plan.seed, plan.faults)
+        lasts = faults[-1].at if faults else 5.0
+        load = asyncio.create_task(shop.run(wishes(plan.seed, plan.orders, lasts)))
+        telling = asyncio.create_task(self._tell_load(shop))
+        try:
+            await asyncio.gather(load, injector.run(faults))
+        finally:
+            telling.cancel()
+            load.cancel()
+
+    def _document(self, happened: list[Happened], books: Books, shop: Shop) -> report.Document:
+        return {
+            "seed": self._plan.seed,
+            "answers": dict(sorted(shop.answers.items())),
+            "repeatedRequests": shop.repeats,
+            "clientsThatGaveUp": shop.gave_up,
+            "faults": report.fault_figures(happened, books),
+            **report.book_figures(books, audit(books, RULES)),
+        }
+
+    def _tell_fault(self, happened: Happened) -> None:
+        fault = happened.fault
+        lasts = f" for {fault.seconds:.1f} s" if fault.seconds else ""
+        self._say(f"{fault.kind} {fault.target}{lasts}")
+
+    async def _tell_load(self, shop: Shop) -> None:
+        while True:
+            await asyncio.sleep(TOLD_EVERY)
+            self._say(f"{shop.answers.total()} orders answered, {shop.repeats} requests repeated")
+
+    def _say(self, words: str) -> None:
+        self._out.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False, highlight=False)
+
+
+async def chaos(plan: Plan, where: Path, keep: Path | None = None) -> report.Document:
+    """A run in a folder of its own; the books and logs of one that went wrong are left in `keep`."""
+    with tempfile.TemporaryDirectory(prefix="ordersaga-chaos-", ignore_cleanup_errors=True) as folder:
+        document = await Chaos(plan, Path(folder)).run()
+        report.write(where, document)
+        if keep is not None and failed(document):
+            await asyncio.to_thread(_keep, Path(folder), keep)
+    return document
+
+
+def failed(document: report.Document) -> bool:
+    """Whether anything is wrong, or left with nobody to look after it."""
+    return bool(document["violations"]) or bool(document["unsettled"].keys() - document["attended"].keys())
+
+
+def _keep(folder: Path, keep: Path) -> None:
+    keep.mkdir(parents=True, exist_ok=True)
+    for path in (folder / "journal.jsonl", *(folder / "stack" / "logs" / name for name in KEPT_LOGS)):
+        if path.exists():
+            (keep / path.name).write_bytes(path.read_bytes())
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m chaos.run", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--orders", type=int, default=1000)
+    parser.add_argument("--faults", type=int, default=60)
+    parser.add_argument("--settle", type=float, default=SETTLE, help="seconds (default: %(default)s)")
+    parser.add_argument("--report", type=Path, help="default: build/chaos-SEED.json")
+    given = parser.parse_args(sys.argv[1:])
+    where = given.report or Path(f"build/chaos-{given.seed}.json")
+    document = await chaos(Plan(given.seed, given.orders, given.faults, given.settle), where, where.with_suffix(""))
+    out = console()
+    report.show(out, document)
+    verdict = "[bold red]Wrong[/bold red]" if failed(document) else "[bold green]All right[/bold green]"
+    took = document["seconds"]
+    out.print(f"{verdict}: {took['load']} s of load, {took['settling']} s to settle. Written to {where}.")
+    return 1 if failed(document) else 0
+
+
+if __name__ == "__main__":
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # the proxies pass on every byte of the stack
+    run_command(main())

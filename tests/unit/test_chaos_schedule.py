@@ -1,0 +1,99 @@
+"""What a run of faults is made of: drawn from the seed alone, with every kind in it."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from chaos.books import Books
+from chaos.faults import SINGLE_PARTS, Fault, FaultKind, Happened, schedule, worker_kills
+from chaos.links import LINKS, WORKERS
+from chaos.recovery import in_hand, recoveries
+from chaos.wishes import HOT, MIX, PLENTY, Course, catalogue, wishes
+
+SERVICE = {"domain", "adapters", "activities", "workflows", "api", "worker", "cli", "commandline"}
+
+
+def test_the_same_seed_gives_the_same_faults_and_orders() -> None:
+    """A run can be repeated as far as it was planned."""
+    assert schedule(3, 60) == schedule(3, 60)
+    assert wishes(3, 100, 60.0) == wishes(3, 100, 60.0)
+    assert schedule(3, 60) != schedule(4, 60)
+
+
+def test_a_fault_comes_every_three_seconds_at_least() -> None:
+    """From the beginning to the last one."""
+    times = [0.0, *(fault.at for fault in schedule(1, 60))]
+    assert len(times) == 61
+    assert all(0 < later - earlier <= 3.0 for earlier, later in pairwise(times))
+
+
+def test_each_dozen_of_faults_has_every_kind() -> None:
+    """Every part is killed, two workers' deaths are among them, and links are dropped, refused, slow and stalled."""
+    for seed in range(20):
+        faults = schedule(seed, 60)
+        for dozen in (faults[number : number + 12] for number in range(0, 60, 12)):
+            assert {fault.kind for fault in dozen} == set(FaultKind)
+            killed = Counter(fault.target for fault in dozen if fault.kind is FaultKind.KILL)
+            assert set(killed) - set(WORKERS) == set(SINGLE_PARTS)
+            assert sum(killed[worker] for worker in WORKERS) == 2
+            assert {fault.target for fault in dozen if fault.kind is not FaultKind.KILL} <= set(LINKS)
+
+
+def test_kills_of_workers_last_as_long_as_the_storm() -> None:
+    """Two at least, also in a short one."""
+    assert len(worker_kills(1, 0.0)) == 2
+    assert worker_kills(1, 60.0)[-1].at >= 60.0
+    assert {fault.target for fault in worker_kills(1, 60.0)} == set(WORKERS)
+
+
+def test_the_load_has_every_course_and_unique_keys() -> None:
+    """A thousand orders: each kind of customer, no key twice, every product in the catalogue."""
+    load = wishes(1, 1000, 150.0)
+    assert {wish.course for wish in load} == set(MIX) == set(Course)
+    assert len({wish.key for wish in load}) == 1000
+    known = {product.product_id for product in catalogue(1000)}
+    assert len(known) == PLENTY + HOT
+    assert {item["productId"] for wish in load for item in wish.body["items"]} <= known
+
+
+def test_chaos_imports_nothing_of_the_service() -> None:
+    """The auditor would believe what the service believes."""
+    for file in (Path(__file__).resolve().parents[2] / "chaos").glob("*.py"):
+        imported = [
+            name.partition(".")[0]
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+        ]
+        assert not SERVICE & set(imported), file
+
+
+def test_an_order_in_hand_counts_until_its_next_step() -> None:
+    """An order that waits for its customer or for the carrier is in nobody's hand, nor is one that is over."""
+    steps = {
+        "working": [(10.0, "PLACED"), (13.5, "RESERVED")],
+        "with the carrier": [(10.0, "READY_TO_SHIP"), (19.0, "SHIPPED")],
+        "over": [(10.0, "CANCELED")],
+        "not yet there": [(12.0, "PLACED"), (12.1, "RESERVED")],
+    }
+    assert in_hand(steps, 11.0) == [2.5]
+
+
+def test_recovery_is_told_by_the_kind_of_fault() -> None:
+    """Either worker's death is a worker's; a link's fault has no part that comes back."""
+    happened = [
+        Happened(Fault(1.0, FaultKind.KILL, "worker"), 100.0, 1.5),
+        Happened(Fault(2.0, FaultKind.KILL, "worker-2"), 101.0, 2.5),
+        Happened(Fault(3.0, FaultKind.DROP, "api-postgres"), 102.0),
+    ]
+    placed = {"order_id": "1", "to_status": "PLACED", "at": datetime.fromtimestamp(99, UTC)}
+    reserved = {"order_id": "1", "to_status": "RESERVED", "at": datetime.fromtimestamp(103, UTC)}
+    found = recoveries(happened, Books(timeline=[placed, reserved]))
+    assert list(found) == ["drop", "kill worker"]
+    assert (found["kill worker"].faults, found["kill worker"].ready) == (2, [1.5, 2.5])
+    assert found["kill worker"].in_hand == [3.0, 2.0]
+    assert found["drop"].ready == []
