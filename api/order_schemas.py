@@ -192,6 +192,9 @@ class OrderSummary(Wire):
     currency: str
     items: list[OrderItem]
     total_amount: str = Field(description="a decimal string", examples=["279.98"])
+    captured_amount: str | None = Field(
+        default=None, exclude_if=_unset, description="what was taken, where that is not the total", examples=["20.00"]
+    )
     refunded_amount: str | None = Field(
         default=None, exclude_if=_unset, description="what was given back, a decimal string", examples=["5.00"]
     )

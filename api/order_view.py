@@ -73,20 +73,19 @@ def summaries() -> Select[Any]:
         .where(lines.c.order_id == orders.c.order_id)
         .scalar_subquery()
         .label("item_rows"),
-        _refunded(),
+        *_moved(),
         shipments.c.carrier,
         shipments.c.tracking_number,
         shipments.c.parcel_status,
     ).select_from(orders.outerjoin(shipments, shipments.c.order_id == orders.c.order_id))
 
 
-def _refunded() -> Any:
-    return (
-        select(func.sum(payments.c.refunded_minor))
-        .where(payments.c.order_id == orders.c.order_id)
-        .scalar_subquery()
-        .label("refunded_minor")
-    )
+def _moved() -> list[Any]:
+    """What was captured and what was given back of it, in minor units; nothing where there was no payment."""
+    return [
+        select(func.sum(column)).where(payments.c.order_id == orders.c.order_id).scalar_subquery().label(column.name)
+        for column in (payments.c.captured_minor, payments.c.refunded_minor)
+    ]
 
 
 def _timeline_rows(after: int = 0) -> Any:
@@ -123,6 +122,7 @@ def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:
         return Money(minor=minor, currency=row.currency).decimal
 
     tracked = row.tracking_number is not None
+    is_part = bool(row.captured_minor) and row.captured_minor != row.total_minor
     return OrderSummary(
         order_id=row.order_id,
         status=OrderStatus(row.status),
@@ -134,6 +134,7 @@ def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:
             for product_id, quantity, price, dropped in row.item_rows
         ],
         total_amount=money(row.total_minor),
+        captured_amount=money(int(row.captured_minor)) if is_part else None,
         refunded_amount=money(int(row.refunded_minor)) if row.refunded_minor else None,
         shipment=ParcelView(carrier=row.carrier, tracking_number=row.tracking_number, status=row.parcel_status)
         if tracked

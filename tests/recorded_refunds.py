@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from temporalio.client import WorkflowHandle
 
 from adapters.temporal import refund_workflow_id
 from api.refund_starts import start_refund
-from domain.errors import OurMistake
+from domain.errors import OurMistake, TryAgain
 from domain.money import Money
 from domain.refunds import GiveRefund, RefundState
 from domain.repairs import RepairDecision, Resolution
@@ -49,6 +50,41 @@ async def refund_tried_again_by_a_person(shop: Shop, faults: StepFaults) -> Hand
     return handle
 
 
+async def refund_written_off(shop: Shop, faults: StepFaults) -> Handle:
+    books = RefundBooks(shop)
+    faults.fail("send_refund", OurMistake("parameters drifted"))
+    handle, refund = await _started(shop, faults)
+    await until(lambda: books.tickets(refund.order_id), ["step_refused"])
+    ticket = await books.open_ticket(refund.order_id)
+    wanted = Resolution(ticket_id=ticket, decision=RepairDecision.WRITE_OFF, by="bob")
+    await handle.execute_update(OrderRefund.resolve, wanted)
+    return handle
+
+
+async def refund_retry_ended_by_a_person(shop: Shop, faults: StepFaults) -> Handle:
+    faults.fail("send_refund", TryAgain("away", delay=timedelta(hours=1)))
+    handle, refund = await _started(shop, faults)
+    await until(lambda: _tried(faults), True)
+    ticket = await RefundBooks(shop).ticket_about(refund, "step_keeps_failing")  # as after two minutes
+    wanted = Resolution(ticket_id=ticket, decision=RepairDecision.RETRY, by="bob")
+    await handle.execute_update(OrderRefund.resolve, wanted)
+    return handle
+
+
+async def refund_canceled_natively(shop: Shop, faults: StepFaults) -> Handle:
+    """Its row starts it again."""
+    faults.hold("send_refund")
+    handle, _ = await _started(shop, faults)
+    await faults.arrived("send_refund")
+    await handle.cancel()
+    faults.release("send_refund")
+    return handle
+
+
+async def _tried(faults: StepFaults) -> bool:
+    return "send_refund" in faults.ended
+
+
 async def _pending(shop: Shop, faults: StepFaults, end: str) -> Handle:
     books = RefundBooks(shop)
     faults.hold("follow_refund")
@@ -78,5 +114,8 @@ PATHS: dict[str, Walk] = {
         refund_pending_and_arrived,
         refund_pending_and_failed,
         refund_tried_again_by_a_person,
+        refund_written_off,
+        refund_retry_ended_by_a_person,
+        refund_canceled_natively,
     )
 }

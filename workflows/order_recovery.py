@@ -33,12 +33,12 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.order_states import ANSWERED, FINAL, OrderStatus
     from domain.recovery import UNDONE, RecoverOrder, Standing
-    from domain.repairs import SCAN_AFTER_VOID, Resolution, ResolutionAnswer
+    from domain.repairs import REFUSED_AFTER_SCAN, SCAN_AFTER_VOID, Resolution, ResolutionAnswer
     from workflows import policies, search_attributes
     from workflows.cancel_desk import CancelDesk, OrderCanceled
     from workflows.parcel_tickets import ParcelTickets, ParcelWrittenOff
     from workflows.progress import Progress
-    from workflows.saga import Saga
+    from workflows.saga import Saga, StepFailed, slower_and_slower
     from workflows.summaries import summaries_of
     from workflows.uninterrupted import to_the_end
 
@@ -119,7 +119,7 @@ class OrderRecovery:
 
     async def _go_forward(self) -> None:
         if self.progress.status is OrderStatus.CONFIRMED:
-            await self.saga.insist(Payments.capture_payment)
+            await self._capture()
             self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
         if self.progress.status is OrderStatus.READY_TO_SHIP:
             await self.saga.insist(Shipping.record_shipped)
@@ -128,6 +128,21 @@ class OrderRecovery:
         if await self._arrives():
             await self.saga.insist(Shipping.record_delivered)
             self.progress.reached(OrderStatus.DELIVERED, "delivered")
+
+    async def _capture(self) -> None:
+        """The parcel is on its way: a payment that cannot be taken any more is for a person to decide."""
+        for pause in slower_and_slower():
+            nudges = self.saga.watch.nudges
+            try:
+                return await self.saga.step(Payments.capture_payment)
+            except StepFailed as failed:
+                why = f"{failed.detail}; the parcel is on its way, so nothing was undone"
+                await self.saga.watch.call_person(failed.step, REFUSED_AFTER_SCAN, why)
+                await self.cancels.refuse_all()
+                await self.saga.watch.pause(nudges, pause, "before trying to capture again")
+                if failed.step in self.saga.watch.decided:
+                    return None
+        raise AssertionError("unreachable: the pauses never end")
 
     async def _arrives(self) -> bool:
         """Waits for the parcel; False when a person has given it up."""
