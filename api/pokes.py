@@ -41,6 +41,8 @@ SAME = {
 
 HOLDS_MONEY = frozenset(["requires_capture", "succeeded"])
 
+VOID = ("voided", "void_requested")
+
 orders = Order.__table__  # type: ignore[attr-defined]
 payments = Payment.__table__  # type: ignore[attr-defined]
 shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
@@ -79,6 +81,7 @@ class Booked(NamedTuple):
     state: str
     order_status: OrderStatus
     hold: str | None = None
+    label: str = ""
 
     @property
     def undone(self) -> bool:
@@ -158,7 +161,7 @@ class ParcelPoke:
             return
         current = (await self._parcels.retrieve(shipment_id)).status
         # In CANCELING the label is void already, or its void is requested: the parcel should not be on its way.
-        called_back = booked.undone or booked.order_status is OrderStatus.CANCELING
+        called_back = booked.undone or booked.order_status is OrderStatus.CANCELING or booked.label in VOID
         if called_back and current.scanned:
             about = f"the carrier says that the parcel is {current}, but its label was voided and the order canceled"
             await _call_person(self._book, booked.order_id, SCAN_AFTER_VOID, SHIP, about)
@@ -167,7 +170,7 @@ class ParcelPoke:
 
     async def _booked(self, shipment_id: str) -> Booked | None:
         query = (
-            select(shipments.c.order_id, shipments.c.parcel_status, orders.c.status)
+            select(shipments.c.order_id, shipments.c.parcel_status, shipments.c.state, orders.c.status)
             .join_from(shipments, orders, orders.c.order_id == shipments.c.order_id)
             .where(shipments.c.shipment_id == shipment_id)
         )
@@ -175,7 +178,7 @@ class ParcelPoke:
             row = (await connection.execute(query)).one_or_none()
         if row:
             structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
-        return Booked(row.order_id, row.parcel_status, OrderStatus(row.status)) if row else None
+        return Booked(row.order_id, row.parcel_status, OrderStatus(row.status), label=row.state) if row else None
 
 
 def _is_behind(status: OrderStatus, parcel: ParcelStatus) -> bool:

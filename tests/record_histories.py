@@ -1,8 +1,8 @@
 """Records the histories that the replay test guards: `python -m tests.record_histories [NAME ...]`.
 
-Each path is walked by a real order on real servers, and its history is written to `tests/histories/<name>.json`. A
-recorded history stays as long as orders of its version may be running; a change of the workflow that is not backward
-compatible needs `workflow.patched`, not a new recording.
+Each path is walked by a real order on real servers, and its history is written to `tests/histories/<name>.json`;
+without a name every path that has none yet. A recorded history stays as long as orders of its version may be running;
+a change of the workflow that is not backward compatible needs `workflow.patched`, not a new recording.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ def main(names: list[str]) -> None:
         sys.exit(f"unknown paths {sorted(unknown)}; there are {sorted(known)}")
     configure_logs("warning", "console")
     HISTORIES.mkdir(exist_ok=True)
-    asyncio.run(record(names or known, HISTORIES))
+    missing = [name for name in known if not (HISTORIES / f"{name}.json").exists()]
+    asyncio.run(record(names or missing, HISTORIES))
 
 
 if __name__ == "__main__":

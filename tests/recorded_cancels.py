@@ -15,7 +15,9 @@ from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.orders import Handle, Shop
 from tests.recorded_payments import delivered
+from tests.steps import Steps
 from tests.waiting import until
+from worker import build_activities
 from workflows.order_fulfillment import OrderFulfillment
 
 Walk = Callable[[Shop, StepFaults], Awaitable[Handle]]
@@ -157,6 +159,25 @@ async def shipped_at_once_in_the_grace_period(shop: Shop, faults: StepFaults) ->
     return await delivered(shop, order, handle)
 
 
+async def canceled_again_while_it_was_written_down(shop: Shop, faults: StepFaults) -> Handle:
+    faults.hold("record_cancel_request")
+    _, handle = await _in_its_grace_period(shop)
+    await handle.signal(OrderFulfillment.cancel_order)
+    await faults.arrived("record_cancel_request")
+    await handle.signal(OrderFulfillment.cancel_order, "again")
+    faults.release("record_cancel_request")
+    return handle
+
+
+async def a_lost_task_undone(shop: Shop, faults: StepFaults) -> Handle:
+    """A worker died inside the first task: its steps took effect, no history tells of them, and a cancel comes."""
+    order = await shop.put(await shop.product())
+    async with build_activities(shop.settings) as activities:
+        for step in LOCAL:
+            await Steps(activities, shop).run(step, order.order_id)
+    return await shop.start(order, by_signal="changed my mind")
+
+
 async def _in_its_grace_period(shop: Shop) -> tuple[FulfillOrder, Handle]:
     order = await shop.put(await shop.product())
     handle = await shop.start(order.model_copy(update={"grace_period": timedelta(hours=1)}))
@@ -191,6 +212,8 @@ PATHS: dict[str, Walk] = {
             cancels_at_once,
             canceled_in_the_grace_period,
             shipped_at_once_in_the_grace_period,
+            canceled_again_while_it_was_written_down,
+            a_lost_task_undone,
         )
     },
 }

@@ -59,6 +59,29 @@ async def canceled_while_another_card_was_awaited(shop: Shop, faults: StepFaults
     return handle
 
 
+async def another_card_paid_on_the_shops_page(shop: Shop, faults: StepFaults) -> Handle:
+    order, handle = await _declined(shop)
+    intent = (await shop.payment_intent(order.order_id))["id"]
+    await shop.at_stripe("POST", f"payment_intents/{intent}/confirm", payment_method="pm_card_mastercard")
+    await handle.signal(OrderFulfillment.payment_changed)
+    return await delivered(shop, order, handle)
+
+
+async def a_review_opened_while_the_label_was_bought(shop: Shop, faults: StepFaults) -> Handle:
+    faults.hold("ship_order")
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await faults.arrived("ship_order")
+    body = {"payment_intent": (await shop.payment_intent(order.order_id))["id"]}
+    opened = await shop.http.post(f"{shop.stack.urls.stripe}/_control/reviews", json=body)
+    await handle.signal(OrderFulfillment.payment_changed)
+    faults.release("ship_order")
+    await until(lambda: _looked(handle), True)
+    await shop.at_stripe("POST", f"reviews/{opened.raise_for_status().json()['id']}/approve")
+    await handle.signal(OrderFulfillment.payment_changed)
+    return await delivered(shop, order, handle)
+
+
 async def released_by_the_review(shop: Shop, faults: StepFaults) -> Handle:
     order, handle = await _under_review(shop)
     intent = await shop.payment_intent(order.order_id)
@@ -138,6 +161,8 @@ PATHS: dict[str, Walk] = {
         another_card_authenticated,
         another_card_not_authenticated,
         canceled_while_another_card_was_awaited,
+        another_card_paid_on_the_shops_page,
+        a_review_opened_while_the_label_was_bought,
         released_by_the_review,
         canceled_under_review,
         looked_at_while_it_waited_and_shipped_at_once,

@@ -50,17 +50,6 @@ async def refund_tried_again_by_a_person(shop: Shop, faults: StepFaults) -> Hand
     return handle
 
 
-async def refund_written_off(shop: Shop, faults: StepFaults) -> Handle:
-    books = RefundBooks(shop)
-    faults.fail("send_refund", OurMistake("parameters drifted"))
-    handle, refund = await _started(shop, faults)
-    await until(lambda: books.tickets(refund.order_id), ["step_refused"])
-    ticket = await books.open_ticket(refund.order_id)
-    wanted = Resolution(ticket_id=ticket, decision=RepairDecision.WRITE_OFF, by="bob")
-    await handle.execute_update(OrderRefund.resolve, wanted)
-    return handle
-
-
 async def refund_retry_ended_by_a_person(shop: Shop, faults: StepFaults) -> Handle:
     faults.fail("send_refund", TryAgain("away", delay=timedelta(hours=1)))
     handle, refund = await _started(shop, faults)
@@ -114,7 +103,6 @@ PATHS: dict[str, Walk] = {
         refund_pending_and_arrived,
         refund_pending_and_failed,
         refund_tried_again_by_a_person,
-        refund_written_off,
         refund_retry_ended_by_a_person,
         refund_canceled_natively,
     )

@@ -62,6 +62,24 @@ async def a_refused_capture_written_off_after_the_scan(shop: Shop, faults: StepF
     return handle
 
 
+async def a_cancel_refused_while_a_person_looked(shop: Shop, faults: StepFaults) -> Handle:
+    faults.fail("capture_payment", CaptureRefused("authorization_gone", "expired"))
+    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    order_id, handle = await _started(shop)
+    await until(lambda: _waits_for_a_retry(handle, "capture_payment"), True)
+    await shop.parcel(order_id, "in_transit")
+    await handle.execute_update(OrderFulfillment.cancel, CancelRequest())  # refused: the capture begins anew
+    await until(lambda: _flagged(shop, order_id), True)
+    await handle.execute_update(OrderFulfillment.cancel, CancelRequest(reason="still"))
+    await _decide(shop, order_id, handle, RepairDecision.WRITE_OFF)
+    await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
+    return handle
+
+
+async def _flagged(shop: Shop, order_id: str) -> bool:
+    return (await shop.order(order_id)).needs_attention
+
+
 async def a_lost_parcel_delivered_by_hand(shop: Shop, faults: StepFaults) -> Handle:
     order_id, handle = await _lost_parcel(shop)
     return await _decide(shop, order_id, handle, RepairDecision.MARK_DONE)
@@ -124,6 +142,7 @@ PATHS: dict[str, Walk] = {
         an_undo_written_off,
         a_waiting_retry_ended_by_a_person,
         a_refused_capture_written_off_after_the_scan,
+        a_cancel_refused_while_a_person_looked,
         a_lost_parcel_delivered_by_hand,
         a_lost_parcel_given_up,
     )

@@ -108,8 +108,12 @@ class CancelDesk:
         return True
 
     async def _grant(self, asked: _Open, rule: Rule) -> None:
-        for one in list(self._open):
+        granted = list(self._open)
+        for one in granted:
             await self._record(Orders.record_cancel_request, one, rule.code)
+            late = [other for other in self._open if other not in granted]  # asked while this was written down
+            if late and workflow.patched("record-late-cancels"):
+                granted += late
         self._reached(OrderStatus.CANCELING)
         for one in list(self._open):
             self._answer(one, rule, accepted=True)

@@ -111,7 +111,7 @@ class OrderFulfillment:
             why = f"{failed.detail}; the parcel is on its way, so nothing was undone"
             await self.saga.watch.call_person(failed.step, REFUSED_AFTER_SCAN, why)
             await self.cancels.refuse_all()
-            await self.saga.watch.pause(nudges, pause, "before asking the carrier again")
+            await self._pause_and_refuse(nudges, pause)
             if failed.step in self.saga.watch.decided:  # by an operator: the order goes on
                 return await self._deliver()
         await self.saga.watch.dismiss(failed.step)
@@ -121,6 +121,20 @@ class OrderFulfillment:
         self.progress.reached(OrderStatus.CANCELING, failed.code)
         await self.cancels.checkpoint()  # who asked meanwhile joins
         return await self._undo(OrderStatus.CANCELED, failed.code, failed.detail, "saga")
+
+    async def _pause_and_refuse(self, nudges: int, pause: timedelta) -> None:
+        """Waits for a person; who asks to cancel meanwhile hears at once that the parcel has left."""
+        end, summary = workflow.now() + pause, "before asking the carrier again"
+        if not workflow.patched("refuse-while-a-person-looks"):
+            return await self.saga.watch.pause(nudges, pause, summary)
+        news = lambda: self.saga.watch.nudges != nudges or self.cancels.waiting  # noqa: E731
+        while self.saga.watch.nudges == nudges and end > workflow.now():
+            try:
+                await workflow.wait_condition(news, timeout=end - workflow.now(), timeout_summary=summary)
+            except TimeoutError:
+                return None
+            await self.cancels.refuse_all()
+        return None
 
     async def _undo(self, end: OrderStatus, code: str, detail: str, by: str) -> None:
         self.code = code
