@@ -32,9 +32,10 @@ check: venv lint test  ## what CI runs: lint, format, types, tests, migrations i
 bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
 	@$(ISOLATED) $(VENV) -m benchmarks.throughput
 
-proof: venv  ## the long run: a shop's order file (ORDER_FILE=...), then the payment storm (SEED=n), to the penny
+proof: venv  ## the long run: an order file (ORDER_FILE=...), the payment storm (SEED=n), the races in every form
 	@$(ISOLATED) $(VENV) -m benchmarks.order_file $(ORDER_FILE)
 	@$(ISOLATED) $(VENV) -m chaos.storm --seed $(SEED)
+	@$(ISOLATED) $(VENV) -m pytest -m long
 
 chaos: venv  ## 1,000 orders while everything is killed in turn (SEED=n), then an audit of every book (under 10 minutes)
 	@$(ISOLATED) $(VENV) -m chaos.run --seed $(SEED)

@@ -171,7 +171,12 @@ def build_worker(
         task_queue=settings.task_queue,
         workflows=workflows or (VERSIONED if settings.build_id else WORKFLOWS),
         activities=activities.methods(),  # type: ignore[arg-type]
-        interceptors=[StepMetrics(meter_of(client)), FailureTranslation(), Heartbeats(), *interceptors],
+        interceptors=[
+            StepMetrics(meter_of(client)),
+            FailureTranslation(),
+            Heartbeats(grace=timedelta(seconds=settings.worker_shutdown_grace)),
+            *interceptors,
+        ],
         workflow_runner=workflow_runner(),
         deployment_config=deployment(settings),
         max_heartbeat_throttle_interval=INTERVAL,

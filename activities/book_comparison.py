@@ -25,6 +25,7 @@ from adapters.order_book import OrderBook
 from adapters.payment_comparison import Compared, beside, changed
 from adapters.repair_desk import close_ticket_about, open_ticket, open_ticket_about
 from adapters.rested_orders import Rested
+from adapters.stripe_errors import PaymentNotFound
 from adapters.stripe_lists import StripeLists
 from adapters.tables import Order
 from domain.commands import Attention
@@ -124,7 +125,19 @@ class BookComparison:
             connection = await session.connection()
             rest = await changed(connection, window.since, window.until, asked.order_ids, seen)
         for payment_id in rest:
-            yield [await self._stripe.payment(payment_id)]
+            try:
+                payment = await self._stripe.payment(payment_id)
+            except PaymentNotFound:
+                await self._report_unknown(payment_id)
+            else:
+                yield [payment]
+
+    async def _report_unknown(self, payment_id: str) -> None:
+        """A payment of our books that Stripe does not know: another account's, or made up."""
+        why = f"Stripe does not know payment {payment_id} of our books"
+        log.error("payment_drifts", payment_intent_id=payment_id, order_id=None, detail=why)
+        async with self._sessions() as session, session.begin():
+            await open_ticket_about(session, DRIFT_PAYMENT, PAYMENTS, why)
 
     async def _settle(self, one: Compared) -> Verdict:
         verdict, why = judge_payment(one.payment, one.row, one.status)

@@ -14,36 +14,47 @@ from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 INTERVAL = timedelta(seconds=1.5)
+GRACE = timedelta(seconds=10)
 
 
 class Heartbeats(Interceptor):
-    """For activities that have a heartbeat timeout; short attempts send none."""
+    """For activities that have a heartbeat timeout; short attempts send none.
 
-    def __init__(self, every: timedelta = INTERVAL) -> None:
-        self._every = every
+    `grace` is the time that a stopping worker gives its attempts.
+    """
+
+    def __init__(self, every: timedelta = INTERVAL, grace: timedelta = GRACE) -> None:
+        self._every, self._grace = every, grace
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Beating(next, self._every.total_seconds())
+        return _Beating(next, self._every.total_seconds(), self._grace.total_seconds())
 
 
 class _Beating(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, seconds: float) -> None:
+    def __init__(self, next: ActivityInboundInterceptor, seconds: float, grace: float) -> None:
         super().__init__(next)
-        self._seconds = seconds
+        self._seconds, self._grace = seconds, grace
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().is_local or not activity.info().heartbeat_timeout:
             return await super().execute_activity(input)
         attempt = asyncio.ensure_future(super().execute_activity(input))
+        ignored = False
         while not attempt.done():
             try:
                 ended, _ = await asyncio.wait({attempt}, timeout=self._seconds)
-                if not ended:
-                    activity.heartbeat()
+                if ended:
+                    break
+                activity.heartbeat()
+                if ignored and activity.is_worker_shutdown():  # the SDK cancels an attempt only once
+                    await asyncio.wait({attempt}, timeout=self._grace)
+                    attempt.cancel()
+                    break
             except asyncio.CancelledError:
                 if _worker_stops():
                     attempt.cancel()
                     break
+                ignored = True
         return await attempt
 
 

@@ -33,11 +33,11 @@ async def rush(
     async def cancel(number: int) -> httpx.Response:
         return await api.post(f"/api/orders/{order_id}/cancel", json={"reason": f"wish {number}"})
 
-    async def seen() -> int:
-        return sum(one.event_type == event for one in (await handle.fetch_history()).events)
+    async def enough() -> bool:
+        return sum(one.event_type == event for one in (await handle.fetch_history()).events) >= times
 
     cancels = asyncio.gather(*(cancel(number) for number in range(RUSH)))
-    await until(seen, times)
+    await until(enough, True)
     faults.release(held)
     return await cancels
 

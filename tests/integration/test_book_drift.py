@@ -86,6 +86,7 @@ async def test_stock_that_a_canceled_order_still_holds_is_given_back(shop: Shop,
 async def test_money_of_a_canceled_order_that_our_books_do_not_know_is_given_back(shop: Shop, worker: None) -> None:
     """A second PaymentIntent with our reference, made by nobody knows whom: found by Stripe's list."""
     order_id = await canceled(shop)
+    await shop.http.post(f"{shop.stack.urls.stripe}/_control/search_lag", json={"seconds": 0})
     made = await shop.at_stripe(
         "POST",
         "payment_intents",
@@ -105,6 +106,14 @@ async def test_money_of_a_canceled_order_that_our_books_do_not_know_is_given_bac
     await recovery_of(shop, order_id).result()
     assert (await shop.at_stripe("GET", f"payment_intents/{made['id']}"))["status"] == "canceled"
     assert await open_tickets(shop, order_id) == []
+
+
+async def test_a_payment_that_stripe_does_not_know_is_reported(shop: Shop, worker: None) -> None:
+    """As after a change of accounts: the comparison goes on, and a person is told."""
+    order_id = await paid(shop)
+    await run(shop, "UPDATE payments SET payment_intent_id = 'pi_of_nobody' WHERE order_id = :o", o=order_id)
+    await reconcile(shop, order_id)
+    assert "drift_payment" in await open_tickets(shop, None)
 
 
 async def test_money_that_a_person_wrote_off_is_not_looked_at_again(shop: Shop, worker: None) -> None:

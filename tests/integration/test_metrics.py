@@ -85,7 +85,7 @@ async def test_orders_are_counted_by_how_they_ended(counting: Counting, shop: Sh
     }
     assert seen.value("ordersaga_checkout_to_confirmed_seconds_count") == 1
     assert seen.value("ordersaga_checkout_to_shipped_seconds_count") == 1
-    assert seen.value("ordersaga_undo_attempts_total", step="return_payment") == 1
+    assert seen.value("ordersaga_undo_attempts_total", step="return_payment") == 2
     assert seen.value("ordersaga_step_failures_total", step="authorize_payment", code="generic_decline") == 1
 
 

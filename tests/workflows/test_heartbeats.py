@@ -77,7 +77,7 @@ async def _worker(client: Client, attempt: Attempt, *, grace: timedelta) -> Asyn
         task_queue=queue,
         workflows=[OneAttempt],
         activities=[attempt.run],
-        interceptors=[Heartbeats(BEAT)],
+        interceptors=[Heartbeats(BEAT, grace)],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=BEAT,
         graceful_shutdown_timeout=grace,
@@ -126,6 +126,17 @@ async def test_a_stopping_worker_interrupts_an_attempt_that_outlasts_its_grace(t
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         assert await asyncio.wait_for(handle.result(), 20) == 2
+
+
+async def test_a_stopping_worker_interrupts_an_attempt_that_a_cancel_did_not(temporal_client: Client) -> None:
+    """The SDK cancels an attempt once: that one was ignored, and yet the worker comes to its end."""
+    attempt = Attempt()
+    async with _worker(temporal_client, attempt, grace=timedelta(milliseconds=50)) as queue:
+        handle = await temporal_client.start_workflow(OneAttempt.run, id=f"w-{queue}", task_queue=queue)
+        await asyncio.wait_for(attempt.began.wait(), 20)
+        await handle.terminate()
+        await asyncio.wait_for(attempt.cancel_seen.wait(), 20)
+    assert attempt.interrupted
 
 
 @pytest.mark.parametrize("policy", ["BEFORE_CONFIRMATION", "AFTER_CONFIRMATION", "UNTIL_DONE"])

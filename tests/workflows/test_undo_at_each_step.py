@@ -65,7 +65,7 @@ async def test_voids_label_when_the_capture_is_refused(shop: Shop, faults: StepF
 @pytest.mark.parametrize(
     ("step", "undos", "end"),
     [
-        ("reserve_inventory", ["release_inventory"], "REJECTED"),
+        ("reserve_inventory", ["return_payment", "release_inventory"], "REJECTED"),
         ("authorize_payment", ["return_payment", "release_inventory"], "CANCELED"),  # it was confirmed
         ("ship_order", ["cancel_shipment", "return_payment", "release_inventory"], "CANCELED"),
         ("capture_payment", ["cancel_shipment", "return_payment", "release_inventory"], "CANCELED"),
