@@ -31,7 +31,7 @@ def every_race() -> Iterator[ParameterSet]:
             yield pytest.param(race, arrival, form, id=f"{race.name}-{arrival}-{form}", marks=marks)
 
 
-@pytest.mark.parametrize(("race", "arrival", "form"), every_race())
+@pytest.mark.parametrize(("race", "arrival", "form"), list(every_race()))
 async def test_a_cancel_meets_a_step(shop: Shop, faults: StepFaults, race: Race, arrival: str, form: str) -> None:
     """The canceler learns the decision, the timeline tells the same in every form, and all books agree with it."""
     scene = Scene(shop, faults, race.step, arrival)
