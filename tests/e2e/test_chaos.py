@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from chaos.run import Plan, chaos, failed
 
 
+@pytest.mark.long
 async def test_a_short_run_of_chaos_ends_with_every_book_right(tmp_path: Path) -> None:
     """40 orders through 6 faults: all settles by itself, the auditor finds nothing, the report has the seed."""
     document = await chaos(Plan(seed=1, orders=40, faults=6, settle=120), tmp_path / "chaos.json")

@@ -23,6 +23,7 @@ INVOICES = 300
 pytestmark = [
     pytest.mark.skipif(not SAMPLE.is_file(), reason=f"no real orders here: {SAMPLE.name} is not in ../shared/data"),
     pytest.mark.timeout(300),
+    pytest.mark.long,
 ]
 
 
