@@ -10,6 +10,7 @@ from typing import Any
 import stripe
 
 from adapters.settings import Settings
+from adapters.stripe_client import StripeConnection
 from adapters.stripe_errors import translate
 from domain.errors import BusinessRefusal, OrderSagaError, TryAgain
 
@@ -44,20 +45,10 @@ class GivenRefund:
         return self.status in ("failed", "canceled")
 
 
-class RefundGateway:
+class RefundGateway(StripeConnection):
     def __init__(self, settings: Settings) -> None:
-        self._http = stripe.HTTPXClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
-        base = settings.stripe_api_base
-        client = stripe.StripeClient(
-            settings.stripe_api_key.get_secret_value(),
-            http_client=self._http,
-            max_network_retries=0,
-            base_addresses={"api": base} if base else None,
-        )
-        self._refunds = client.v1.refunds
-
-    async def aclose(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        super().__init__(settings)
+        self._refunds = self._client.v1.refunds
 
     async def give(self, params: Any, key: str) -> GivenRefund:
         """Raises RefundRefused or KeyUsedUp, and what `stripe_errors` knows."""

@@ -6,8 +6,7 @@ the saved row of `payment_attempts`, never from the caller's own idea of them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import stripe
 
 from adapters.settings import Settings
-from adapters.stripe_errors import translate
+from adapters.stripe_client import StripeConnection, translated
 from domain.commands import Hold
 
 
@@ -61,21 +60,11 @@ class RefundSnapshot:
         return self.status in ("failed", "canceled")
 
 
-class StripeGateway:
+class StripeGateway(StripeConnection):
     def __init__(self, settings: Settings) -> None:
-        self._http = stripe.HTTPXClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
-        base = settings.stripe_api_base
-        self._client = stripe.StripeClient(
-            settings.stripe_api_key.get_secret_value(),
-            http_client=self._http,
-            max_network_retries=0,
-            base_addresses={"api": base} if base else None,
-        )
+        super().__init__(settings)
         self._intents = self._client.v1.payment_intents
         self._refunds = self._client.v1.refunds
-
-    async def aclose(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]
 
     async def create(self, params: Any, key: str) -> PaymentSnapshot:
         """Creates an unconfirmed PaymentIntent: it moves no money."""
@@ -97,7 +86,7 @@ class StripeGateway:
 
     async def find(self, order_id: str, since: datetime, round: int = 1) -> PaymentSnapshot | None:
         """The PaymentIntent of an order's round by our reference, among those created since; a list: search lags."""
-        async with _translated():
+        async with translated():
             page = await self._intents.list_async({"created": {"gte": int(since.timestamp())}, "limit": 100})
             async for intent in page.auto_paging_iter():
                 if _metadata(intent, "order_id") == order_id and int(_metadata(intent, "round") or 1) == round:
@@ -106,7 +95,7 @@ class StripeGateway:
 
     async def find_all(self, order_id: str) -> list[PaymentSnapshot]:
         """Every PaymentIntent of the order that is older than some minutes: a search, since it may be of any age."""
-        async with _translated():
+        async with translated():
             query = f"metadata['order_id']:'{order_id}'"
             page = await self._intents.search_async({"query": query, "limit": 100})
             found = [intent.id async for intent in page.auto_paging_iter()]
@@ -114,7 +103,7 @@ class StripeGateway:
 
     async def hold_on(self, intent: PaymentSnapshot) -> Hold | None:
         """Why the order's goods should stay here: a dispute that is open or lost, a fraud review that is open."""
-        async with _translated():
+        async with translated():
             if intent.disputed:
                 page = await self._client.v1.disputes.list_async({"payment_intent": intent.id, "limit": 100})
                 if [one async for one in page.auto_paging_iter() if one.status not in ("won", "warning_closed")]:
@@ -125,30 +114,22 @@ class StripeGateway:
 
     async def create_customer(self, params: Any, key: str) -> str:
         """A Stripe Customer, on which a card is kept for renewals; its id."""
-        async with _translated():
+        async with translated():
             return (await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id
 
     async def refund(self, params: Any, key: str) -> RefundSnapshot:
-        async with _translated():
+        async with translated():
             refund = await self._refunds.create_async(params, {"idempotency_key": key})
         return RefundSnapshot(refund.id, refund.status or "", refund.amount)
 
     async def refunds(self, payment_intent_id: str) -> list[RefundSnapshot]:
-        async with _translated():
+        async with translated():
             page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": 100})
             return [RefundSnapshot(r.id, r.status or "", r.amount) async for r in page.auto_paging_iter()]
 
 
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        yield
-    except stripe.StripeError as error:
-        raise translate(error) from None  # the SDK's error quotes the request: it must not reach a history
-
-
 async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:
-    async with _translated():
+    async with translated():
         return _snapshot(await call)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ import stripe
 
 from adapters.inbox_store import Arrived
 from adapters.settings import Settings
-from adapters.stripe_errors import translate
+from adapters.stripe_client import StripeConnection, translated
 from domain.recovery import PaymentAtStripe
 
 SOURCE = "stripe"
@@ -42,28 +41,18 @@ FOLLOWED = [
 ]
 
 
-class StripeLists:
+class StripeLists(StripeConnection):
     """Pages of at most 100, newest first, as Stripe gives them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._http = stripe.HTTPXClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
-        base = settings.stripe_api_base
-        client = stripe.StripeClient(
-            settings.stripe_api_key.get_secret_value(),
-            http_client=self._http,
-            max_network_retries=0,
-            base_addresses={"api": base} if base else None,
-        )
-        self._intents, self._events = client.v1.payment_intents, client.v1.events
-
-    async def aclose(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        super().__init__(settings)
+        self._intents, self._events = self._client.v1.payment_intents, self._client.v1.events
 
     async def payments(self, since: datetime, until: datetime) -> AsyncIterator[list[PaymentAtStripe]]:
         """The PaymentIntents created in a time, with what was refunded of each."""
         params: Any = {"created": _between(since, until), "limit": PAGE, "expand": [f"data.{CHARGE}"]}
         while True:
-            async with _translated():
+            async with translated():
                 page = await self._intents.list_async(params)
             yield [_payment(intent) for intent in page.data]
             if not page.has_more:
@@ -71,27 +60,19 @@ class StripeLists:
             params = {**params, "starting_after": page.data[-1].id}
 
     async def payment(self, payment_intent_id: str) -> PaymentAtStripe:
-        async with _translated():
+        async with translated():
             return _payment(await self._intents.retrieve_async(payment_intent_id, {"expand": [CHARGE]}))
 
     async def events(self, since: datetime, until: datetime) -> AsyncIterator[list[Arrived]]:
         """The events of a time that may concern an order; they hold personal data, of which only ids are read."""
         params: Any = {"created": _between(since, until), "limit": PAGE, "types": FOLLOWED}
         while True:
-            async with _translated():
+            async with translated():
                 page = await self._events.list_async(params)
             yield [_arrived(event) for event in page.data]
             if not page.has_more:
                 return
             params = {**params, "starting_after": page.data[-1].id}
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        yield
-    except stripe.StripeError as error:
-        raise translate(error) from None  # the SDK's error quotes the request: it must not reach a history
 
 
 def _between(since: datetime, until: datetime) -> dict[str, int]:

@@ -1,0 +1,37 @@
+"""The Stripe SDK's client as all our gateways use it. Its retries are off: the engine retries, with the same key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import stripe
+
+from adapters.settings import Settings
+from adapters.stripe_errors import translate
+
+
+class StripeConnection:
+    """One client with its connections; `aclose` closes them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._http = stripe.HTTPXClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
+        base = settings.stripe_api_base
+        self._client = stripe.StripeClient(
+            settings.stripe_api_key.get_secret_value(),
+            http_client=self._http,
+            max_network_retries=0,
+            base_addresses={"api": base} if base else None,
+        )
+
+    async def aclose(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Raises our errors instead of the SDK's."""
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise translate(error) from None  # the SDK's error quotes the request: it must not reach a history
