@@ -135,9 +135,7 @@ async def _await_outcome(services: Services, asked: Asked) -> None:
     """Until Stripe has said something, the budget is over, or the engine is away: the sweep starts it then."""
     refund = GiveRefund(order_id=asked.row.order_id, key=asked.row.key)
     budget = services.settings.checkout_budget
-    handle = services.temporal.get_workflow_handle_for(
-        OrderRefund.run, refund_workflow_id(refund.order_id, refund.key)
-    )
+    handle = services.temporal.get_workflow_handle(refund_workflow_id(refund.order_id, refund.key))
     try:
         async with asyncio.timeout(budget):
             await start_refund(services.temporal, services.settings, refund, asked.amount, asked.customer_id)
