@@ -10,6 +10,7 @@ from temporalio.client import WorkflowExecutionDescription
 
 from adapters.repair_tables import Ticket
 from adapters.temporal import workflow_id
+from domain.order_states import OrderStatus
 from domain.recovery import Reconciled, ReconcileOrders
 from tests.orders import Handle, Shop
 from workflows.reconciliation import Reconciliation
@@ -26,7 +27,7 @@ async def reconcile(shop: Shop, *order_ids: str, unchanged_for: timedelta = time
 
 def recovery_of(shop: Shop, order_id: str) -> Handle:
     """Spoken to as everybody speaks to an order, who cannot know which workflow has it."""
-    return shop.client.get_workflow_handle(workflow_id(order_id))
+    return shop.client.get_workflow_handle(workflow_id(order_id), result_type=OrderStatus)
 
 
 async def owner(shop: Shop, order_id: str) -> WorkflowExecutionDescription:

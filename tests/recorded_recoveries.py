@@ -190,7 +190,7 @@ async def _ready_to_ship(shop: Shop) -> tuple[str, Handle]:
 
 async def _recovered(shop: Shop, order_id: str) -> Handle:
     assert await start_recovery(shop.client, shop.sessions, shop.settings.task_queue, order_id, WHY)
-    return shop.client.get_workflow_handle(f"order-{order_id}")
+    return shop.client.get_workflow_handle(f"order-{order_id}", result_type=OrderStatus)
 
 
 async def _decide(shop: Shop, order_id: str, handle: Handle, decision: RepairDecision) -> Handle:

@@ -93,7 +93,7 @@ async def _started(shop: Shop, faults: StepFaults) -> tuple[Handle, GiveRefund]:
     refund = await RefundBooks(shop).put(order.id.removeprefix("order-"))
     await start_refund(shop.client, shop.settings, refund, Money(minor=500, currency="USD"), "c-recorded")
     workflow_id = refund_workflow_id(refund.order_id, refund.key)
-    return shop.client.get_workflow_handle(workflow_id), refund
+    return shop.client.get_workflow_handle(workflow_id, result_type=RefundState), refund
 
 
 PATHS: dict[str, Walk] = {

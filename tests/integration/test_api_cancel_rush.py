@@ -22,7 +22,9 @@ TAKEN = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
 NOTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 
 # How long the running step is held: until the updates are in, or until all others are noted as signals, too.
-HELD_UNTIL = pytest.mark.parametrize(("event", "times"), [(TAKEN, AT_ONCE), (NOTED, RUSH - AT_ONCE)])
+HELD_UNTIL = pytest.mark.parametrize(
+    ("event", "times"), [pytest.param(TAKEN, AT_ONCE, marks=pytest.mark.long), (NOTED, RUSH - AT_ONCE)]
+)
 
 
 async def rush(

@@ -88,6 +88,7 @@ async def test_a_missing_scan_is_made_up_for_by_who_saw_the_parcel_leave(
     await handle.terminate()
 
 
+@pytest.mark.long
 async def test_a_retry_asks_the_carrier_at_once(timeless: Timeless, sessions: Sessions) -> None:
     """It has scanned the parcel meanwhile, and its webhook was lost."""
     order_id, handle, ticket = await no_scan(timeless, sessions)

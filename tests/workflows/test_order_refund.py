@@ -74,7 +74,7 @@ async def start(shop: Shop, refund: GiveRefund) -> Handle:
 
 
 def handle_of(client: Client, refund: GiveRefund) -> Handle:
-    return client.get_workflow_handle(refund_workflow_id(refund.order_id, refund.key))
+    return client.get_workflow_handle(refund_workflow_id(refund.order_id, refund.key), result_type=RefundState)
 
 
 async def ended(handle: Handle) -> RefundState:

@@ -212,7 +212,7 @@ async def test_a_dropped_line_meets_a_cancel(
     later = (now() + timedelta(days=1)).isoformat()
     body = {"customerId": await shop.customer(), "items": items, "paymentMethod": "card", "shipNotBefore": later}
     order_id = (await api.post("/api/orders", json=body)).json()["orderId"]
-    handle = shop.client.get_workflow_handle(f"order-{order_id}")
+    handle = shop.client.get_workflow_handle(f"order-{order_id}", result_type=OrderStatus)
     scene = Scene(shop, faults, "record_cancel_request", arrival)
     scene.hold()
     await cancel(handle, form)

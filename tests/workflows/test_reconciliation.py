@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from datetime import datetime, timedelta
 
+import pytest
 from sqlmodel import update
 from temporalio.client import Client
 
@@ -212,6 +213,7 @@ async def test_a_stuck_workflow_task_reaches_a_person_until_it_is_over(shop: Sho
     assert await open_tickets(shop, order.order_id) == []
 
 
+@pytest.mark.long
 async def test_the_schedule_finds_a_terminated_order_by_itself(
     temporal_client: Client, settings: Settings, shop: Shop
 ) -> None:

@@ -178,6 +178,7 @@ async def test_a_pinned_job_ends_on_the_version_that_it_began_on(
             assert first.finished[-1] == second.finished[-1] == "compare_payments"
 
 
+@pytest.mark.long
 async def test_an_older_version_leaves_alone_what_it_does_not_know(
     shop: Shop, settings: Settings, version: Start
 ) -> None:
