@@ -1,4 +1,4 @@
-"""Tickets: work for a person; at most one open ticket per order, kind and step, each with its audit trail."""
+"""Tickets: work for a person; at most one open per order, kind, step and subject, each with its audit trail."""
 
 from __future__ import annotations
 
@@ -27,9 +27,14 @@ async def open_ticket(order: LockedOrder, about: Attention) -> int:
     return ticket_id
 
 
-async def open_ticket_about(session: AsyncSession, kind: str, step: str, detail: str) -> int:
-    """Opens a ticket of no one order, unless it is open already; its id. `step` names what was compared."""
-    ticket_id, _ = await _open(session, None, kind, step, detail, step)
+async def open_ticket_about(
+    session: AsyncSession, kind: str, step: str, detail: str, *, subject: str | None = None
+) -> int:
+    """Opens a ticket of no one order, unless it is open already; its id.
+
+    `step` names what was compared, `subject` which of several things of the kind it is about: each has its own.
+    """
+    ticket_id, _ = await _open(session, None, kind, step, detail, step, subject)
     return ticket_id
 
 
@@ -46,9 +51,10 @@ async def close_tickets(order: LockedOrder, step: str) -> None:
         await order.emit(EventName.ORDER_RESOLVED, reason=step)
 
 
-async def close_ticket_about(session: AsyncSession, kind: str, step: str) -> None:
+async def close_ticket_about(session: AsyncSession, kind: str, step: str, *, subject: str | None = None) -> None:
     """Closes the open ticket of no one order, if there is one: what it told is over."""
     query = select(Ticket).where(col(Ticket.order_id).is_(None), Ticket.kind == kind, Ticket.step == step)
+    query = query.where(col(Ticket.subject).is_not_distinct_from(subject))
     for ticket in await session.exec(query.where(col(Ticket.resolved_at).is_(None)).with_for_update()):
         _close(session, ticket, step)
         session.add(_action(ticket, step, "closed"))
@@ -134,10 +140,16 @@ def _words(ticket: Ticket, wanted: Resolution) -> str:
 
 
 async def _open(
-    session: AsyncSession, order_id: str | None, kind: str, step: str, detail: str, by: str
+    session: AsyncSession,
+    order_id: str | None,
+    kind: str,
+    step: str,
+    detail: str,
+    by: str,
+    subject: str | None = None,
 ) -> tuple[int, bool]:
     """The open ticket's id, and whether it is new."""
-    row = {"order_id": order_id, "kind": kind, "step": step, "detail": detail}
+    row = {"order_id": order_id, "kind": kind, "step": step, "subject": subject, "detail": detail}
     new = insert(Ticket).values(**row, opened_at=now()).on_conflict_do_nothing().returning(col(Ticket.id))
     connection = await session.connection()
     made = (await connection.execute(new)).scalar_one_or_none()
@@ -146,6 +158,7 @@ async def _open(
         return int(made), True
     same_order = Ticket.order_id == order_id if order_id else col(Ticket.order_id).is_(None)
     known = select(Ticket.id).where(same_order, Ticket.kind == kind, Ticket.step == step)
+    known = known.where(col(Ticket.subject).is_not_distinct_from(subject))
     found = (await session.exec(known.where(col(Ticket.resolved_at).is_(None)))).one()
     assert found is not None
     return found, False

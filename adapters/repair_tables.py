@@ -11,15 +11,16 @@ from adapters.columns import maybe_time_column, time_column
 
 
 class Ticket(SQLModel, table=True):
-    """Work for a person; at most one open ticket per order, kind and step."""
+    """Work for a person; at most one open ticket per order, kind, step and subject."""
 
     __tablename__ = "tickets"
     __table_args__ = (
         Index(
-            "uq_tickets_one_open",
+            "uq_tickets_one_open_each",
             "order_id",
             "kind",
             "step",
+            "subject",
             unique=True,
             postgresql_where=text("resolved_at IS NULL"),
             postgresql_nulls_not_distinct=True,
@@ -30,6 +31,8 @@ class Ticket(SQLModel, table=True):
     order_id: str | None = Field(default=None, foreign_key="orders.order_id", sa_type=Text)  # None: of no one order
     kind: str = Field(sa_type=Text)
     step: str = Field(sa_type=Text)
+    # Which of several things of one kind it is about, e.g. a PaymentIntent of no order; None where there is only one.
+    subject: str | None = Field(default=None, sa_type=Text)
     detail: str = Field(sa_type=Text)
     opened_at: datetime = time_column()
     resolved_at: datetime | None = maybe_time_column()

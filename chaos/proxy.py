@@ -1,4 +1,4 @@
-"""A TCP proxy between two parts: forwards, and on request resets, refuses, slows or stalls connections."""
+"""A TCP proxy between two parts: forwards, and on request resets, refuses, slows, stalls or swallows connections."""
 
 import asyncio
 import socket
@@ -21,6 +21,8 @@ class Proxy:
         self.port = free_port()
         self.refusing = False
         self.delay = 0.0  # seconds that every chunk waits, in both directions
+        self.swallowing = False
+        self._swallowed: set[asyncio.StreamWriter] = set()  # ends of connections that nothing comes out of any more
         self._flows = asyncio.Event()
         self._flows.set()
         self._server: asyncio.Server | None = None
@@ -58,9 +60,17 @@ class Proxy:
     def flow(self) -> None:
         self._flows.set()
 
+    def swallow(self) -> None:
+        """Loses every byte, on connections that stay open, and of new ones too, until `heal`; no FIN or RST passes.
+
+        A connection that has lost a byte is dead for good, as after a firewall that forgot it: neither end is told.
+        """
+        self.swallowing = True
+        self._swallowed |= self._live
+
     def heal(self) -> None:
-        """As on a good day."""
-        self.refusing, self.delay = False, 0.0
+        """As on a good day; connections that were swallowed stay dead."""
+        self.refusing, self.delay, self.swallowing = False, 0.0, False
         self.flow()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,12 +90,15 @@ class Proxy:
         far_reader, far_writer = await asyncio.open_connection(LOOPBACK, target)
         ends = {writer, far_writer}
         self._live |= ends
+        if self.swallowing:
+            self._swallowed |= ends
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(reader, far_writer))
                 group.create_task(self._pump(far_reader, writer))
         finally:
             self._live -= ends
+            self._swallowed -= ends
             for end in ends:
                 end.close()
 
@@ -97,11 +110,20 @@ class Proxy:
                 await self._flows.wait()
                 if sink.is_closing():
                     return
+                if sink in self._swallowed:
+                    continue
                 sink.write(data)
                 await sink.drain()
-            if not sink.is_closing():
+            if not sink.is_closing() and sink not in self._swallowed:
                 sink.write_eof()
-            return
+            if sink not in self._swallowed:
+                return
+        await self._tell_of_end(sink)
+
+    async def _tell_of_end(self, sink: asyncio.StreamWriter) -> None:
+        """A reset passes on, unless the connection was swallowed: then the other end learns of nothing."""
+        if sink in self._swallowed:
+            await asyncio.Event().wait()
         _reset(sink)
 
 

@@ -21,6 +21,7 @@ def run(connection: Connection) -> None:
         target_metadata=SQLModel.metadata,
         compare_type=True,
         compare_server_default=True,
+        transaction_per_migration=True,  # so that one may build its indexes outside of a transaction
     )
     with context.begin_transaction():
         context.run_migrations()

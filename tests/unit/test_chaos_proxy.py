@@ -116,3 +116,21 @@ async def test_forgets_connections_that_ended() -> None:
             return proxy.connections
 
         await until(left, 0, 10)
+
+
+async def test_swallows_without_telling_either_end() -> None:
+    """No byte and no end gets through, also on a new connection; once healed the old ones stay dead."""
+    async with _echoing_behind_a_proxy() as proxy, _connected(proxy) as old:
+        assert await _said(old, b"before") == b"before"
+        proxy.swallow()
+        async with _connected(proxy) as new:
+            for ends in (old, new):
+                ends[1].write(b"lost")
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(ends[0].read(1), 0.1)
+        proxy.heal()
+        old[1].write(b"still lost")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(old[0].read(1), 0.1)
+        async with _connected(proxy) as fresh:
+            assert await _said(fresh, b"after") == b"after"
