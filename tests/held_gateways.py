@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from activities.payments import Payments
@@ -12,6 +13,7 @@ from adapters.carrier_gateway import CarrierGateway, ShipmentSnapshot
 from adapters.order_book import OrderBook
 from adapters.settings import Settings
 from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot, StripeGateway
+from domain.parcels import Rate
 from tests.steps import run_attempt
 
 
@@ -95,10 +97,15 @@ class HeldCarrier(CarrierGateway):
         await self.gates.arrive("create answered")
         return answer
 
-    async def buy(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
+    async def buy(self, shipment_id: str, rate: Rate, until: datetime) -> ShipmentSnapshot:
         await self.gates.arrive("buy sent")
-        answer = await super().buy(shipment)
+        answer = await super().buy(shipment_id, rate, until)
         await self.gates.arrive("buy answered")
+        return answer
+
+    async def retrieve(self, shipment_id: str) -> ShipmentSnapshot:
+        answer = await super().retrieve(shipment_id)
+        await self.gates.arrive("retrieve answered")
         return answer
 
 
