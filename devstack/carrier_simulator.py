@@ -10,7 +10,7 @@ Each behaviour, and its page below docs.easypost.com:
 | the API key is the user name of basic authentication | docs/authentication |
 | create, retrieve, list, buy; `reference`; rates, which need both addresses | docs/shipments |
 | what a carrier says when it gives no rates | docs/shipments/messages |
-| refund: submitted, refunded, rejected (ask again), not_applicable; not once scanned | docs/shipments/shipping-refund |
+| refund: four statuses; a rejected one may be asked for again | docs/shipments/shipping-refund |
 | tracking statuses; `tracker.updated` | docs/trackers |
 | error shape; an address that cannot be verified | guides/errors-guide |
 | `X-Hmac-Signature`; retried until a 2xx | guides/webhooks-guide |
