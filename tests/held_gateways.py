@@ -115,7 +115,7 @@ class LateAttempts:
     def __init__(self, settings: Settings, book: OrderBook) -> None:
         self.stripe, self.carrier = HeldStripe(settings), HeldCarrier(settings)
         payments, shipping = Payments(book, self.stripe), Shipping(book, self.carrier)
-        self._methods = {
+        self.methods = {
             "authorize_payment": payments.authorize_payment,
             "capture_payment": payments.capture_payment,
             "return_payment": payments.return_payment,
@@ -126,10 +126,10 @@ class LateAttempts:
         return (self.carrier if step == "ship_order" else self.stripe).gates.shut(name)
 
     def begin(self, step: str, order_id: str) -> asyncio.Task[Any]:
-        return asyncio.create_task(run_attempt(self._methods[step], order_id))
+        return asyncio.create_task(run_attempt(self.methods[step], order_id))
 
     async def run(self, step: str, order_id: str) -> Any:
-        return await run_attempt(self._methods[step], order_id)
+        return await run_attempt(self.methods[step], order_id)
 
     async def aclose(self) -> None:
         await self.stripe.aclose()
