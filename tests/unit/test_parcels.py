@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.webhook_schemas import CarrierEvent, parse_event
 from domain.commands import ParcelStatus
 from domain.parcels import (
     FIRST_VOID_LOOK,
@@ -127,3 +129,10 @@ def rate(price: str, *, days: int | None = 3, currency: str = "USD", name: str =
 def test_the_cheapest_rate_that_fits_is_taken(rates: list[Rate], most_days: int | None, chosen: Rate | None) -> None:
     """Wherever in the list it stands; of two at one price the faster one."""
     assert cheapest(rates, "USD", most_days) == cheapest(rates[::-1], "USD", most_days) == chosen
+
+
+def test_the_end_of_a_refund_is_told_by_an_event_about_its_shipment() -> None:
+    """As EasyPost documents its Refund object: the carrier's webhook takes it like any tracker's."""
+    refund = {"id": "rfnd_1", "object": "Refund", "status": "refunded", "carrier": "USPS", "shipment_id": "shp_1"}
+    event = {"id": "evt_1", "object": "Event", "description": "refund.successful", "result": refund}
+    assert parse_event(CarrierEvent, json.dumps(event).encode()).result.shipment_id == "shp_1"
