@@ -45,6 +45,8 @@ from domain.steps import CANCEL_SHIPMENT, SHIP
 HOLD_POLL = timedelta(minutes=1)
 CLOCK_MARGIN = timedelta(seconds=2)
 LAST_RATES_RETRY = timedelta(minutes=15)
+LAST_DECISION_PAUSE = timedelta(minutes=10)
+"""While nobody knows yet whether a cancel can be granted."""
 
 VOIDED = VoidedShipment(outcome=VoidOutcome.VOIDED)
 NOTHING = VoidedShipment(outcome=VoidOutcome.NOTHING)
@@ -104,11 +106,10 @@ class Shipping:
             row = await shipment_of(order)
             if row is None:
                 row = ShipmentRow(order_id=ref.order_id, shipment_id=shipment.id, state="buying")
-            if row.shipment_id == shipment.id and not done:
+            ours = row.shipment_id == shipment.id and not done
+            if ours:
                 until = begin_purchase(order, row, self._carrier.timeout)
-        if (
-            row.shipment_id != shipment.id or done
-        ):  # by another attempt: only the shipment that is saved is ever bought
+        if not ours:  # another attempt was faster: only the shipment that is saved is ever bought
             shipment = await self._carrier.retrieve(row.shipment_id)
             # Nothing may come between the saved deadline and the purchase: after a look it is saved anew.
             return shipment if shipment.bought or done else await self._buy(ref, shipment)
@@ -119,7 +120,7 @@ class Shipping:
         except ShipmentRefused:
             async with self._book.locked(ref.order_id) as order:
                 if (refused := await shipment_of(order)) is not None:
-                    end_purchase(order, refused)
+                    end_purchase(order, refused, until)
             raise
 
     def _rate_for(self, shipment: ShipmentSnapshot) -> Rate:
@@ -156,9 +157,9 @@ class Shipping:
         if ends is not None and (left := ends + CLOCK_MARGIN - now()) > timedelta(0):
             raise TryAgain("a purchase was sent and may still arrive", delay=left)
         async with self._book.locked(ref.order_id) as order:
-            if (row := await shipment_of(order) or row).state != "voided":
-                row.state, row.updated_at = "voided", now()
-                order.session.add(row)
+            row = await shipment_of(order) or row
+            row.state, row.updated_at = "voided", now()
+            order.session.add(row)
         return NOTHING
 
     async def _ask_for_void(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
@@ -185,7 +186,7 @@ class Shipping:
                 return SCANNED
             row.void_requested_at = row.void_requested_at or now()
             order.session.add(row)
-            pause = next_void_look(now() - row.void_requested_at)
+            pause = min(next_void_look(now() - row.void_requested_at), LAST_DECISION_PAUSE)
         raise TryAgain("the carrier neither takes the label back nor has it scanned", delay=pause)
 
     @activity.defn

@@ -6,7 +6,7 @@ Defaults serve the embedded stack on loopback; a placeholder secret is refused a
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -178,6 +178,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ORDERSAGA_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         description="base URL of an OTLP/HTTP collector, e.g. http://127.0.0.1:4318; unset means no traces",
     )
+
+    @field_validator("delivery_days", mode="before")
+    @classmethod
+    def _take_empty_as_unset(cls, given: Any) -> Any:
+        return None if given == "" else given
 
     @field_validator("database_url")
     @classmethod

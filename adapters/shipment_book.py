@@ -49,9 +49,9 @@ def begin_purchase(order: LockedOrder, row: ShipmentRow, timeout: timedelta) -> 
     return row.buy_deadline
 
 
-def end_purchase(order: LockedOrder, row: ShipmentRow) -> None:
-    """It was refused: nothing is on its way."""
-    if row.state == "buying":
+def end_purchase(order: LockedOrder, row: ShipmentRow, until: datetime) -> None:
+    """The purchase with that deadline was refused: nothing is on its way, unless a later one was sent."""
+    if row.state == "buying" and row.buy_deadline == until:
         row.state, row.buy_sent_at, row.buy_deadline, row.updated_at = "created", None, None, now()
         order.session.add(row)
 
