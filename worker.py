@@ -32,11 +32,12 @@ from activities.inventory import Inventory
 from activities.metrics import StepMetrics, order_reached
 from activities.missed_events import MissedEvents
 from activities.orders import Orders
+from activities.parcels import Parcels
 from activities.payments import Payments
 from activities.reconciliation import Reconciliations
 from activities.recovery import Recoveries
 from activities.refunds import Refunds
-from activities.shipping import Shipping
+from activities.shipping import Shipping, VoidRules
 from activities.tickets import Tickets
 from adapters import telemetry, temporal, tracing
 from adapters.carrier_gateway import CarrierGateway
@@ -69,6 +70,7 @@ class Activities:
     inventory: Inventory
     payments: Payments
     shipping: Shipping
+    parcels: Parcels
     orders: Orders
     tickets: Tickets
     refunds: Refunds
@@ -89,9 +91,9 @@ class Activities:
             self.shipping.ship_order,
             self.shipping.cancel_shipment,
             self.shipping.confirm_void,
-            self.shipping.check_shipment,
-            self.shipping.record_shipped,
-            self.shipping.record_delivered,
+            self.parcels.check_shipment,
+            self.parcels.record_shipped,
+            self.parcels.record_delivered,
             self.orders.record_cancel_request,
             self.orders.record_cancel_refusal,
             self.orders.close_order,
@@ -122,7 +124,8 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
         yield Activities(
             Inventory(book),
             Payments(book, stripe),
-            Shipping(book, carrier),
+            Shipping(book, carrier, VoidRules(settings.void_settles == "accepted", settings.void_patience)),
+            Parcels(book, carrier),
             Orders(book),
             Tickets(book),
             Refunds(book, refunds),

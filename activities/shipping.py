@@ -1,37 +1,71 @@
-"""The parcel: its label bought and voided, its way recorded.
+"""The label: bought, and voided.
 
 A carrier knows no idempotency keys, so nothing is bought twice because the shipment's id is saved before the
 purchase, and every attempt after the first looks before it buys. A purchase cannot be fenced at the far end either:
-an undo that finds no label looks again after the purchase call's deadline.
+it is sent until a deadline that is saved before, and an undo that finds no label looks again after it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import activity
 
-from adapters import saga_tables, stock
-from adapters.carrier_gateway import CarrierGateway, PostageExists, ShipmentSnapshot, VoidRefused
+from adapters.carrier_gateway import CarrierGateway, NoRateFits, PostageExists, ShipmentSnapshot, VoidRefused
 from adapters.columns import now
 from adapters.order_book import LockedOrder, OrderBook
 from adapters.repair_desk import open_ticket
-from domain.commands import Attention, Label, OrderRef, Parcel, ParcelStatus, VoidedShipment, VoidOutcome
+from adapters.saga_tables import ShipmentRow
+from adapters.shipment_book import (
+    CALLED_BACK,
+    begin_purchase,
+    call_back,
+    end_purchase,
+    note_label,
+    note_parcel,
+    purchase_ends,
+    shipment_of,
+)
+from domain.commands import (
+    Attention,
+    ConfirmVoid,
+    Label,
+    OrderRef,
+    ParcelStatus,
+    VoidedShipment,
+    VoidOutcome,
+)
 from domain.errors import OurMistake, ShipmentRefused, StepUndone, TryAgain
 from domain.events import EventName
-from domain.order_states import OrderStatus
-from domain.repairs import SCAN_AFTER_VOID
-from domain.steps import CANCEL_SHIPMENT, RECORD_DELIVERED, RECORD_SHIPPED, SHIP
+from domain.parcels import LabelRefund, Rate, next_void_look
+from domain.repairs import SCAN_AFTER_VOID, VOID_PENDING, VOID_REJECTED
+from domain.steps import CANCEL_SHIPMENT, SHIP
 
-VOID_POLL = timedelta(seconds=30)
 HOLD_POLL = timedelta(minutes=1)
 CLOCK_MARGIN = timedelta(seconds=2)
+LAST_RATES_RETRY = timedelta(minutes=15)
+LAST_DECISION_PAUSE = timedelta(minutes=10)
+"""While nobody knows yet whether a cancel can be granted."""
+
+VOIDED = VoidedShipment(outcome=VoidOutcome.VOIDED)
+NOTHING = VoidedShipment(outcome=VoidOutcome.NOTHING)
+SCANNED = VoidedShipment(outcome=VoidOutcome.SCANNED)
+
+
+@dataclass(frozen=True)
+class VoidRules:
+    """`money_first`: an accepted void is enough; `patience`: how long it may wait before a person is called."""
+
+    money_first: bool = False
+    patience: timedelta = timedelta(days=21)
 
 
 class Shipping:
-    def __init__(self, book: OrderBook, carrier: CarrierGateway) -> None:
+    def __init__(self, book: OrderBook, carrier: CarrierGateway, voids: VoidRules | None = None) -> None:
         self._book = book
         self._carrier = carrier
+        self._voids = voids or VoidRules()
 
     @activity.defn
     async def ship_order(self, ref: OrderRef) -> Label:
@@ -40,7 +74,7 @@ class Shipping:
             if order.step(SHIP):
                 return Label.model_validate(order.result_of(SHIP))
             address = order.row.shipping_address
-            row = await _shipment_of(order)
+            row = await shipment_of(order)
         if row is None:
             created = await self._carrier.create(ref.order_id, address)
         else:
@@ -64,167 +98,158 @@ class Shipping:
             return label
 
     async def _buy(self, ref: OrderRef, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
+        rate = self._rate_for(shipment)
         async with self._book.locked(ref.order_id) as order:
             if order.row.hold is not None:
                 raise TryAgain("the payment is on hold: nothing ships meanwhile", delay=HOLD_POLL)
             done = order.step(SHIP)  # undone meanwhile: stop before anything is bought
-            row = await _shipment_of(order)
+            row = await shipment_of(order)
             if row is None:
-                row = saga_tables.ShipmentRow(order_id=ref.order_id, shipment_id=shipment.id, state="buying")
-            if not done:
-                row.state, row.buy_sent_at = "buying", now()
-                order.session.add(row)
-        if row.shipment_id != shipment.id:  # another attempt saved its shipment first: only that one is ever bought
+                row = ShipmentRow(order_id=ref.order_id, shipment_id=shipment.id, state="buying")
+            ours = row.shipment_id == shipment.id and not done
+            if ours:
+                until = begin_purchase(order, row, self._carrier.timeout)
+        if not ours:  # another attempt was faster: only the shipment that is saved is ever bought
             shipment = await self._carrier.retrieve(row.shipment_id)
-            if shipment.bought:
-                return shipment
+            # Nothing may come between the saved deadline and the purchase: after a look it is saved anew.
+            return shipment if shipment.bought or done else await self._buy(ref, shipment)
         try:
-            return await self._carrier.buy(shipment)
+            return await self._carrier.buy(shipment.id, rate, until)
         except PostageExists:
             return await self._carrier.retrieve(shipment.id)
         except ShipmentRefused:
             async with self._book.locked(ref.order_id) as order:
-                refused = await _shipment_of(order)
-                if refused is not None and refused.state == "buying":
-                    refused.state, refused.buy_sent_at = "created", None
-                    order.session.add(refused)
+                if (refused := await shipment_of(order)) is not None:
+                    end_purchase(order, refused, until)
+            raise
+
+    def _rate_for(self, shipment: ShipmentSnapshot) -> Rate:
+        """No rates are no answer about the order: carriers give none for a moment, or for a wrong address of ours."""
+        try:
+            return self._carrier.rate_for(shipment)
+        except NoRateFits as none:
+            none.delay = min(timedelta(seconds=2 ** min(activity.info().attempt, 10)), LAST_RATES_RETRY)
             raise
 
     @activity.defn
     async def cancel_shipment(self, ref: OrderRef) -> VoidedShipment:
         """Voids the label, if one was bought; a parcel that was scanned stays shipped and is told as such."""
         async with self._book.locked(ref.order_id) as order:
-            row = await _shipment_of(order)
-            known = row.state if row else None
+            row = await shipment_of(order)
             if order.state_of(CANCEL_SHIPMENT) == "done":
-                return VoidedShipment(outcome=VoidOutcome.VOIDED)  # settled by a person
-            if row is not None and ParcelStatus(row.parcel_status).scanned:
-                return VoidedShipment(outcome=VoidOutcome.SCANNED)  # known already: the step stays done
+                return VOIDED  # settled by a person
+            begun = order.state_of(SHIP) == "undone"  # a void may have been asked for before the scan
+            if row is not None and row.state == "bought" and not begun and ParcelStatus(row.parcel_status).scanned:
+                return SCANNED  # known already: the step stays done
             order.mark(SHIP, "undone", order.result_of(SHIP))
-        if row is None or known == "created":
-            return VoidedShipment(outcome=VoidOutcome.NOTHING)
-        if known == "voided":
-            return VoidedShipment(outcome=VoidOutcome.VOIDED)
+        if row is None or row.state == "created":
+            return NOTHING
+        if row.state == "voided":
+            return VOIDED
         shipment = await self._carrier.retrieve(row.shipment_id)
         if not shipment.bought:
             return await self._nothing_bought(ref, row)
-        if shipment.refund_status is None and not shipment.status.scanned:
-            try:
-                shipment = await self._carrier.void(shipment.id)
-            except VoidRefused:
-                shipment = await self._carrier.retrieve(shipment.id)
-        return await self._record_void(ref, shipment)
+        return await self._record_void(ref, await self._ask_for_void(shipment))
 
-    async def _nothing_bought(self, ref: OrderRef, row: saga_tables.ShipmentRow) -> VoidedShipment:
+    async def _nothing_bought(self, ref: OrderRef, row: ShipmentRow) -> VoidedShipment:
         """No label *yet*: a purchase that was sent may still arrive until its deadline is over."""
-        if row.buy_sent_at is not None:
-            left = row.buy_sent_at + self._carrier.timeout + CLOCK_MARGIN - now()
-            if left > timedelta(0):
-                raise TryAgain("a purchase was sent and may still arrive", delay=left)
+        ends = purchase_ends(row, self._carrier.timeout)
+        if ends is not None and (left := ends + CLOCK_MARGIN - now()) > timedelta(0):
+            raise TryAgain("a purchase was sent and may still arrive", delay=left)
         async with self._book.locked(ref.order_id) as order:
-            await _set_state(order, "voided")
-        return VoidedShipment(outcome=VoidOutcome.NOTHING)
+            row = await shipment_of(order) or row
+            row.state, row.updated_at = "voided", now()
+            order.session.add(row)
+        return NOTHING
+
+    async def _ask_for_void(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
+        """Asks unless that was done; again where it was rejected, which may have been a mistake of the carrier."""
+        if shipment.status.scanned or shipment.refund_status not in (None, LabelRefund.REJECTED):
+            return shipment
+        try:
+            return await self._carrier.void(shipment.id)
+        except VoidRefused:
+            return await self._carrier.retrieve(shipment.id)
 
     async def _record_void(self, ref: OrderRef, shipment: ShipmentSnapshot) -> VoidedShipment:
         async with self._book.locked(ref.order_id) as order:
-            if shipment.refund_status == "refunded":
-                if await _set_state(order, "voided"):
-                    order.note("label voided")
-                return VoidedShipment(outcome=VoidOutcome.VOIDED)
-            if shipment.refund_status == "submitted":
-                if await _set_state(order, "void_requested"):
-                    order.note("label: void requested from the carrier")
-                return VoidedShipment(outcome=VoidOutcome.REQUESTED)
-            if shipment.status.scanned:
+            row = await shipment_of(order)
+            assert row is not None
+            scanned, refund = await _note_scan(order, row, shipment), shipment.refund_status
+            if refund is LabelRefund.REFUNDED or (refund is LabelRefund.NOT_APPLICABLE and not scanned):
+                return await _voided(order, row, refund)
+            if refund is LabelRefund.SUBMITTED and (row.state in CALLED_BACK or not scanned):
+                await call_back(order, row, "void_requested", "label: void requested from the carrier")
+                return VoidedShipment(outcome=VoidOutcome.REQUESTED, money_first=self._voids.money_first)
+            if scanned:
                 await _record_label(order, shipment)
-                return VoidedShipment(outcome=VoidOutcome.SCANNED)
-        raise TryAgain("the carrier neither takes the label back nor has it scanned")
+                return SCANNED
+            row.void_requested_at = row.void_requested_at or now()
+            order.session.add(row)
+            pause = min(next_void_look(now() - row.void_requested_at), LAST_DECISION_PAUSE)
+        raise TryAgain("the carrier neither takes the label back nor has it scanned", delay=pause)
 
     @activity.defn
-    async def confirm_void(self, ref: OrderRef) -> None:
-        """Waits until the carrier has confirmed a void that was requested; money goes back only then."""
+    async def confirm_void(self, ref: ConfirmVoid) -> VoidedShipment:
+        """Looks whether the carrier has confirmed a void that was requested: VOIDED, or REQUESTED as before.
+
+        To workflows that do not wait themselves it raises TryAgain, or OurMistake when the void was rejected.
+        """
         async with self._book.locked(ref.order_id) as order:
-            row = await _shipment_of(order)
+            row = await shipment_of(order)
             settled = order.state_of(CANCEL_SHIPMENT) == "done"  # by a person
         if row is None or row.state == "voided" or settled:
-            return
-        shipment = await self._carrier.retrieve(row.shipment_id)
-        if shipment.refund_status == "submitted":
-            raise TryAgain("the carrier has not confirmed the void yet", delay=VOID_POLL)
-        if shipment.refund_status != "refunded":
-            raise OurMistake("the carrier did not take the label back after all: the parcel may be on its way")
+            return VOIDED
+        pending = await self._confirm(ref, await self._ask_for_void(await self._carrier.retrieve(row.shipment_id)))
+        if ref.answers or pending.outcome is VoidOutcome.VOIDED:
+            return pending
+        if pending.ticket == VOID_REJECTED:
+            raise OurMistake(pending.detail)
+        raise TryAgain("the carrier has not confirmed the void yet", delay=pending.look_again_in)
+
+    async def _confirm(self, ref: ConfirmVoid, shipment: ShipmentSnapshot) -> VoidedShipment:
         async with self._book.locked(ref.order_id) as order:
-            if shipment.status.scanned:
-                about = "its label was voided and its money goes back, but the carrier has scanned the parcel"
-                await open_ticket(
-                    order, Attention(order_id=ref.order_id, step=SHIP, kind=SCAN_AFTER_VOID, detail=about)
-                )
-            if await _set_state(order, "voided"):
-                order.note("label voided")
-
-    @activity.defn
-    async def check_shipment(self, ref: OrderRef) -> Parcel:
-        """Asks the carrier where the parcel is."""
-        async with self._book.locked(ref.order_id) as order:
-            row = await _shipment_of(order)
-        if row is None:
-            raise OurMistake("there is no shipment to look at")
-        shipment = await self._carrier.retrieve(row.shipment_id)
-        return Parcel(status=shipment.status)
-
-    @activity.defn
-    async def record_shipped(self, ref: OrderRef) -> None:
-        """The carrier has scanned the parcel: the goods have left the stock."""
-        async with self._book.locked(ref.order_id) as order:
-            if order.step(RECORD_SHIPPED):
-                return
-            row = await _shipment_of(order)
-            await _set_parcel(order, row, ParcelStatus.IN_TRANSIT)
-            await stock.ship(order.session, ref.order_id)
-            order.move(OrderStatus.SHIPPED, "scanned by the carrier")
-            order.mark(RECORD_SHIPPED, "done")
-            await order.emit(EventName.ORDER_SHIPPED, tracking=row.tracking_number if row else None)
-
-    @activity.defn
-    async def record_delivered(self, ref: OrderRef) -> None:
-        async with self._book.locked(ref.order_id) as order:
-            if order.step(RECORD_DELIVERED):
-                return
-            row = await _shipment_of(order)
-            await _set_parcel(order, row, ParcelStatus.DELIVERED)
-            order.move(OrderStatus.DELIVERED, "delivered")
-            order.mark(RECORD_DELIVERED, "done")
-            await order.emit(EventName.ORDER_DELIVERED, tracking=row.tracking_number if row else None)
-
-
-async def _shipment_of(order: LockedOrder) -> saga_tables.ShipmentRow | None:
-    return await order.session.get(saga_tables.ShipmentRow, order.row.order_id)
-
-
-async def _set_state(order: LockedOrder, state: str) -> bool:
-    """False when a former attempt has written it already."""
-    row = await _shipment_of(order)
-    assert row is not None
-    if row.state == state:
-        return False
-    row.state, row.updated_at = state, now()
-    order.session.add(row)
-    return True
-
-
-async def _set_parcel(order: LockedOrder, row: saga_tables.ShipmentRow | None, status: ParcelStatus) -> None:
-    if row is not None:
-        row.parcel_status, row.updated_at = status.value, now()
-        order.session.add(row)
+            row = await shipment_of(order)
+            assert row is not None
+            scanned, refund = await _note_scan(order, row, shipment), shipment.refund_status
+            if refund is LabelRefund.REFUNDED or (refund is LabelRefund.NOT_APPLICABLE and not scanned):
+                return await _voided(order, row, refund)
+            age = now() - (row.void_requested_at or row.updated_at)
+        pending = VoidedShipment(outcome=VoidOutcome.REQUESTED, look_again_in=next_void_look(age))
+        if refund is not LabelRefund.SUBMITTED:
+            seen = "and has scanned the parcel" if scanned else "and has not scanned the parcel: is it still here?"
+            rejected = f"the carrier does not take the label back ({refund or 'no answer'}), {seen}"
+            return pending.model_copy(update={"ticket": VOID_REJECTED, "detail": rejected})
+        if age >= self._voids.patience:
+            late = f"the void was requested {age.days} days ago; money and stock of the order may wait for it"
+            return pending.model_copy(update={"ticket": VOID_PENDING, "detail": late})
+        return pending
 
 
 async def _record_label(order: LockedOrder, shipment: ShipmentSnapshot) -> Label:
-    """The step is done: the label is in our books."""
-    row = await _shipment_of(order)
+    row = await shipment_of(order)
     assert row is not None
-    row.state, row.tracking_number, row.carrier = "bought", shipment.tracking_number, shipment.carrier
-    row.parcel_status, row.updated_at = shipment.status.value, now()
-    order.session.add(row)
-    label = Label(carrier=shipment.carrier or "", tracking_number=shipment.tracking_number or "")
-    order.mark(SHIP, "done", label.model_dump(mode="json"))
-    return label
+    return note_label(order, row, shipment.carrier, shipment.tracking_number, shipment.status)
+
+
+async def _note_scan(order: LockedOrder, row: ShipmentRow, shipment: ShipmentSnapshot) -> bool:
+    """Whether the parcel was scanned; that one whose label was called back has moved reaches a person."""
+    moved, scanned = note_parcel(order, row, shipment.status), ParcelStatus(row.parcel_status).scanned
+    if moved and scanned and row.state in CALLED_BACK:
+        await _call_person_about_scan(order)
+    return scanned
+
+
+async def _voided(order: LockedOrder, row: ShipmentRow, refund: LabelRefund) -> VoidedShipment:
+    """The label counts as void; a parcel that had left before our books knew of the void reaches a person."""
+    if ParcelStatus(row.parcel_status).scanned and row.state not in CALLED_BACK:
+        await _call_person_about_scan(order)
+    nothing_paid = ": the carrier bills on scan, nothing was paid" if refund is LabelRefund.NOT_APPLICABLE else ""
+    await call_back(order, row, "voided", f"label voided{nothing_paid}")
+    return VOIDED
+
+
+async def _call_person_about_scan(order: LockedOrder) -> None:
+    about = "its label was called back for a canceled order, but the carrier has scanned the parcel"
+    ticket = Attention(order_id=order.row.order_id, step=SHIP, kind=SCAN_AFTER_VOID, detail=about)
+    await open_ticket(order, ticket)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import httpx
 
+from adapters.columns import now
 from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.errors import Misconfigured, OurMistake, ShipmentRefused, TryAgain
+from domain.parcels import LabelRefund, Rate, cheapest, label_refund, parcel_status
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class ShipmentSnapshot:
     status: ParcelStatus
     tracking_number: str | None  # None until a label was bought
     carrier: str | None
-    refund_status: str | None  # of the label: None, submitted, refunded, rejected
-    rate_ids: tuple[str, ...] = ()
+    refund_status: LabelRefund | None  # of the label; None: nobody asked for one
+    rates: tuple[Rate, ...] = ()
+    rate_errors: tuple[str, ...] = ()  # which carrier gave no rates, and the kind of error
 
     @property
     def bought(self) -> bool:
@@ -40,6 +44,12 @@ class PostageExists(TryAgain):
     code = "postage_exists"
 
 
+class NoRateFits(TryAgain):
+    """There is no rate to buy the label at; mostly for a moment, or because of our own settings."""
+
+    code = "no_rates"
+
+
 class VoidRefused(TryAgain):
     """The carrier does not take the label back: look why."""
 
@@ -49,6 +59,9 @@ class VoidRefused(TryAgain):
 class CarrierGateway:
     def __init__(self, settings: Settings) -> None:
         self.timeout = timedelta(seconds=settings.carrier_timeout)
+        self._origin = settings.shipping_origin.model_dump(exclude_none=True)
+        self._parcel = {"weight": settings.parcel_weight}
+        self._currency, self._most_days = settings.carrier_currency, settings.delivery_days
         self._http = httpx.AsyncClient(
             base_url=settings.carrier_api_base,
             auth=(settings.carrier_api_key.get_secret_value(), ""),
@@ -60,16 +73,36 @@ class CarrierGateway:
         await self._http.aclose()
 
     async def create(self, reference: str, address: dict[str, Any] | None) -> ShipmentSnapshot:
-        """A shipment with its rates; free. Raises ShipmentRefused for an address that cannot be served."""
-        parcel = {"weight": 16.0}  # ounces; parcels are not modeled yet
-        body = {"shipment": {"reference": reference, "to_address": address or {}, "parcel": parcel}}
+        """A shipment with its rates; free. Raises ShipmentRefused for an address that cannot be served.
+
+        There are rates only with both addresses and the parcel (https://docs.easypost.com/docs/shipments).
+        """
+        addresses = {"to_address": address or {}, "from_address": self._origin}
+        body = {"shipment": {"reference": reference, **addresses, "parcel": self._parcel}}
         return await self._call("POST", "/v2/shipments", body)
 
-    async def buy(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
-        """Buys the label at the first rate. Raises PostageExists when it was bought before."""
-        if not shipment.rate_ids:
-            raise ShipmentRefused("no_rates", "the carrier offers no rate for this parcel")
-        return await self._call("POST", f"/v2/shipments/{shipment.id}/buy", {"rate": {"id": shipment.rate_ids[0]}})
+    def rate_for(self, shipment: ShipmentSnapshot) -> Rate:
+        """The cheapest rate that fits. Raises NoRateFits.
+
+        What a carrier says of its reason is not passed on: its words may quote the address
+        (https://docs.easypost.com/docs/shipments/messages).
+        """
+        rate = cheapest(shipment.rates, self._currency, self._most_days)
+        if rate is None:
+            errors = ", ".join(shipment.rate_errors) or "no errors"
+            found = f"{len(shipment.rates)} rates, none that fits, and {errors}"
+            raise NoRateFits(f"the carrier offers {found}: check the setting shipping_origin and the parcel")
+        return rate
+
+    async def buy(self, shipment_id: str, rate: Rate, until: datetime) -> ShipmentSnapshot:
+        """Buys the label. Nothing is sent after `until`, and nobody waits longer for the answer.
+
+        Raises PostageExists when it was bought before, TryAgain when it is too late.
+        """
+        left = until - now()
+        if left <= timedelta(0):
+            raise TryAgain("the time for this purchase is over: it was not sent")
+        return await self._call("POST", f"/v2/shipments/{shipment_id}/buy", {"rate": {"id": rate.id}}, left)
 
     async def void(self, shipment_id: str) -> ShipmentSnapshot:
         """Asks for the label's money back. Raises VoidRefused, above all for a parcel that was scanned."""
@@ -79,9 +112,12 @@ class CarrierGateway:
         """What the carrier says now."""
         return await self._call("GET", f"/v2/shipments/{shipment_id}", None)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> ShipmentSnapshot:
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None, left: timedelta | None = None
+    ) -> ShipmentSnapshot:
+        timeout = min(self.timeout, left) if left else self.timeout
         try:
-            async with asyncio.timeout(self.timeout.total_seconds()):  # httpx's own is one for each phase
+            async with asyncio.timeout(timeout.total_seconds()):  # httpx's own is one for each phase
                 response = await self._http.request(method, path, json=body)
             answer = response.json()
         except (httpx.HTTPError, ValueError, TimeoutError) as error:
@@ -110,13 +146,24 @@ def _refusal(status: int, answer: Any) -> Exception:
 
 
 def _snapshot(answer: dict[str, Any]) -> ShipmentSnapshot:
-    status = answer.get("status") or "unknown"
-    rate = answer.get("selected_rate") or {}
+    tracker = answer.get("tracker") or {}
+    details = [detail.get("status") for detail in tracker.get("tracking_details") or ()]
     return ShipmentSnapshot(
         id=answer["id"],
-        status=ParcelStatus(status) if status in set(ParcelStatus) else ParcelStatus.UNKNOWN,
+        status=parcel_status(answer.get("status"), [tracker.get("status"), *details]),
         tracking_number=answer.get("tracking_code"),
-        carrier=rate.get("carrier"),
-        refund_status=answer.get("refund_status"),
-        rate_ids=tuple(rate["id"] for rate in answer.get("rates") or ()),
+        carrier=(answer.get("selected_rate") or {}).get("carrier"),
+        refund_status=label_refund(answer.get("refund_status")),
+        rates=tuple(rate for rate in map(_rate, answer.get("rates") or ()) if rate is not None),
+        rate_errors=tuple(f"{one.get('carrier')}: {one.get('type')}" for one in answer.get("messages") or ()),
     )
+
+
+def _rate(given: dict[str, Any]) -> Rate | None:
+    """None for one whose price cannot be read: it cannot be compared."""
+    days = given.get("delivery_days")
+    try:
+        price = Decimal(str(given.get("rate")))
+    except InvalidOperation:
+        return None
+    return Rate(given["id"], price, str(given.get("currency")), days if isinstance(days, int) else None)

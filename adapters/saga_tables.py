@@ -135,6 +135,8 @@ class ShipmentRow(SQLModel, table=True):
     shipment_id: str = Field(sa_type=Text, unique=True)
     state: str = Field(sa_type=Text)
     buy_sent_at: datetime | None = maybe_time_column()
+    buy_deadline: datetime | None = maybe_time_column()  # no purchase is sent after it, or waited for
+    void_requested_at: datetime | None = maybe_time_column()
     carrier: str | None = Field(default=None, sa_type=Text)
     tracking_number: str | None = Field(default=None, sa_type=Text)
     parcel_status: str = Field(default="unknown", sa_type=Text)

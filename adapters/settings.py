@@ -6,12 +6,14 @@ Defaults serve the embedded stack on loopback; a placeholder secret is refused a
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
+
+from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
@@ -79,6 +81,32 @@ class Settings(BaseSettings):
         default=SecretStr("carrier_ordersaga_webhooks"), description="signs the carrier's webhooks"
     )
     carrier_timeout: float = Field(default=10.0, gt=0, description="seconds for one request to the carrier")
+    carrier_currency: str = Field(
+        default="USD",
+        pattern="^[A-Z]{3}$",
+        description="in which labels are paid; rates in another one are not taken",
+    )
+    shipping_origin: ShippingOrigin = Field(
+        default=PLACEHOLDER_ORIGIN,
+        description='where parcels come from, as JSON: `{"street1": ..., "city": ..., "zip": ..., "country": "US"}`, '
+        "with `name`, `company`, `street2`, `state`, `phone` where there are any",
+    )
+    parcel_weight: float = Field(default=16.0, gt=0, description="ounces; of every parcel, since products have none")
+    delivery_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="a label has to promise delivery within so many days; unset takes the cheapest",
+    )
+    void_settles: Literal["confirmed", "accepted"] = Field(
+        default="confirmed",
+        description="stock and money of a canceled order go back when the carrier has `confirmed` that the label is "
+        "void, which may take 30 days, or `accepted` the wish, while the warehouse keeps the parcel",
+    )
+    void_patience: timedelta = Field(
+        default=timedelta(days=21),
+        ge=timedelta(0),
+        description="how long a void may wait for the carrier before a person is called; USPS takes 15 days or more",
+    )
 
     public_url: str = Field(default="http://127.0.0.1:8000", description="where clients reach the API, for links")
     checkout_budget: float = Field(
@@ -151,6 +179,11 @@ class Settings(BaseSettings):
         description="base URL of an OTLP/HTTP collector, e.g. http://127.0.0.1:4318; unset means no traces",
     )
 
+    @field_validator("delivery_days", mode="before")
+    @classmethod
+    def _take_empty_as_unset(cls, given: Any) -> Any:
+        return None if given == "" else given
+
     @field_validator("database_url")
     @classmethod
     def _refuse_other_databases(cls, url: SecretStr) -> SecretStr:
@@ -176,6 +209,8 @@ class Settings(BaseSettings):
         for name in ("stripe_api_key", "stripe_webhook_secret", "carrier_api_key", "carrier_webhook_secret"):
             if self.has_placeholder(name):
                 raise ValueError(f"{name} is a placeholder, but {elsewhere[0]} is not on this machine: set it")
+        if self.shipping_origin == PLACEHOLDER_ORIGIN:
+            raise ValueError(f"shipping_origin is a placeholder, but {elsewhere[0]} is not on this machine: set it")
         return self
 
     def has_placeholder(self, name: str) -> bool:

@@ -28,7 +28,7 @@ from domain.cancellation import TABLE, Decision, decide
 from domain.commands import CancelAnswer, CancelRequest, ParcelStatus
 from domain.errors import RequestRefused
 from domain.order_states import FINAL, OrderStatus
-from domain.steps import CANCEL_SHIPMENT
+from domain.steps import CANCEL_SHIPMENT, SHIP
 from workflows.order_fulfillment import OrderFulfillment
 
 NOTE_TIMEOUT = 2.0  # seconds
@@ -144,10 +144,13 @@ async def _follow(services: Services, order_id: str) -> CancelAnswer:
             row = await session.get_one(Order, order_id)
             parcel = await session.get(ShipmentRow, order_id)
             settled = await session.get(OrderStep, (order_id, CANCEL_SHIPMENT))
+            shipped = await session.get(OrderStep, (order_id, SHIP))
         status = OrderStatus(row.status)
         rule = decide(status)
-        # A scan is never taken back: as `cancel_shipment` decides, unless a person has taken the label off.
-        labeled = parcel is not None and parcel.state == "bought" and settled is None and status in LABELED
+        # A scan is never taken back: as `cancel_shipment` decides, unless a person has taken the label off, or a void
+        # is being asked for, which the carrier may have carried out before the scan.
+        kept = settled is None and shipped is not None and shipped.state == "done"
+        labeled = parcel is not None and parcel.state == "bought" and kept and status in LABELED
         if parcel is not None and labeled and ParcelStatus(parcel.parcel_status).scanned:
             rule = TABLE[OrderStatus.SHIPPED]
         if rule.decision in (Decision.JOINED, Decision.REFUSED):

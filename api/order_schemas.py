@@ -162,9 +162,12 @@ class OrderItem(Wire):
 
 
 class ParcelView(Wire):
+    """`status` is where the carrier last said that the parcel is; `updatedAt` when our book of it last changed."""
+
     carrier: str | None
     tracking_number: str
     status: str
+    updated_at: datetime
 
 
 class TimelineRow(Wire):

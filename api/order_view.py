@@ -77,6 +77,7 @@ def summaries() -> Select[Any]:
         shipments.c.carrier,
         shipments.c.tracking_number,
         shipments.c.parcel_status,
+        shipments.c.updated_at.label("parcel_updated_at"),
     ).select_from(orders.outerjoin(shipments, shipments.c.order_id == orders.c.order_id))
 
 
@@ -121,7 +122,6 @@ def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:
     def money(minor: int) -> str:
         return Money(minor=minor, currency=row.currency).decimal
 
-    tracked = row.tracking_number is not None
     is_part = bool(row.captured_minor) and row.captured_minor != row.total_minor
     return OrderSummary(
         order_id=row.order_id,
@@ -136,9 +136,7 @@ def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:
         total_amount=money(row.total_minor),
         captured_amount=money(int(row.captured_minor)) if is_part else None,
         refunded_amount=money(int(row.refunded_minor)) if row.refunded_minor else None,
-        shipment=ParcelView(carrier=row.carrier, tracking_number=row.tracking_number, status=row.parcel_status)
-        if tracked
-        else None,
+        shipment=_parcel(row),
         ship_not_before=row.ship_not_before,
         metadata=row.metadata,
         refusal=row.refusal,
@@ -148,4 +146,15 @@ def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:
         updated_at=row.updated_at,
         version=row.version,
         links=links(settings, row.order_id),
+    )
+
+
+def _parcel(row: Row[Any]) -> ParcelView | None:
+    if row.tracking_number is None:
+        return None
+    return ParcelView(
+        carrier=row.carrier,
+        tracking_number=row.tracking_number,
+        status=row.parcel_status,
+        updated_at=row.parcel_updated_at,
     )

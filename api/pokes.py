@@ -18,11 +18,14 @@ from adapters.order_book import OrderBook
 from adapters.payment_holds import note_hold
 from adapters.repair_desk import open_ticket
 from adapters.saga_tables import Payment, ShipmentRow
+from adapters.shipment_book import CALLED_BACK, note_parcel, shipment_of
 from adapters.stripe_gateway import PaymentSnapshot
 from adapters.tables import Order
 from adapters.temporal import workflow_id
 from domain.commands import Attention, Hold, ParcelStatus
 from domain.order_states import OrderStatus
+from domain.parcels import LabelRefund
+from domain.recovery import UNDONE
 from domain.repairs import LATE_MONEY, REFUND_FAILED, SCAN_AFTER_VOID
 from domain.steps import RETURN, SHIP
 from workflows.order_fulfillment import OrderFulfillment
@@ -40,8 +43,6 @@ SAME = {
 }
 
 HOLDS_MONEY = frozenset(["requires_capture", "succeeded"])
-
-VOID = ("voided", "void_requested")
 
 orders = Order.__table__  # type: ignore[attr-defined]
 payments = Payment.__table__  # type: ignore[attr-defined]
@@ -69,6 +70,9 @@ class ParcelState(Protocol):
     @property
     def status(self) -> ParcelStatus: ...
 
+    @property
+    def refund_status(self) -> LabelRefund | None: ...
+
 
 class Parcels(Protocol):
     async def retrieve(self, shipment_id: str) -> ParcelState: ...
@@ -85,7 +89,7 @@ class Booked(NamedTuple):
 
     @property
     def undone(self) -> bool:
-        return self.order_status in (OrderStatus.CANCELED, OrderStatus.REJECTED)
+        return self.order_status in UNDONE
 
 
 class PaymentPoke:
@@ -146,7 +150,10 @@ class PaymentPoke:
 
 
 class ParcelPoke:
-    """Follows up the carrier's events. A scan of a parcel whose order was canceled reaches a person."""
+    """Follows up the carrier's events, and notes in our books where the parcel is, also when its order is over.
+
+    A scan of a parcel whose order was canceled reaches a person.
+    """
 
     def __init__(self, reads: AsyncEngine, temporal: Client, parcels: Parcels, book: OrderBook) -> None:
         self._reads, self._temporal, self._parcels, self._book = reads, temporal, parcels, book
@@ -159,14 +166,30 @@ class ParcelPoke:
         if booked is None:
             log.info("parcel_of_no_order", shipment_id=shipment_id)
             return
-        current = (await self._parcels.retrieve(shipment_id)).status
-        # In CANCELING the label is void already, or its void is requested: the parcel should not be on its way.
-        called_back = booked.undone or booked.order_status is OrderStatus.CANCELING or booked.label in VOID
-        if called_back and current.scanned:
-            about = f"the carrier says that the parcel is {current}, but its label was voided and the order canceled"
-            await _call_person(self._book, booked.order_id, SCAN_AFTER_VOID, SHIP, about)
-        elif current.value != booked.state or _is_behind(booked.order_status, current):
+        shipment = await self._parcels.retrieve(shipment_id)
+        current, known = shipment.status, ParcelStatus(booked.state)
+        moved, called_back = known.then(current) is not known, _called_back(booked.order_status, booked.label)
+        if moved or (called_back and current.scanned):
+            await self._note(booked.order_id, current)
+        if booked.label == "void_requested":
+            has_news = shipment.refund_status is None or shipment.refund_status.final
+        elif called_back and current.scanned:
+            has_news = False
+        else:
+            has_news = moved or _is_behind(booked.order_status, current)
+        if has_news:
             await signal(self._temporal, booked.order_id, OrderFulfillment.parcel_changed, current)
+
+    async def _note(self, order_id: str, current: ParcelStatus) -> None:
+        """In one transaction: where the parcel is, and the ticket if it should not be there."""
+        async with self._book.locked(order_id) as order:
+            row = await shipment_of(order)
+            assert row is not None
+            note_parcel(order, row, current)
+            if current.scanned and _called_back(order.status, row.state):
+                about = f"the carrier says that the parcel is {current}, but its label was called back"
+                ticket = Attention(order_id=order_id, step=SHIP, kind=SCAN_AFTER_VOID, detail=about)
+                await open_ticket(order, ticket)
 
     async def _booked(self, shipment_id: str) -> Booked | None:
         query = (
@@ -181,10 +204,15 @@ class ParcelPoke:
         return Booked(row.order_id, row.parcel_status, OrderStatus(row.status), label=row.state) if row else None
 
 
+def _called_back(status: OrderStatus, label: str) -> bool:
+    """Whether the parcel has to stay here. In CANCELING the label is void already, or its void is requested."""
+    return status in (*UNDONE, OrderStatus.CANCELING) or label in CALLED_BACK
+
+
 def _is_behind(status: OrderStatus, parcel: ParcelStatus) -> bool:
-    """Whether the order has still to learn of the scan: a step that looked may have written the parcel's row."""
+    """Whether the order may still have to learn of it although the books know: a look or a lost signal came first."""
     if status is OrderStatus.SHIPPED:
-        return parcel is ParcelStatus.DELIVERED
+        return parcel is ParcelStatus.DELIVERED or parcel.lost
     return parcel.scanned and status is not OrderStatus.DELIVERED
 
 

@@ -19,7 +19,8 @@ CREATE TRIGGER IF NOT EXISTS ledger_keeps_values BEFORE UPDATE ON ledger
 
 
 class LabelLedger:
-    """Kinds: label_bought, void_requested, label_voided, void_rejected, scanned, delivered, returned, lost."""
+    """Kinds: label_bought, void_requested, label_voided, label_not_billed, void_rejected; and of its parcel scanned,
+    delivered, returned, lost."""
 
     def __init__(self, store: DurableStore) -> None:
         self._store = store
@@ -40,7 +41,7 @@ class LabelLedger:
 
 def audit(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Per reference at most one live label: bought, and not voided for certain (a void that is only requested may
-    still be rejected). A shipment without a reference counts as its own."""
+    still be rejected) or never billed. A shipment without a reference counts as its own."""
     live: dict[str, set[str]] = defaultdict(set)
     counts: Counter[str] = Counter()
     violations: list[dict[str, Any]] = []
@@ -51,7 +52,7 @@ def audit(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             if live[reference]:
                 violations.append({"rule": "second_live_label", "reference": reference, "entry": dict(entry)})
             live[reference].add(entry["shipment"])
-        elif entry["kind"] == "label_voided":
+        elif entry["kind"] in ("label_voided", "label_not_billed"):
             live[reference].discard(entry["shipment"])
     return {
         "references": len(live),

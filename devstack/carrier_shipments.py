@@ -9,7 +9,7 @@ import hmac
 import json
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,9 +19,8 @@ from devstack.durable_store import Document, DurableStore
 from devstack.timer_queue import TimerQueue
 from devstack.webhook_sender import WebhookSender
 
-_RATES = (("Ground", "7.90", 4), ("Express", "18.40", 1))
-_ON_THE_WAY = ("in_transit", "out_for_delivery")
-TRACKABLE = (*_ON_THE_WAY, "delivered", "return_to_sender", "failure")
+_ON_THE_WAY = ("in_transit", "out_for_delivery", "available_for_pickup")
+TRACKABLE = (*_ON_THE_WAY, "delivered", "return_to_sender", "failure", "cancelled", "error", "unknown")
 _LEDGER_KINDS = {"in_transit": "scanned", "delivered": "delivered", "return_to_sender": "returned", "failure": "lost"}
 
 
@@ -36,12 +35,19 @@ class CarrierRefusal(Exception):
 
 @dataclass
 class CarrierSettings:
-    """Seconds from the purchase to the first scan and to delivery (None: never by itself), and from the request of a
-    refund to its confirmation (0: at once). They apply to labels bought, and refunds requested, from now on."""
+    """How the carrier behaves with shipments created, labels bought, and refunds requested or settled from now on.
+
+    Seconds from the purchase to the first scan and to delivery (None: never by itself), and from the request of a
+    refund to its decision (0: at once). `refund_status` is what a label that was not scanned then gets: refunded,
+    rejected or not_applicable (a carrier that bills on scan, which answers so at once). `rates` are lists of service,
+    price, days (or None) and currency.
+    """
 
     scan_after: float | None = None
     deliver_after: float | None = None
     refund_delay: float = 0.0
+    refund_status: str = "refunded"
+    rates: Sequence[Sequence[Any]] = (("Ground", "7.90", 4, "USD"), ("Express", "18.40", 1, "USD"))
 
 
 def hmac_signature(secret: str) -> Callable[[str], dict[str, str]]:
@@ -69,7 +75,7 @@ class Shipments:
         if not isinstance(given, dict) or not isinstance(given.get("to_address"), dict) or "parcel" not in given:
             raise CarrierRefusal(422, "SHIPMENT.INVALID_PARAMS", "Give shipment.to_address and shipment.parcel.")
         _check_address(given["to_address"])
-        shipment = _new_shipment(given, self._now())
+        shipment = _new_shipment(given, self._now(), self.settings.rates)
         self.store.add("shipment", shipment, owner=shipment["reference"])
         return shipment
 
@@ -96,7 +102,8 @@ class Shipments:
         tracking_code = f"SIM{secrets.randbelow(10**12):012d}"
         label = {"id": _new_id("pl"), "object": "PostageLabel", "label_url": f"label:{tracking_code}.pdf"}
         shipment |= {"tracking_code": tracking_code, "postage_label": label}
-        shipment["tracker"] = {"id": _new_id("trk"), "object": "Tracker", "status": "pre_transit"}
+        tracker_id = _new_id("trk")
+        shipment["tracker"] = {"id": tracker_id, "object": "Tracker", "status": "pre_transit", "tracking_details": []}
         self._save(shipment, "pre_transit")
         self.ledger.record("label_bought", shipment)
         now = self.store.now()
@@ -106,11 +113,11 @@ class Shipments:
         return shipment
 
     def refund(self, shipment_id: str) -> Document:
-        """Void the label. Asked again, it gives the same answer: what EasyPost does then is not documented."""
+        """Void the label. Asked again, it gives the same answer, but looks anew at what was rejected."""
         shipment = self.get(shipment_id)
         if shipment["postage_label"] is None:
             raise CarrierRefusal(422, "SHIPMENT.INVALID_STATUS", "This shipment has no postage to refund.")
-        if shipment["refund_status"] in ("submitted", "refunded"):
+        if shipment["refund_status"] in ("submitted", "refunded", "not_applicable"):
             return shipment
         if shipment["status"] != "pre_transit":
             self._reject_refund(shipment)
@@ -118,7 +125,7 @@ class Shipments:
         self.ledger.record("void_requested", shipment)
         shipment["refund_status"] = "submitted"
         self._save(shipment)
-        if self.settings.refund_delay > 0:
+        if self.settings.refund_delay > 0 and self.settings.refund_status != "not_applicable":
             self.timers.set(self.store.now() + self.settings.refund_delay, "settle_refund", shipment_id)
         else:
             self._settle_refund(shipment)
@@ -141,7 +148,7 @@ class Shipments:
         shipment = self.get(shipment_id)
         if kind == "settle_refund":
             self._settle_refund(shipment)
-        elif shipment["refund_status"] in ("submitted", "refunded"):
+        elif shipment["refund_status"] in ("submitted", "refunded", "not_applicable"):
             return
         elif kind == "scan" and shipment["status"] == "pre_transit":
             self.track(shipment_id, "in_transit")
@@ -149,12 +156,13 @@ class Shipments:
             self.track(shipment_id, "delivered")
 
     def _settle_refund(self, shipment: Document) -> None:
-        if shipment["status"] != "pre_transit":
+        answer = self.settings.refund_status
+        if shipment["status"] != "pre_transit" or answer == "rejected":
             self._reject_refund(shipment)
             return
-        shipment["refund_status"] = "refunded"
-        self.ledger.record("label_voided", shipment)
-        self._save(shipment, "cancelled")
+        shipment["refund_status"] = answer
+        self.ledger.record("label_voided" if answer == "refunded" else "label_not_billed", shipment)
+        self._save(shipment, "cancelled" if answer == "refunded" else None)
         self._tell(shipment)
 
     def _reject_refund(self, shipment: Document) -> None:
@@ -165,6 +173,8 @@ class Shipments:
     def _save(self, shipment: Document, status: str | None = None) -> None:
         if status is not None:
             shipment["status"] = shipment["tracker"]["status"] = status
+            detail = {"object": "TrackingDetail", "status": status, "datetime": self._now()}
+            shipment["tracker"].setdefault("tracking_details", []).append(detail)
         shipment["updated_at"] = self._now()
         self.store.save(shipment)
 
@@ -195,8 +205,9 @@ def _check_address(address: dict[str, Any]) -> None:
         )
 
 
-def _new_shipment(given: dict[str, Any], now: str) -> Document:
-    shipment_id = _new_id("shp")
+def _new_shipment(given: dict[str, Any], now: str, services: Sequence[Sequence[Any]]) -> Document:
+    shipment_id, origin = _new_id("shp"), given.get("from_address")
+    offered = services if isinstance(origin, dict) and origin.get("zip") else ()
     rates = [
         {
             "id": _new_id("rate"),
@@ -204,12 +215,13 @@ def _new_shipment(given: dict[str, Any], now: str) -> Document:
             "carrier": "SimPost",
             "service": service,
             "rate": price,
-            "currency": "USD",
+            "currency": currency,
             "delivery_days": days,
             "shipment_id": shipment_id,
         }
-        for service, price, days in _RATES
+        for service, price, days, currency in offered
     ]
+    error = {"carrier": "SimPost", "type": "rate_error", "message": "Unable to rate this shipment."}
     return {
         "id": shipment_id,
         "object": "Shipment",
@@ -219,10 +231,10 @@ def _new_shipment(given: dict[str, Any], now: str) -> Document:
         "reference": given.get("reference"),
         "status": "unknown",
         "to_address": given["to_address"],
-        "from_address": given.get("from_address"),
+        "from_address": origin,
         "parcel": given["parcel"],
         "rates": rates,
-        "messages": [],
+        "messages": [] if rates else [error],
         "selected_rate": None,
         "postage_label": None,
         "tracking_code": None,

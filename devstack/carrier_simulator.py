@@ -8,8 +8,9 @@ Each behaviour, and its page below docs.easypost.com:
 | behaviour | page |
 |---|---|
 | the API key is the user name of basic authentication | docs/authentication |
-| create, retrieve, list, buy; rates; `reference` | docs/shipments |
-| refund: submitted, refunded, rejected; refused once scanned | docs/shipments/shipping-refund |
+| create, retrieve, list, buy; `reference`; rates, which need both addresses | docs/shipments |
+| what a carrier says when it gives no rates | docs/shipments/messages |
+| refund: four statuses; a rejected one may be asked for again | docs/shipments/shipping-refund |
 | tracking statuses; `tracker.updated` | docs/trackers |
 | error shape; an address that cannot be verified | guides/errors-guide |
 | `X-Hmac-Signature`; retried until a 2xx | guides/webhooks-guide |

@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from adapters.settings import Settings
 from domain import cancellation, repairs
+from domain.parcels import ShippingOrigin
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 REPAIR_DESK = README.parent / "docs" / "repair-desk.md"
@@ -34,7 +35,7 @@ def _variable(name: str, field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if isinstance(value, SecretStr):
+    if isinstance(value, SecretStr | ShippingOrigin):
         return "the embedded stack's"
     if value is PydanticUndefined:
         return "by `TEMPORAL_*`, else local"

@@ -39,7 +39,8 @@ TABLE: dict[OrderStatus, Rule] = {
     OrderStatus.READY_TO_SHIP: Rule(
         Decision.CARRIER_DECIDES,
         "carrier_decides",
-        "the label is voided first; refused `already_shipped` when it was scanned, and nothing is undone",
+        "the label is voided first; refused `already_shipped` when it was scanned, and nothing is undone; "
+        "money and stock go back once the carrier has confirmed the void (by `ORDERSAGA_VOID_SETTLES`: accepted it)",
     ),
     OrderStatus.SHIPPED: Rule(Decision.REFUSED, "already_shipped", "a return can be opened"),
     OrderStatus.DELIVERED: Rule(Decision.REFUSED, "already_delivered", "a return can be opened"),

@@ -105,15 +105,17 @@ class Label(Message):
 
 
 class ParcelStatus(StrEnum):
-    """Where the carrier says the parcel is."""
+    """Where the carrier says the parcel is: every status of a tracker that EasyPost documents."""
 
-    PRE_TRANSIT = "pre_transit"
+    PRE_TRANSIT = "pre_transit"  # the label is bought; the carrier has not had the parcel yet
     IN_TRANSIT = "in_transit"
     OUT_FOR_DELIVERY = "out_for_delivery"
+    PICKUP = "available_for_pickup"  # it waits for its customer at a place of the carrier
     DELIVERED = "delivered"
     RETURNED = "return_to_sender"
     FAILURE = "failure"
-    CANCELED = "cancelled"
+    CANCELED = "cancelled"  # its label is void
+    ERROR = "error"  # the carrier cannot be asked for it just now
     UNKNOWN = "unknown"
 
     @property
@@ -133,10 +135,12 @@ class ParcelStatus(StrEnum):
 
 _WAY = (
     ParcelStatus.UNKNOWN,
-    ParcelStatus.CANCELED,
+    ParcelStatus.ERROR,
     ParcelStatus.PRE_TRANSIT,
+    ParcelStatus.CANCELED,
     ParcelStatus.IN_TRANSIT,
     ParcelStatus.OUT_FOR_DELIVERY,
+    ParcelStatus.PICKUP,
     ParcelStatus.FAILURE,
     ParcelStatus.RETURNED,
     ParcelStatus.DELIVERED,
@@ -156,8 +160,27 @@ class VoidOutcome(StrEnum):
     SCANNED = "scanned"  # refused: the parcel is on its way
 
 
+class ConfirmVoid(OrderRef):
+    """Asks whether the carrier has confirmed a void.
+
+    With `answers` the workflow hears that it has not, and waits by itself; before that the engine's retries waited.
+    """
+
+    answers: bool = False
+
+
 class VoidedShipment(Message):
+    """What became of a label, and, of one whose void is only requested, what is to be done about it.
+
+    `money_first` by the shop's setting: stock and money go back before the carrier has confirmed. `look_again_in` is
+    the pause before the next look; `ticket` the kind of ticket for which a person is called, with its `detail`.
+    """
+
     outcome: VoidOutcome
+    money_first: bool = False
+    look_again_in: timedelta = timedelta(0)
+    ticket: str = ""
+    detail: str = ""
 
 
 class CancelRequest(Message):

@@ -26,6 +26,7 @@ class EventName(StrEnum):
     PAYMENT_DECLINED = "PaymentDeclined"
     ORDER_CONFIRMED = "OrderConfirmed"
     SHIPMENT_BOOKED = "ShipmentBooked"
+    SHIPMENT_HELD = "ShipmentHeld"  # for the warehouse: the label is called back, the parcel has to stay here
     PAYMENT_CAPTURED = "PaymentCaptured"
     ORDER_SHIPPED = "OrderShipped"
     ORDER_DELIVERED = "OrderDelivered"

@@ -20,6 +20,8 @@ REFUSED_AFTER_SCAN = "refused_after_scan"
 AFTER_SCAN = "_after_scan"  # of older tickets: the code with which the step was refused stands before it
 NO_SCAN = "no_scan"
 SCAN_AFTER_VOID = "scan_after_void"
+VOID_PENDING = "void_pending"
+VOID_REJECTED = "void_rejected"
 LATE_MONEY = "late_money"
 REFUND_FAILED = "refund_failed"
 STUCK_WORKFLOW_TASK = "stuck_workflow_task"
@@ -112,6 +114,7 @@ _LOST = {
     _DONE: "the customer has the goods by other means: the order is DELIVERED",
     _LOSS: "the parcel is given up: the order's workflow ends, and the order stays SHIPPED",
 }
+_VOID = {_RETRY: "the carrier is asked again", **BY_STEP[CANCEL_SHIPMENT]}
 _HOLD = {
     _RETRY: "the order looks at its payment again",
     _DONE: "it is taken care of: the goods stay here until Stripe releases them or the order is canceled",
@@ -147,6 +150,8 @@ TABLE: Mapping[str, Rule] = {
             _LOSS: "the goods are lost: take them out of the stock by `inventory change`",
         },
     ),
+    VOID_PENDING: Rule("The carrier takes longer than usual to confirm a void", Owner.SAGA, _VOID),
+    VOID_REJECTED: Rule("The carrier refuses to void the label of a canceled order", Owner.SAGA, _VOID),
     LATE_MONEY: Rule(
         "Stripe holds money of an order that is over",
         Owner.DESK,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from activities.inventory import Inventory
+from activities.parcels import Parcels
 from activities.payments import Payments
 from activities.shipping import Shipping
 from domain.commands import FulfillOrder, PaymentTry
@@ -25,7 +26,7 @@ class WithALookAtTheParcel(OrderFulfillment):
 
     async def _deliver(self) -> None:
         if workflow.patched("look-at-the-parcel"):
-            await self.saga.insist(Shipping.check_shipment)
+            await self.saga.insist(Parcels.check_shipment)
         await super()._deliver()
 
     @workflow.run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from activities.payments import Payments
@@ -12,6 +13,7 @@ from adapters.carrier_gateway import CarrierGateway, ShipmentSnapshot
 from adapters.order_book import OrderBook
 from adapters.settings import Settings
 from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot, StripeGateway
+from domain.parcels import Rate
 from tests.steps import run_attempt
 
 
@@ -95,10 +97,15 @@ class HeldCarrier(CarrierGateway):
         await self.gates.arrive("create answered")
         return answer
 
-    async def buy(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
+    async def buy(self, shipment_id: str, rate: Rate, until: datetime) -> ShipmentSnapshot:
         await self.gates.arrive("buy sent")
-        answer = await super().buy(shipment)
+        answer = await super().buy(shipment_id, rate, until)
         await self.gates.arrive("buy answered")
+        return answer
+
+    async def retrieve(self, shipment_id: str) -> ShipmentSnapshot:
+        answer = await super().retrieve(shipment_id)
+        await self.gates.arrive("retrieve answered")
         return answer
 
 
@@ -108,7 +115,7 @@ class LateAttempts:
     def __init__(self, settings: Settings, book: OrderBook) -> None:
         self.stripe, self.carrier = HeldStripe(settings), HeldCarrier(settings)
         payments, shipping = Payments(book, self.stripe), Shipping(book, self.carrier)
-        self._methods = {
+        self.methods = {
             "authorize_payment": payments.authorize_payment,
             "capture_payment": payments.capture_payment,
             "return_payment": payments.return_payment,
@@ -119,10 +126,10 @@ class LateAttempts:
         return (self.carrier if step == "ship_order" else self.stripe).gates.shut(name)
 
     def begin(self, step: str, order_id: str) -> asyncio.Task[Any]:
-        return asyncio.create_task(run_attempt(self._methods[step], order_id))
+        return asyncio.create_task(run_attempt(self.methods[step], order_id))
 
     async def run(self, step: str, order_id: str) -> Any:
-        return await run_attempt(self._methods[step], order_id)
+        return await run_attempt(self.methods[step], order_id)
 
     async def aclose(self) -> None:
         await self.stripe.aclose()

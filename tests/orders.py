@@ -173,7 +173,7 @@ class Shop:
     async def live_labels(self, order_id: str) -> int:
         ledger = await self._get(f"{self.stack.urls.carrier}/_control/ledger?reference={order_id}")
         effects = [entry["kind"] for entry in ledger]
-        return effects.count("label_bought") - effects.count("label_voided")
+        return effects.count("label_bought") - effects.count("label_voided") - effects.count("label_not_billed")
 
     async def authorizations(self, order_id: str) -> int:
         """How often money was ever held for the order."""
@@ -197,6 +197,11 @@ class Shop:
     async def no_faults(self) -> None:
         for base in (self.stack.urls.stripe, self.stack.urls.carrier):
             (await self.http.delete(f"{base}/_control/faults")).raise_for_status()
+
+    async def carrier(self, **changed: Any) -> None:
+        """Changes how the carrier behaves; the settings are `CarrierSettings`."""
+        url = f"{self.stack.urls.carrier}/_control/settings"
+        (await self.http.post(url, json=changed)).raise_for_status()
 
     async def parcel(self, order_id: str, status: str) -> None:
         """Has the carrier scan or deliver the parcel; its webhook is the test's own affair."""

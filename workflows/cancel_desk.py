@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.cancellation import Decision, Rule
     from domain.commands import CancelAnswer, CancelRequest, RecordCancel, VoidOutcome
     from domain.order_states import OrderStatus
+    from workflows.pending_void import PendingVoid
     from workflows.saga import Activity, Saga
 
 
@@ -54,6 +55,7 @@ class CancelDesk:
         self._reached = reached
         self._open: list[_Open] = []
         self._count = asked_before
+        self.pending_void = PendingVoid(order_id)
         self.saga: Saga
 
     def ask(self, request: CancelRequest) -> _Open:
@@ -104,7 +106,11 @@ class CancelDesk:
             return False
         self.saga.forget(Shipping.cancel_shipment)
         if void.outcome is VoidOutcome.REQUESTED:
-            self.saga.undo_first(Shipping.confirm_void)
+            if workflow.patched("wait-for-voids"):
+                put = self.saga.undo_last if void.money_first else self.saga.undo_first
+                put(self.pending_void)
+            else:
+                self.saga.undo_first(Shipping.confirm_void)
         return True
 
     async def _grant(self, asked: _Open, rule: Rule) -> None:

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 with workflow.unsafe.imports_passed_through():
     from activities.inventory import Inventory
     from activities.orders import Orders
+    from activities.parcels import Parcels
     from activities.payments import Payments
     from activities.shipping import Shipping
     from domain.commands import (
@@ -79,13 +80,13 @@ class OrderFulfillment:
     async def _deliver(self) -> None:
         self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
         await self._follow_parcel(lambda: self.parcel.scanned)
-        await self.saga.insist(Shipping.record_shipped)
+        await self.saga.insist(Parcels.record_shipped)
         self.progress.reached(OrderStatus.SHIPPED, "scanned by the carrier")
         try:
             await self._follow_parcel(lambda: self.parcel is ParcelStatus.DELIVERED)
         except ParcelWrittenOff:
             return self.progress.tell("parcel written off")
-        await self.saga.insist(Shipping.record_delivered)
+        await self.saga.insist(Parcels.record_delivered)
         return self.progress.reached(OrderStatus.DELIVERED, "delivered")
 
     async def _fulfil_or_undo(self) -> OrderStatus:
@@ -171,7 +172,7 @@ class OrderFulfillment:
             news = lambda: arrived() or tickets.has_news(self.parcel)  # noqa: E731
             told = await self._wait(news, policies.TRACKING_POLL, "ask the carrier where the parcel is")
             if not told or tickets.asked_again:
-                seen = await self.saga.insist(Shipping.check_shipment)
+                seen = await self.saga.insist(Parcels.check_shipment)
                 self.parcel = self.parcel.then(seen.status)
             self.parcel = self.parcel.then(await tickets.look(self.parcel, arrived=arrived()))
         await tickets.arrived()
@@ -245,3 +246,4 @@ class OrderFulfillment:
     def parcel_changed(self, status: ParcelStatus) -> None:
         """The carrier says where the parcel is."""
         self.parcel = self.parcel.then(status)
+        self.cancels.pending_void.news = True

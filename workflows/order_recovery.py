@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 with workflow.unsafe.imports_passed_through():
     from activities.inventory import Inventory
     from activities.orders import Orders
+    from activities.parcels import Parcels
     from activities.payments import Payments
     from activities.recovery import Recoveries
     from activities.shipping import Shipping
@@ -122,11 +123,11 @@ class OrderRecovery:
             await self._capture()
             self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
         if self.progress.status is OrderStatus.READY_TO_SHIP:
-            await self.saga.insist(Shipping.record_shipped)
+            await self.saga.insist(Parcels.record_shipped)
             self.progress.reached(OrderStatus.SHIPPED, "scanned by the carrier")
         await self.cancels.checkpoint()
         if await self._arrives():
-            await self.saga.insist(Shipping.record_delivered)
+            await self.saga.insist(Parcels.record_delivered)
             self.progress.reached(OrderStatus.DELIVERED, "delivered")
 
     async def _capture(self) -> None:
@@ -149,7 +150,7 @@ class OrderRecovery:
         tickets, told = ParcelTickets(self.saga.watch), False
         while True:
             if not told or tickets.asked_again:  # first of all: what came while nobody listened is lost
-                seen = await self.saga.insist(Shipping.check_shipment)
+                seen = await self.saga.insist(Parcels.check_shipment)
                 self.parcel = self.parcel.then(seen.status)
             try:
                 said = await tickets.look(self.parcel, arrived=self._delivered)
@@ -253,3 +254,4 @@ class OrderRecovery:
     @workflow.signal
     def parcel_changed(self, status: ParcelStatus) -> None:
         self.parcel = self.parcel.then(status)
+        self.cancels.pending_void.news = True

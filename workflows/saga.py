@@ -7,6 +7,7 @@ workflow task) may have taken effect all the same. Undos run newest first, to th
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
@@ -35,6 +36,14 @@ class StepFailed(Exception):
         self.step, self.code, self.detail = step, code, detail
 
 
+class LongUndo(ABC):
+    """An undo that is more than one activity: it waits for a far end in between."""
+
+    @abstractmethod
+    async def run(self, saga: Saga) -> None:
+        """Comes back when it is done."""
+
+
 class Saga:
     """The undo stack of one order, and the ways in which a step runs.
 
@@ -49,7 +58,8 @@ class Saga:
         self._checkpoint = checkpoint
         self._summaries = summaries
         self.watch = Watch(ref.order_id)
-        self._undos: list[Activity[Any]] = []
+        self._undos: list[Activity[Any] | LongUndo] = []
+        self._last: list[Activity[Any] | LongUndo] = []
         self._interruptible: ActivityHandle[Any] | None = None
         self._interrupted: ActivityHandle[Any] | None = None
 
@@ -130,9 +140,13 @@ class Saga:
         """Whether the step that `undo` belongs to was begun and not undone since."""
         return undo in self._undos
 
-    def undo_first(self, undo: Activity[Any]) -> None:
+    def undo_first(self, undo: Activity[Any] | LongUndo) -> None:
         """Puts `undo` on top of the stack: it runs before all that is there."""
         self._undos.append(undo)
+
+    def undo_last(self, undo: LongUndo) -> None:
+        """Nothing waits for `undo`: it runs when everything else is undone."""
+        self._last.append(undo)
 
     def undo_also(self, *undos: Activity[Any]) -> None:
         """Puts `undos` below all others, the last one to run first.
@@ -148,9 +162,10 @@ class Saga:
 
     async def undo_all(self) -> None:
         """Runs every undo that is left, newest first, each until it is done."""
-        while self._undos:
-            await self.insist(self._undos[-1])
-            self._undos.pop()
+        while stack := self._undos or self._last:
+            undo = stack[-1]
+            await (undo.run(self) if isinstance(undo, LongUndo) else self.insist(undo))
+            stack.pop()
 
     async def insist(self, activity: Activity[Result], argument: Any = None) -> Result:
         """Runs `activity` until it succeeds; a person is called when it takes long or refuses to."""

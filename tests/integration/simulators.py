@@ -164,7 +164,9 @@ class CarrierProcess(SimulatorProcess):
 
     async def created(self, reference: str, **address: str) -> dict[str, Any]:
         to_address = {"name": "Ada", "street1": "1 Main St", "city": "Springfield", "zip": "12345", **address}
-        shipment = {"reference": reference, "to_address": to_address, "parcel": {"weight": 12}}
+        from_address = {"street1": "2 Store St", "city": "Springfield", "zip": "12346", "country": "US"}
+        addresses = {"to_address": to_address, "from_address": from_address}
+        shipment = {"reference": reference, **addresses, "parcel": {"weight": 12}}
         answer = await self.api.post("/shipments", json={"shipment": shipment})
         assert answer.status_code == 201, answer.text
         return dict(answer.json())

@@ -61,7 +61,7 @@ async def test_shows_the_parcel_and_the_timeline_behind_a_sequence(
 
     await until(status, "READY_TO_SHIP")
     order = (await api.get(f"/api/orders/{order_id}")).json()
-    assert set(order["shipment"]) == {"carrier", "trackingNumber", "status"}
+    assert set(order["shipment"]) == {"carrier", "trackingNumber", "status", "updatedAt"}
     assert order["version"] == len(order["timeline"])
     events = (await api.get(f"/api/orders/{order_id}/events", params={"after": 2})).json()
     assert events == {"orderId": order_id, "events": order["timeline"][2:]}

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.commands import VoidedShipment, VoidOutcome
+from domain.commands import ConfirmVoid, VoidedShipment, VoidOutcome
 from domain.errors import CaptureRefused, OrderSagaError, PaymentDeclined, StepUndone, TryAgain
 from tests.held_gateways import LateAttempts
 from tests.orders import Books, Shop
@@ -118,21 +118,21 @@ async def test_attempts_of_an_undo_at_the_same_time_have_one_effect(shop: Shop, 
 
 async def test_a_void_that_the_carrier_has_not_confirmed_is_told_once(shop: Shop, steps: Steps) -> None:
     """Requested, asked for again, confirmed, and confirmed again: one timeline row each for request and end."""
-    settings = f"{shop.stack.urls.carrier}/_control/settings"
     order = await shop.put(await shop.product())
     await steps.reach("ship_order", order.order_id)
-    (await shop.http.post(settings, json={"refund_delay": 0.3})).raise_for_status()
+    confirm = ConfirmVoid(order_id=order.order_id)
+    await shop.carrier(refund_delay=0.3)
     try:
         for _ in range(2):
             void = await steps.run("cancel_shipment", order.order_id)
             assert void == VoidedShipment(outcome=VoidOutcome.REQUESTED)
         with pytest.raises(TryAgain):
-            await steps.run("confirm_void", order.order_id)
+            await steps.run_with("confirm_void", confirm)
         await until(lambda: shop.live_labels(order.order_id), 0)
         for _ in range(2):
-            await steps.run("confirm_void", order.order_id)
+            await steps.run_with("confirm_void", confirm)
     finally:
-        (await shop.http.post(settings, json={"refund_delay": 0})).raise_for_status()
+        await shop.carrier(refund_delay=0)
     told = [row.what for row in await shop.timeline(order.order_id)][4:]
     assert told == ["label: void requested from the carrier", "label voided"]
 

@@ -123,6 +123,7 @@ async def test_a_lost_purchase_is_waited_for_until_its_deadline(shop: Shop, step
     async with shop.sessions() as session, session.begin():
         row = await session.get_one(saga_tables.ShipmentRow, order.order_id)
         row.buy_sent_at = now() - timedelta(seconds=shop.settings.carrier_timeout + 3)
+        row.buy_deadline = row.buy_sent_at + timedelta(seconds=shop.settings.carrier_timeout)
         session.add(row)
     assert await steps.run("cancel_shipment", order.order_id) == VoidedShipment(outcome=VoidOutcome.NOTHING)
     with pytest.raises(StepUndone):

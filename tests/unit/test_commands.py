@@ -98,5 +98,5 @@ def test_ships_after_the_grace_period_and_not_before_the_wished_time(
 @pytest.mark.parametrize("status", list(ParcelStatus))
 def test_a_parcel_is_scanned_once_the_carrier_has_it(status: ParcelStatus) -> None:
     """Also when it is on its way back or lost: what counts is that it has left the shop."""
-    not_yet = {ParcelStatus.PRE_TRANSIT, ParcelStatus.CANCELED, ParcelStatus.UNKNOWN}
+    not_yet = {ParcelStatus.PRE_TRANSIT, ParcelStatus.CANCELED, ParcelStatus.UNKNOWN, ParcelStatus.ERROR}
     assert status.scanned == (status not in not_yet)

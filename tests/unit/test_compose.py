@@ -48,6 +48,7 @@ FILLED_IN = {
     "ORDERSAGA_CARRIER_API_BASE": "https://carrier.example",
     "ORDERSAGA_CARRIER_API_KEY": "carriers-own",
     "ORDERSAGA_CARRIER_WEBHOOK_SECRET": "carriers-signature",
+    "ORDERSAGA_SHIPPING_ORIGIN": '{"street1": "1 Main St", "city": "Reno", "zip": "89501", "country": "US"}',
     "ORDERSAGA_PUBLIC_URL": "https://shop.example",
 }
 
@@ -150,6 +151,7 @@ def test_the_settings_take_what_the_file_gives(service: str, settings_of: Any) -
     assert settings.carrier_api_base == "https://carrier.example"
     assert settings.carrier_api_key.get_secret_value() == "carriers-own"
     assert settings.carrier_webhook_secret.get_secret_value() == "carriers-signature"
+    assert settings.shipping_origin.city == "Reno"
     assert settings.public_url == "https://shop.example"
 
 

@@ -16,6 +16,7 @@ REAL = {
     "STRIPE_WEBHOOK_SECRET": "whsec_real",
     "ORDERSAGA_CARRIER_API_KEY": "carrier-real",
     "ORDERSAGA_CARRIER_WEBHOOK_SECRET": "carrier-hooks-real",
+    "ORDERSAGA_SHIPPING_ORIGIN": '{"street1": "1 Main St", "city": "Reno", "zip": "89501", "country": "US"}',
 }
 ELSEWHERE = {
     "DATABASE_URL": "postgresql://shop:secret@db.shop.test/shop",
@@ -51,7 +52,7 @@ def test_defaults_serve_the_embedded_stack(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_placeholder_is_refused_when_a_part_is_elsewhere(
     monkeypatch: pytest.MonkeyPatch, part: str, forgotten: str
 ) -> None:
-    """Everybody knows the placeholders: each of the four secrets has to be set, and the error says which is not."""
+    """Everybody knows the placeholders: each of the four secrets has to be set, and the shop's own address."""
     environment = {name: value for name, value in REAL.items() if name != forgotten}
     with pytest.raises(ValidationError) as refused:
         _settings(monkeypatch, **environment, **{part: ELSEWHERE[part]})

@@ -1,0 +1,48 @@
+"""Waits until the carrier confirms a void, which may take weeks: by looks at growing intervals, and by its webhooks.
+
+The workflow waits, not the engine's retries: so a void that is merely pending counts as no failure and calls nobody,
+and a signal ends the pause. A look that keeps failing calls a person as any step does.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.shipping import Shipping
+    from domain.commands import ConfirmVoid, VoidOutcome
+    from domain.steps import CANCEL_SHIPMENT
+    from workflows.saga import LongUndo, Saga
+    from workflows.watch import Watch
+
+
+class PendingVoid(LongUndo):
+    """The void of one order's label. `news`: the carrier has said something since the last look."""
+
+    def __init__(self, order_id: str) -> None:
+        self._look = ConfirmVoid(order_id=order_id, answers=True)
+        self.news = False
+
+    async def run(self, saga: Saga) -> None:
+        """Comes back when the carrier has taken the label back, or a person has settled it."""
+        watch = saga.watch
+        while True:
+            nudges, self.news = watch.nudges, False
+            void = await saga.insist(Shipping.confirm_void, self._look)
+            if void.outcome is not VoidOutcome.REQUESTED:
+                return await watch.dismiss(CANCEL_SHIPMENT)
+            if void.ticket:
+                await watch.call_person(CANCEL_SHIPMENT, void.ticket, void.detail)
+            await self._pause(watch, nudges, void.look_again_in)
+
+    async def _pause(self, watch: Watch, nudges: int, time: timedelta) -> None:
+        """Until the carrier has news, an operator has decided something, or the time is over."""
+        summary = "before asking again whether the label is void"
+        try:
+            await workflow.wait_condition(
+                lambda: self.news or watch.nudges != nudges, timeout=time, timeout_summary=summary
+            )
+        except TimeoutError:
+            return
