@@ -14,6 +14,14 @@ LOCAL_ATTEMPT = LocalActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=1),
 )
 
+# Runs in the worker only, since an ordinary activity's input is kept in the history; so it is tried until it is done.
+# A long pause becomes a timer: a workflow task that is kept open writes events all the time.
+KEEP_TEXT = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=4),
+    local_retry_threshold=timedelta(seconds=2),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
+)
+
 # Every longer attempt shows signs of life (`activities/heartbeats.py`): a dead worker's step is soon another's.
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 
