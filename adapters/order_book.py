@@ -20,7 +20,7 @@ from adapters import saga_tables, tables
 from adapters.columns import now
 from adapters.database import Sessions
 from domain.errors import StepUndone
-from domain.events import EventName, OrderEventData, item
+from domain.events import EventItem, EventName, OrderEventData, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 
@@ -149,11 +149,7 @@ def _outbox_row(
         customer_id=row.customer_id,
         order_status=OrderStatus(row.status),
         payment_status=PaymentStatus(row.payment_status),
-        items=[
-            item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
-            for line in lines
-            if not line.dropped
-        ],
+        items=_items(row, lines),
         currency=row.currency,
         total_amount=Money(minor=row.total_minor, currency=row.currency).decimal,
         reason=reason,
@@ -170,6 +166,14 @@ def _outbox_row(
         time=at,
         data=data.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
+
+
+def _items(row: tables.Order, lines: list[tables.OrderLine]) -> list[EventItem]:
+    return [
+        item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
+        for line in lines
+        if not line.dropped
+    ]
 
 
 class OrderBook:

@@ -7,6 +7,7 @@ that brought them, where nobody can keep them out, and nowhere else.
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 from temporalio.workflow import LocalActivityConfig
 
 with workflow.unsafe.imports_passed_through():
@@ -38,8 +39,19 @@ async def decision_without_words(order_id: str, wanted: Resolution) -> Resolutio
 
 
 async def _kept(order_id: str, kind: TextKind, words: str) -> str:
+    """Tried until it is done: an ordinary activity, which others could see, would put the words into the history.
+
+    The pauses are the workflow's own: the SDK's would keep the workflow task open, which writes events all the time.
+    """
     text_id = workflow.uuid4().hex  # the same when this task is run again: a repeat writes nothing
     text = KeepText(text_id=text_id, order_id=order_id, kind=kind, words=words)
-    options = policies.KEEP_TEXT | LocalActivityConfig(summary="what somebody wrote becomes a text")
-    await workflow.execute_local_activity_method(Texts.keep_text, text, **options)
-    return text_id
+    options = policies.LOCAL_ATTEMPT | LocalActivityConfig(summary="store what somebody wrote")
+    pause = policies.FIRST_TEXT_RETRY
+    while True:
+        try:
+            await workflow.execute_local_activity_method(Texts.keep_text, text, **options)
+        except FailureError:
+            await workflow.sleep(pause, summary="before trying again: store what somebody wrote")
+            pause = min(2 * pause, policies.LAST_TEXT_RETRY)
+        else:
+            return text_id

@@ -14,14 +14,6 @@ LOCAL_ATTEMPT = LocalActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=1),
 )
 
-# Runs in the worker only, since an ordinary activity's input is kept in the history; so it is tried until it is done.
-# A long pause becomes a timer: a workflow task that is kept open writes events all the time.
-KEEP_TEXT = LocalActivityConfig(
-    start_to_close_timeout=timedelta(seconds=4),
-    local_retry_threshold=timedelta(seconds=2),
-    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
-)
-
 # Every longer attempt shows signs of life (`activities/heartbeats.py`): a dead worker's step is soon another's.
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 
@@ -48,6 +40,10 @@ UNTIL_DONE = ActivityConfig(
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(minutes=1)),
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
+
+FIRST_TEXT_RETRY = timedelta(seconds=1)
+LAST_TEXT_RETRY = timedelta(minutes=10)
+"""Between two tries to store what somebody wrote; doubled from the first to the last."""
 
 ATTENTION_AFTER = timedelta(minutes=2)
 """How long a step that may not fail is tried before a person is called; it goes on meanwhile."""
