@@ -1,7 +1,8 @@
 """Words that reach a workflow by hand (a signal, a native cancel, an update) become texts before they go any further.
 
-A local activity stores them, because the history keeps its result and not its input: so the words stand in the event
-that brought them, where nobody can keep them out, and nowhere else.
+A local activity stores them, because the history keeps its result and not its input (`tests/workflows/
+test_words_in_histories.py` would fail with an SDK that does otherwise): so the words stand in the event that brought
+them, where nobody can keep them out, and nowhere else.
 """
 
 from __future__ import annotations

@@ -50,19 +50,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_texts")),
     )
     op.create_index("ix_texts_order_id", "texts", ["order_id"])
-    op.add_column("timeline", sa.Column("text_ids", ARRAY(sa.Text()), nullable=True))
     op.add_column("refunds", sa.Column("reason_id", sa.Text(), nullable=True))
     op.add_column("ticket_actions", sa.Column("note_id", sa.Text(), nullable=True))
     op.add_column("ticket_actions", sa.Column("evidence_id", sa.Text(), nullable=True))
     _replace_rule("action <> 'mark_done' OR evidence <> '' OR evidence_id IS NOT NULL")
+    # Last, since everybody reads it: its lock is held until the transaction ends, which is here.
+    op.add_column("timeline", sa.Column("text_ids", ARRAY(sa.Text()), nullable=True))
+    with op.get_context().autocommit_block():
+        op.execute(f"ALTER TABLE ticket_actions VALIDATE CONSTRAINT {DONE_BY_EVIDENCE}")
 
 
 def _replace_rule(condition: str) -> None:
-    """New rows are checked at once; those that are there afterwards, under a lock that lets others write."""
+    """New rows are checked at once; those that are there, when it is validated, which lets others read and write.
+
+    https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+    """
     op.drop_constraint(op.f(DONE_BY_EVIDENCE), "ticket_actions", type_="check")
     op.create_check_constraint(op.f(DONE_BY_EVIDENCE), "ticket_actions", condition, postgresql_not_valid=True)
-    with op.get_context().autocommit_block():
-        op.execute(f"ALTER TABLE ticket_actions VALIDATE CONSTRAINT {DONE_BY_EVIDENCE}")
 
 
 def downgrade() -> None:
@@ -79,3 +83,5 @@ def downgrade() -> None:
     op.drop_column("timeline", "text_ids")
     op.drop_index("ix_texts_order_id", table_name="texts")
     op.drop_table("texts")
+    with op.get_context().autocommit_block():
+        op.execute(f"ALTER TABLE ticket_actions VALIDATE CONSTRAINT {DONE_BY_EVIDENCE}")

@@ -5,6 +5,7 @@ Each field gets a phrase of its own, and then every place where one could turn u
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -95,8 +96,8 @@ class Words:
         assert answer.is_success, answer.text
 
     async def canceled(self) -> tuple[str, str, str]:
-        """By API, by signal, natively; each once more while it is undone or over."""
-        by_api, by_signal, natively = [await self.place(waits=True) for _ in range(3)]
+        """By API, by signal, natively."""
+        by_api, by_signal, natively = await asyncio.gather(*(self.place(waits=True) for _ in range(3)))
         await self.post(f"/api/orders/{by_api}/cancel", {"reason": said("API cancel")})
         handle = self.shop.client.get_workflow_handle(workflow_id(by_signal))
         await handle.signal("cancel_order", {"reason": said("signal"), "by": "ops"})
@@ -156,14 +157,15 @@ async def orders(
         httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=20) as front,
     ):
         words = Words(front, Shop(stack, base_settings, sessions, temporal_client, http))
-        by_api, by_signal, natively = await words.canceled()
-        refunded, lost, lost_too = (
-            await words.refunded(),
-            await words.lost(by_api=True),
-            await words.lost(by_api=False),
+        canceled, *others = await asyncio.gather(
+            words.canceled(),
+            words.refunded(),
+            words.lost(by_api=True),
+            words.lost(by_api=False),
+            words.dropped(),
+            words.ticket(),
         )
-        dropped, ticket = await words.dropped(), await words.ticket()
-        yield Orders(by_api, by_signal, natively, refunded, lost, lost_too, dropped, ticket)
+        yield Orders(*canceled, *others)
 
 
 async def test_one_table_has_the_words(orders: Orders, sessions: Sessions) -> None:

@@ -68,6 +68,7 @@ async def alembic(url: str, *words: str) -> None:
     assert process.returncode == 0, said.decode()
 
 
+@pytest.mark.long
 async def test_no_word_is_lost_on_the_way_there_and_back(url: str) -> None:
     """Old rows are left as they are; evidence is still needed; going back puts the words where they were read."""
     await alembic(url, "upgrade", BEFORE)
