@@ -105,14 +105,14 @@ async def _reason_of(order: LockedOrder, cancel: RecordCancel) -> Reason:
 
 
 async def _end_of(order: LockedOrder, close: CloseOrder) -> Reason:
-    if close.code != "canceled":  # the code of what went wrong
+    if close.code != "canceled" or not close.detail:  # ours: what went wrong
         return Reason(close.detail or close.code)
-    return await _reason(order, close.detail or close.code, close.text_id, "close_order")
+    return await _reason(order, close.detail, close.text_id, "close_order")
 
 
 async def _reason(order: LockedOrder, words: str, text_id: str | None, name: str) -> Reason:
     """What a workflow of an older version still sends in a person's own words becomes a text here."""
-    if text_id is None and words not in (NO_REASON, "canceled"):
+    if text_id is None and words != NO_REASON:
         id_ = texts.id_of(order.row.order_id, name)
         kind, order_id = TextKind.CANCEL_REASON, order.row.order_id
         text_id = await texts.keep(order.session, kind, words, order_id=order_id, text_id=id_)

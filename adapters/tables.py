@@ -159,7 +159,6 @@ class TimelineEntry(SQLModel, table=True):
     from_status: str | None = Field(default=None, sa_type=Text)
     to_status: str = Field(sa_type=Text)
     what: str = Field(sa_type=Text)
-    text_ids: list[str] | None = (
-        maybe_texts_column()
-    )  # of what people wrote, for the places in `what` (domain/texts.py)
+    # The texts for the places in `what`, in their order (`domain/texts.py`).
+    text_ids: list[str] | None = maybe_texts_column()
     by: str | None = Field(default=None, sa_type=Text)

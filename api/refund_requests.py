@@ -92,9 +92,7 @@ async def _ask(services: Services, order_id: str, key: str, wanted: RefundWanted
                 row = Refund(order_id=order_id, key=key, amount_minor=amount.minor, reason_id=reason_id,
                              by=wanted.by, state=RefundState.ASKED.value)  # fmt: skip
                 order.session.add(row)
-            elif (row.amount_minor, row.by) != (amount.minor, wanted.by) or not await _same_reason(
-                order, row, wanted
-            ):
+            elif not await _is_the_same(order, row, amount, wanted):
                 raise RequestRefused(
                     422, "idempotency-key-reused", "this Idempotency-Key was used with another body; take a new one"
                 )
@@ -104,10 +102,11 @@ async def _ask(services: Services, order_id: str, key: str, wanted: RefundWanted
     return Asked(row, amount, customer_id)
 
 
-async def _same_reason(order: LockedOrder, row: Refund, wanted: RefundWanted) -> bool:
-    """Of a refund whose reason was erased, any reason may be the one that it had."""
+async def _is_the_same(order: LockedOrder, row: Refund, amount: Money, wanted: RefundWanted) -> bool:
+    """Whether what is asked for again is what was asked for; of an erased reason, any may be the one."""
     words = await texts.read(await order.session.connection(), [row.reason_id] if row.reason_id else [])
-    return reason_of(row, words) in (wanted.reason, ERASED)
+    same = (row.amount_minor, row.by) == (amount.minor, wanted.by)
+    return same and reason_of(row, words) in (wanted.reason, ERASED)
 
 
 def _amount(wanted: RefundWanted, currency: str) -> Money:
