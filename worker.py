@@ -38,6 +38,7 @@ from activities.reconciliation import Reconciliations
 from activities.recovery import Recoveries
 from activities.refunds import Refunds
 from activities.shipping import Shipping, VoidRules
+from activities.texts import Texts
 from activities.tickets import Tickets
 from adapters import telemetry, temporal, tracing
 from adapters.carrier_gateway import CarrierGateway
@@ -78,6 +79,7 @@ class Activities:
     reconciliations: Reconciliations
     comparison: BookComparison
     missed_events: MissedEvents
+    texts: Texts
 
     def methods(self) -> list[object]:
         return [
@@ -108,6 +110,7 @@ class Activities:
             self.comparison.compare_stock,
             self.comparison.compare_payments,
             self.missed_events.list_missed_events,
+            self.texts.keep_text,
         ]
 
 
@@ -133,6 +136,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             reconciliations,
             BookComparison(sessions, book, lists, reconciliations),
             MissedEvents(sessions, lists),
+            Texts(sessions),
         )
     finally:
         await lists.aclose()

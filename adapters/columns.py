@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, DateTime, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata.naming_convention = {
@@ -36,3 +36,7 @@ def bigint_column(default: int | None = 0) -> Any:
 
 def json_column(**more: Any) -> Any:
     return Field(sa_type=JSONB, **more)
+
+
+def maybe_texts_column() -> Any:
+    return Field(default=None, sa_type=ARRAY(Text))

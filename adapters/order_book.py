@@ -7,7 +7,7 @@ a repeat of the step writes nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from adapters import saga_tables, tables
 from adapters.columns import now
 from adapters.database import Sessions
 from domain.errors import StepUndone
-from domain.events import EventName, OrderEventData, item
+from domain.events import EventItem, EventName, OrderEventData, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 
@@ -75,8 +75,11 @@ class LockedOrder:
 
     # timeline and events ---------------------------------------------------------------------------------------
 
-    def move(self, to: OrderStatus, what: str, *, by: str | None = None) -> None:
-        """Writes a timeline row that leads to `to`; the database refuses a forbidden transition."""
+    def move(self, to: OrderStatus, what: str, *, by: str | None = None, texts: Sequence[str] = ()) -> None:
+        """Writes a timeline row that leads to `to`; the database refuses a forbidden transition.
+
+        `texts` are the ids of what people wrote, for the places in `what`.
+        """
         row, at = self.row, now()
         if to != row.status:
             self.reached.append(to)
@@ -89,14 +92,15 @@ class LockedOrder:
                 from_status=row.status,
                 to_status=to,
                 what=what,
+                text_ids=list(texts) or None,
                 by=by,
             )
         )
         row.version, row.status, row.updated_at = row.version + 1, to.value, at
 
-    def note(self, what: str, *, by: str | None = None) -> None:
+    def note(self, what: str, *, by: str | None = None, texts: Sequence[str] = ()) -> None:
         """Writes a timeline row that leaves the state as it is."""
-        self.move(self.status, what, by=by)
+        self.move(self.status, what, by=by, texts=texts)
 
     def paid(self, status: PaymentStatus) -> None:
         self.row.payment_status = status.value
@@ -105,14 +109,18 @@ class LockedOrder:
         self,
         *names: EventName,
         reason: str | None = None,
+        reason_id: str | None = None,
         tracking: str | None = None,
         amount: Money | None = None,
     ) -> None:
-        """Adds order events to the outbox, numbered without gaps under the row's lock."""
+        """Adds order events to the outbox, numbered without gaps under the row's lock.
+
+        `reason` is a code or words of ours; for what a person wrote the event names the text, as `reason_id`.
+        """
         lines = await self.lines()
         for name in names:
             self.row.event_sequence += 1
-            self.session.add(_outbox_row(self.row, lines, name, reason, tracking, amount))
+            self.session.add(_outbox_row(self.row, lines, name, reason, reason_id, tracking, amount))
 
     async def lines(self) -> list[tables.OrderLine]:
         """The order's lines in the order in which the client named them; they never change."""
@@ -126,6 +134,7 @@ def _outbox_row(
     lines: list[tables.OrderLine],
     name: EventName,
     reason: str | None = None,
+    reason_id: str | None = None,
     tracking: str | None = None,
     amount: Money | None = None,
 ) -> saga_tables.OutboxEvent:
@@ -140,14 +149,11 @@ def _outbox_row(
         customer_id=row.customer_id,
         order_status=OrderStatus(row.status),
         payment_status=PaymentStatus(row.payment_status),
-        items=[
-            item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
-            for line in lines
-            if not line.dropped
-        ],
+        items=_items(row, lines),
         currency=row.currency,
         total_amount=Money(minor=row.total_minor, currency=row.currency).decimal,
         reason=reason,
+        reason_id=reason_id,
         tracking_number=tracking,
         amount=amount.decimal if amount else None,
     )
@@ -160,6 +166,14 @@ def _outbox_row(
         time=at,
         data=data.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
+
+
+def _items(row: tables.Order, lines: list[tables.OrderLine]) -> list[EventItem]:
+    return [
+        item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
+        for line in lines
+        if not line.dropped
+    ]
 
 
 class OrderBook:

@@ -19,6 +19,7 @@ from domain.order_states import PaymentStatus
 from domain.refunds import RefundState, operation_of
 from domain.repairs import REFUND_FAILED
 from domain.steps import RETURN
+from domain.texts import PLACE
 
 
 async def refund_of(order: LockedOrder, key: str) -> Refund | None:
@@ -86,13 +87,14 @@ async def record(order: LockedOrder, row: Refund, given: GivenRefund) -> None:
 async def _succeed(order: LockedOrder, row: Refund) -> None:
     """Books the refund, unless an undo that gave everything back has counted it."""
     _settle(order, row, RefundState.SUCCEEDED)
-    order.note(f"refunded {_amount(order, row)}: {row.reason}", by=row.by)
+    why, quoted = (PLACE, [row.reason_id]) if row.reason_id else (row.reason, [])
+    order.note(f"refunded {_amount(order, row)}: {why}", by=row.by, texts=quoted)
     payment = await _payment(order, row)
     if payment.state == "refunded":
         return
     payment.refunded_minor += row.amount_minor
     _restate(order, payment)
-    await order.emit(EventName.PAYMENT_REFUNDED, reason=row.reason, amount=_amount(order, row))
+    await order.emit(EventName.PAYMENT_REFUNDED, reason_id=row.reason_id, amount=_amount(order, row))
 
 
 async def _payment(order: LockedOrder, row: Refund) -> Payment:

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from adapters import texts
 from adapters.columns import now
 from adapters.order_book import LockedOrder
 from adapters.repair_effects import take_effect
@@ -13,8 +14,20 @@ from adapters.repair_tables import Ticket, TicketAction
 from domain.commands import Attention
 from domain.events import EventName
 from domain.repairs import RecordResolution, RepairDecision, Resolution, ResolutionAnswer, SettledTicket, rule_of
+from domain.texts import PLACE, TextKind
 
 SAGA = "saga"
+
+
+async def without_words(session: AsyncSession, order_id: str | None, wanted: Resolution) -> Resolution:
+    """The decision with its note and evidence stored as texts, and their ids instead."""
+    changes: dict[str, str] = {}
+    if wanted.note:
+        changes["note_id"] = await texts.keep(session, TextKind.REPAIR_NOTE, wanted.note, order_id=order_id)
+    if wanted.evidence.strip():
+        kind = TextKind.REPAIR_EVIDENCE
+        changes["evidence_id"] = await texts.keep(session, kind, wanted.evidence, order_id=order_id)
+    return wanted.model_copy(update={"note": "", "evidence": "", **changes})
 
 
 async def open_ticket(order: LockedOrder, about: Attention) -> int:
@@ -88,6 +101,7 @@ async def resolve(order: LockedOrder, ticket: Ticket, wanted: Resolution) -> Res
     refused = _refusal(ticket, wanted)
     if refused:
         return refused
+    wanted = await without_words(order.session, order.row.order_id, wanted)
     if wanted.decision is not RepairDecision.RETRY:
         if not await take_effect(order, ticket.step, ticket.kind, wanted):
             detail = f"{ticket.step} has succeeded meanwhile: the ticket closes by itself"
@@ -96,8 +110,9 @@ async def resolve(order: LockedOrder, ticket: Ticket, wanted: Resolution) -> Res
         others = [one for one in await _open_tickets(order) if one.id != ticket.id]
         order.row.needs_attention = bool(others)
         await order.emit(EventName.ORDER_RESOLVED, reason=ticket.kind)
-    order.note(_words(ticket, wanted), by=wanted.by)
-    order.session.add(_action(ticket, wanted.by, wanted.decision, wanted.note, wanted.evidence))
+    said, quoted = _told(ticket, wanted)
+    order.note(said, by=wanted.by, texts=quoted)
+    order.session.add(_decision(ticket, wanted))
     return _accepted(ticket, wanted)
 
 
@@ -106,8 +121,9 @@ async def resolve_about(session: AsyncSession, ticket: Ticket, wanted: Resolutio
     refused = _refusal(ticket, wanted)
     if refused:
         return refused
+    wanted = await without_words(session, None, wanted)
     _close(session, ticket, wanted.by)
-    session.add(_action(ticket, wanted.by, wanted.decision, wanted.note, wanted.evidence))
+    session.add(_decision(ticket, wanted))
     return _accepted(ticket, wanted)
 
 
@@ -119,7 +135,7 @@ def _refusal(ticket: Ticket, wanted: Resolution) -> ResolutionAnswer | None:
     if wanted.decision not in possible:
         detail = f"{wanted.decision} is not possible for {ticket.kind} of {ticket.step}: {', '.join(possible)}"
         return ResolutionAnswer(accepted=False, code="decision_not_possible", detail=detail)
-    if wanted.decision is RepairDecision.MARK_DONE and not wanted.evidence.strip():
+    if wanted.decision is RepairDecision.MARK_DONE and not (wanted.evidence_id or wanted.evidence.strip()):
         return ResolutionAnswer(accepted=False, code="evidence_missing", detail="mark_done needs evidence")
     return None
 
@@ -130,13 +146,15 @@ def _accepted(ticket: Ticket, wanted: Resolution) -> ResolutionAnswer:
     return ResolutionAnswer(accepted=True, code=code, detail=means)
 
 
-def _words(ticket: Ticket, wanted: Resolution) -> str:
+def _told(ticket: Ticket, wanted: Resolution) -> tuple[str, list[str]]:
+    """For the timeline: what was decided, and the texts that it quotes."""
     said = {
         RepairDecision.RETRY: f"try again: {ticket.step}",
-        RepairDecision.MARK_DONE: f"done by hand: {ticket.step}: {wanted.evidence}",
+        RepairDecision.MARK_DONE: f"done by hand: {ticket.step}: {PLACE}",
         RepairDecision.WRITE_OFF: f"written off: {ticket.step}: {ticket.kind}",
     }[wanted.decision]
-    return f"{said} ({wanted.note})" if wanted.note else said
+    quoted = [wanted.evidence_id] if wanted.decision is RepairDecision.MARK_DONE and wanted.evidence_id else []
+    return (f"{said} ({PLACE})", [*quoted, wanted.note_id]) if wanted.note_id else (said, quoted)
 
 
 async def _open(
@@ -174,6 +192,12 @@ def _close(session: AsyncSession, ticket: Ticket, by: str) -> None:
     session.add(ticket)
 
 
-def _action(ticket: Ticket, by: str, action: str, note: str = "", evidence: str = "") -> TicketAction:
+def _action(ticket: Ticket, by: str, action: str) -> TicketAction:
     assert ticket.id is not None
-    return TicketAction(ticket_id=ticket.id, at=now(), by=by, action=action, note=note, evidence=evidence)
+    return TicketAction(ticket_id=ticket.id, at=now(), by=by, action=action)
+
+
+def _decision(ticket: Ticket, wanted: Resolution) -> TicketAction:
+    action = _action(ticket, wanted.by, wanted.decision)
+    action.note_id, action.evidence_id = wanted.note_id, wanted.evidence_id
+    return action

@@ -45,7 +45,9 @@ class TicketAction(SQLModel, table=True):
     __tablename__ = "ticket_actions"
     __table_args__ = (
         CheckConstraint("action IN ('opened', 'retry', 'mark_done', 'write_off', 'closed')", name="action_known"),
-        CheckConstraint("action <> 'mark_done' OR evidence <> ''", name="done_by_evidence"),
+        CheckConstraint(
+            "action <> 'mark_done' OR evidence <> '' OR evidence_id IS NOT NULL", name="done_by_evidence"
+        ),
         Index("ix_ticket_actions_ticket_id", "ticket_id"),
     )
 
@@ -54,8 +56,10 @@ class TicketAction(SQLModel, table=True):
     at: datetime = time_column()
     by: str = Field(sa_type=Text)
     action: str = Field(sa_type=Text)
-    note: str = Field(default="", sa_type=Text)
-    evidence: str = Field(default="", sa_type=Text)
+    note: str = Field(default="", sa_type=Text)  # ours: what opened the ticket
+    evidence: str = Field(default="", sa_type=Text)  # of rows from before `evidence_id`
+    note_id: str | None = Field(default=None, sa_type=Text)  # of a text: an operator's words
+    evidence_id: str | None = Field(default=None, sa_type=Text)
 
 
 class Cursor(SQLModel, table=True):

@@ -116,7 +116,8 @@ class Refund(SQLModel, table=True):
     order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
     key: str = Field(primary_key=True, sa_type=Text)  # the Idempotency-Key of who asked
     amount_minor: int = Field(sa_type=BigInteger)
-    reason: str = Field(sa_type=Text)
+    reason: str = Field(default="", sa_type=Text)  # of rows from before `reason_id`
+    reason_id: str | None = Field(default=None, sa_type=Text)  # of a text
     by: str = Field(sa_type=Text)
     state: str = Field(sa_type=Text)
     stripe_refund_id: str | None = Field(default=None, sa_type=Text)

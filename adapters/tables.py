@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from adapters.columns import bigint_column, json_column, maybe_time_column, time_column
+from adapters.columns import bigint_column, json_column, maybe_texts_column, maybe_time_column, time_column
 from domain.order_states import PaymentStatus
 
 
@@ -159,4 +159,6 @@ class TimelineEntry(SQLModel, table=True):
     from_status: str | None = Field(default=None, sa_type=Text)
     to_status: str = Field(sa_type=Text)
     what: str = Field(sa_type=Text)
+    # The texts for the places in `what`, in their order (`domain/texts.py`).
+    text_ids: list[str] | None = maybe_texts_column()
     by: str | None = Field(default=None, sa_type=Text)

@@ -17,6 +17,7 @@ from temporalio.client import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters import texts
 from adapters.saga_tables import OrderStep, ShipmentRow
 from adapters.tables import Order
 from adapters.temporal import workflow_id
@@ -25,10 +26,11 @@ from api.engine import engine_away, engine_calls, start_of
 from api.order_schemas import CancelDecision, CancelWanted
 from api.order_view import links, no_such_order
 from domain.cancellation import TABLE, Decision, decide
-from domain.commands import CancelAnswer, CancelRequest, ParcelStatus
+from domain.commands import NO_REASON, CancelAnswer, CancelRequest, ParcelStatus
 from domain.errors import RequestRefused
 from domain.order_states import FINAL, OrderStatus
 from domain.steps import CANCEL_SHIPMENT, SHIP
+from domain.texts import TextKind
 from workflows.order_fulfillment import OrderFulfillment
 
 NOTE_TIMEOUT = 2.0  # seconds
@@ -56,13 +58,23 @@ async def cancel_order(services: Services, order_id: str, wanted: CancelWanted) 
     if _is_settled(row):
         return _by_table(services, row)
     try:
-        decided = await _decide(services, row, CancelRequest.from_input(wanted.model_dump(), by="customer"))
+        decided = await _decide(services, row, await _request(services, order_id, wanted))
     except NoWorkflow:
         return _by_table(services, await _read(services, order_id))
     log.info("cancel", order_id=order_id, code=decided.code if decided else "pending")
     if decided is None:
         return _pending(services, await _read(services, order_id))
     return _decided(services, order_id, decided)
+
+
+async def _request(services: Services, order_id: str, wanted: CancelWanted) -> CancelRequest:
+    """What the workflow is asked: the customer's own words stay here as a text, and their id travels."""
+    request = CancelRequest.from_input(wanted.model_dump(), by="customer")
+    if not request.words:
+        return request
+    async with services.sessions() as session, session.begin():
+        text_id = await texts.keep(session, TextKind.CANCEL_REASON, request.words, order_id=order_id)
+    return request.model_copy(update={"reason": NO_REASON, "text_id": text_id})
 
 
 async def _read(services: Services, order_id: str) -> Order:

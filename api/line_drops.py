@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from adapters import stock
+from adapters import stock, texts
 from adapters.order_book import LockedOrder, lock_order
 from adapters.saga_tables import ShipmentRow
 from adapters.tables import OrderLine
@@ -14,6 +14,7 @@ from api.order_view import no_such_order
 from domain.errors import RequestRefused
 from domain.events import EventName
 from domain.order_states import OrderStatus
+from domain.texts import PLACE, TextKind
 
 log = structlog.get_logger()
 
@@ -52,8 +53,12 @@ async def _drop(order: LockedOrder, line: OrderLine, wanted: DropWanted) -> None
     line.dropped = True
     order.session.add(line)
     await stock.release(order.session, order.row.order_id, line.product_id)
-    why = f": {wanted.reason}" if wanted.reason else ""
-    order.note(f"line dropped, {line.quantity} x {line.product_id}{why}", by=wanted.by or "operations")
+    what, quoted = f"line dropped, {line.quantity} x {line.product_id}", []
+    if wanted.reason:
+        kind, order_id = TextKind.DROP_REASON, order.row.order_id
+        quoted = [await texts.keep(order.session, kind, wanted.reason, order_id=order_id)]
+        what = f"{what}: {PLACE}"
+    order.note(what, by=wanted.by or "operations", texts=quoted)
     await order.emit(EventName.INVENTORY_RELEASED, reason=f"line dropped: {line.product_id}")
     log.info("line_dropped", order_id=order.row.order_id, product_id=line.product_id)
 

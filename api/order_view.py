@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters import texts
 from adapters.saga_tables import Payment, ShipmentRow
 from adapters.settings import Settings
 from adapters.tables import Order, OrderLine, TimelineEntry
@@ -17,6 +18,7 @@ from api.order_schemas import OrderItem, OrderLinks, OrderSummary, OrderView, Pa
 from domain.errors import RequestRefused
 from domain.money import Money
 from domain.order_states import OrderStatus
+from domain.texts import quote
 
 orders = Order.__table__  # type: ignore[attr-defined]
 lines = OrderLine.__table__  # type: ignore[attr-defined]
@@ -27,7 +29,10 @@ payments = Payment.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class OrderRecord:
-    """One order read in one statement, so that its status, timeline and parcel belong together."""
+    """One order read in one statement, so that its status, timeline and parcel belong together.
+
+    The texts that the timeline quotes are read after it: what was written never changes.
+    """
 
     view: OrderView
     payment_intent_id: str | None  # of the latest payment
@@ -43,9 +48,9 @@ async def read_order(reads: AsyncEngine, settings: Settings, order_id: str) -> O
     query = summaries().add_columns(_timeline_rows(), _latest_payment()).where(orders.c.order_id == order_id)
     async with reads.connect() as connection:
         row = (await connection.execute(query)).one_or_none()
+        rows = await _told(connection, row.timeline_rows) if row else []
     if row is None:
         raise no_such_order()
-    rows = [TimelineRow.model_validate(entry) for entry in row.timeline_rows]
     summary = summarize(settings, row)
     view = OrderView.model_construct(**summary.__dict__, timeline=rows)
     return OrderRecord(view, row.payment_intent_id)
@@ -56,9 +61,19 @@ async def read_timeline(reads: AsyncEngine, order_id: str, after: int) -> list[T
     query = select(_timeline_rows(after)).where(orders.c.order_id == order_id)
     async with reads.connect() as connection:
         found = (await connection.execute(query)).scalar_one_or_none()
-    if found is None:
-        raise no_such_order()
-    return [TimelineRow.model_validate(entry) for entry in found]
+        if found is None:
+            raise no_such_order()
+        return await _told(connection, found)
+
+
+async def _told(connection: AsyncConnection, entries: list[dict[str, Any]]) -> list[TimelineRow]:
+    """The rows as people read them: with what was written where they only name it."""
+    quoted = [entry.pop("texts") or () for entry in entries]
+    words = await texts.read(connection, [text_id for ids in quoted for text_id in ids])
+    return [
+        TimelineRow.model_validate(entry | {"what": quote(entry["what"], [words[text_id] for text_id in ids])})
+        for entry, ids in zip(entries, quoted, strict=True)
+    ]
 
 
 def no_such_order() -> RequestRefused:
@@ -96,6 +111,7 @@ def _timeline_rows(after: int = 0) -> Any:
         "from", timeline.c.from_status,
         "to", timeline.c.to_status,
         "what", timeline.c.what,
+        "texts", timeline.c.text_ids,
         "by", timeline.c.by,
     )  # fmt: skip
     found = func.jsonb_agg(aggregate_order_by(entry, timeline.c.sequence))

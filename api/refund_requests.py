@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters import texts
 from adapters.order_book import LockedOrder, OrderBook
 from adapters.payment_book import payment_of
 from adapters.refund_book import refund_of, refundable
@@ -22,15 +23,17 @@ from api.deps import Services
 from api.engine import is_engine_away
 from api.fields import bad_fields
 from api.order_view import no_such_order
-from api.refund_schemas import RefundView, RefundWanted, view_of
+from api.refund_schemas import RefundView, RefundWanted, reason_of, view_of
 from api.refund_starts import start_refund
 from domain.commands import Hold
 from domain.errors import RequestRefused
 from domain.money import Money
 from domain.order_states import OrderStatus
 from domain.refunds import GiveRefund, RefundState
+from domain.texts import ERASED, TextKind
 from workflows.order_refund import OrderRefund
 
+REASON = TextKind.REFUND_REASON
 OUTCOME_UPDATE = "outcome"  # one constant id: every try of a request gets the first one's answer
 GONE_BACK = frozenset([OrderStatus.CANCELING, OrderStatus.CANCELED])
 
@@ -73,8 +76,9 @@ async def read_refunds(services: Services, order_id: str) -> list[RefundView]:
         if order is None:
             raise no_such_order()
         query = select(Refund).where(Refund.order_id == order_id)
-        rows = await session.exec(query.order_by(col(Refund.created_at), col(Refund.key)))
-        return [view_of(row, order.currency) for row in rows]
+        rows = (await session.exec(query.order_by(col(Refund.created_at), col(Refund.key)))).all()
+        words = await texts.read(await session.connection(), [row.reason_id for row in rows if row.reason_id])
+        return [view_of(row, order.currency, words) for row in rows]
 
 
 async def _ask(services: Services, order_id: str, key: str, wanted: RefundWanted) -> Asked:
@@ -84,10 +88,11 @@ async def _ask(services: Services, order_id: str, key: str, wanted: RefundWanted
             row = await refund_of(order, key)
             if row is None:
                 await _check(order, amount)
-                row = Refund(order_id=order_id, key=key, amount_minor=amount.minor, reason=wanted.reason,
+                reason_id = await texts.keep(order.session, REASON, wanted.reason, order_id=order_id)
+                row = Refund(order_id=order_id, key=key, amount_minor=amount.minor, reason_id=reason_id,
                              by=wanted.by, state=RefundState.ASKED.value)  # fmt: skip
                 order.session.add(row)
-            elif (row.amount_minor, row.reason, row.by) != (amount.minor, wanted.reason, wanted.by):
+            elif not await _is_the_same(order, row, amount, wanted):
                 raise RequestRefused(
                     422, "idempotency-key-reused", "this Idempotency-Key was used with another body; take a new one"
                 )
@@ -95,6 +100,13 @@ async def _ask(services: Services, order_id: str, key: str, wanted: RefundWanted
     except LookupError:
         raise no_such_order() from None
     return Asked(row, amount, customer_id)
+
+
+async def _is_the_same(order: LockedOrder, row: Refund, amount: Money, wanted: RefundWanted) -> bool:
+    """Whether what is asked for again is what was asked for; of an erased reason, any may be the one."""
+    words = await texts.read(await order.session.connection(), [row.reason_id] if row.reason_id else [])
+    same = (row.amount_minor, row.by) == (amount.minor, wanted.by)
+    return same and reason_of(row, words) in (wanted.reason, ERASED)
 
 
 def _amount(wanted: RefundWanted, currency: str) -> Money:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from adapters.saga_tables import Refund
+from adapters.texts import Words
 from api.fields import Amount, Body, Text40, Text500, Wire
 from domain.money import Money
 from domain.refunds import RefundState
@@ -48,13 +49,17 @@ class RefundList(Wire):
     refunds: list[RefundView]
 
 
-def view_of(row: Refund, currency: str) -> RefundView:
+def reason_of(row: Refund, words: Words) -> str:
+    return words[row.reason_id] if row.reason_id else row.reason
+
+
+def view_of(row: Refund, currency: str, words: Words) -> RefundView:
     return RefundView(
         order_id=row.order_id,
         key=row.key,
         amount=Money(minor=row.amount_minor, currency=currency).decimal,
         currency=currency,
-        reason=row.reason,
+        reason=reason_of(row, words),
         by=row.by,
         status=RefundState(row.state),
         detail=row.detail,

@@ -62,7 +62,9 @@ async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted) 
     ticket = await _read(services, ticket_id)
     rule = rule_of(ticket.kind, ticket.step)
     _check(ticket, rule, wanted)
-    resolution = Resolution(ticket_id=ticket_id, **wanted.model_dump())
+    async with services.sessions() as session, session.begin():
+        said = Resolution(ticket_id=ticket_id, **wanted.model_dump())
+        resolution = await repair_desk.without_words(session, ticket.order_id, said)
     try:
         if ticket.order_id is None:
             answer: ResolutionAnswer | None = await _about_no_order(services, resolution)

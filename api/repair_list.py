@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 from temporalio.service import RPCError
 
+from adapters import texts
 from adapters.repair_tables import Ticket, TicketAction
 from adapters.saga_tables import Payment, ShipmentRow
 from adapters.settings import Settings
@@ -82,6 +83,7 @@ async def read_ticket(services: Services, ticket_id: int) -> RepairView:
         if row is None:
             raise no_such_ticket()
         rows = (await connection.execute(trail)).all()
+        words = await texts.read(connection, [id_ for one in rows for id_ in (one.note_id, one.evidence_id) if id_])
         order = (await connection.execute(_order_of(row.order_id))).one_or_none() if row.order_id else None
     rule = rule_of(row.kind, row.step)
     possible = {} if row.resolved_at else rule.decisions
@@ -91,10 +93,17 @@ async def read_ticket(services: Services, ticket_id: int) -> RepairView:
         order=_order(order) if order else None,
         last_error=(await _pending_error(services, row) if waits else None) or row.detail,
         possible=[PossibleDecision(decision=decision, means=means) for decision, means in possible.items()],
-        actions=[
-            TicketActionRow(at=one.at, by=one.by, action=one.action, note=one.note, evidence=one.evidence)
-            for one in rows
-        ],
+        actions=[_action(one, words) for one in rows],
+    )
+
+
+def _action(row: Row[Any], words: texts.Words) -> TicketActionRow:
+    return TicketActionRow(
+        at=row.at,
+        by=row.by,
+        action=row.action,
+        note=words[row.note_id] if row.note_id else row.note,
+        evidence=words[row.evidence_id] if row.evidence_id else row.evidence,
     )
 
 

@@ -41,7 +41,7 @@ class RepairQuery(Body):
 
 
 class ResolutionWanted(Body):
-    """`by`, `note` and `evidence` are kept for good: references, no personal data of customers."""
+    """`by` is kept for good; `note` and `evidence` are texts, which can be erased."""
 
     model_config = ConfigDict(
         json_schema_extra={

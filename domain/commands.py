@@ -15,6 +15,7 @@ from domain.money import Money
 from domain.order_states import OrderStatus
 
 REASON_LENGTH = 500
+NO_REASON = "requested"
 
 
 class Message(BaseModel):
@@ -184,10 +185,15 @@ class VoidedShipment(Message):
 
 
 class CancelRequest(Message):
-    """A wish to cancel: by whom and why. Free text is kept as given, cut at 500 characters."""
+    """A wish to cancel: by whom and why. Free text is kept as given, cut at 500 characters.
 
-    reason: str = "requested"
+    `text_id` names the text with the reason; in `reason` itself people write only where nothing comes between them
+    and the workflow: a signal, a native cancel, an update by hand.
+    """
+
+    reason: str = NO_REASON
     by: str = "operations"
+    text_id: str | None = None
 
     @classmethod
     def from_input(cls, given: Any, *, by: str = "operations") -> CancelRequest:
@@ -197,10 +203,20 @@ class CancelRequest(Message):
         if isinstance(given, dict):
             reason = given.get("reason") or ""
             by = str(given.get("by") or given.get("actor") or by)
+            text_id = given.get("text_id")
         else:
-            reason = given or ""
+            reason, text_id = given or "", None
         reason = reason if isinstance(reason, str) else str(reason)
-        return cls(reason=reason.strip()[:REASON_LENGTH] or "requested", by=by.strip()[:100] or "operations")
+        return cls(
+            reason=reason.strip()[:REASON_LENGTH] or NO_REASON,
+            by=by.strip()[:100] or "operations",
+            text_id=text_id if isinstance(text_id, str) else None,
+        )
+
+    @property
+    def words(self) -> str:
+        """What a person wrote and was not stored as a text yet."""
+        return "" if self.reason == NO_REASON else self.reason
 
 
 class CancelAnswer(Message):
@@ -224,13 +240,14 @@ class RecordCancel(Message):
 
 
 class CloseOrder(Message):
-    """The last row of an order that was undone: CANCELED or REJECTED, and why."""
+    """The last row of an order that was undone: CANCELED or REJECTED, and why; `text_id` is a person's reason."""
 
     order_id: str
     status: OrderStatus
     code: str
     detail: str = ""
     by: str = "saga"
+    text_id: str | None = None
 
 
 class OrderClosed(Message):

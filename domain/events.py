@@ -73,7 +73,8 @@ class OrderEventData(EventData):
     items: list[EventItem]
     currency: str
     total_amount: str
-    reason: str | None = None
+    reason: str | None = None  # a code, or words of ours
+    reason_id: str | None = None  # of what a person wrote, which stays here
     tracking_number: str | None = None
     amount: str | None = None  # of what was captured or given back, where that is not the total
 

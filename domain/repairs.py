@@ -1,6 +1,6 @@
 """What people can do about a ticket: the one table that repair desk, workflows, API and command decide by.
 
-Operators' words travel in these messages and stay in workflow histories: no personal data in them.
+Operators' own words are texts (`domain/texts.py`), of which these messages carry the ids.
 """
 
 from __future__ import annotations
@@ -39,13 +39,19 @@ class RepairDecision(StrEnum):
 
 
 class Resolution(Message):
-    """What an operator decides about a ticket."""
+    """What an operator decides about a ticket.
+
+    `note_id` and `evidence_id` name the texts with the operator's words, which stand here themselves only in an
+    update that was sent by hand.
+    """
 
     ticket_id: int
     decision: RepairDecision
     by: str
     note: str = ""
     evidence: str = ""
+    note_id: str | None = None
+    evidence_id: str | None = None
 
 
 class RecordResolution(Message):

@@ -8,11 +8,12 @@ from alembic import context
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from adapters import repair_tables, saga_tables, tables
+from adapters import repair_tables, saga_tables, tables, texts
 from adapters.database import create_engine
 from adapters.settings import Settings
 
-assert tables.Order.metadata is saga_tables.Payment.metadata is repair_tables.Ticket.metadata is SQLModel.metadata
+for imported in (tables.Order, saga_tables.Payment, repair_tables.Ticket, texts.StoredText):
+    assert imported.metadata is SQLModel.metadata
 
 
 def run(connection: Connection) -> None:

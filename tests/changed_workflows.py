@@ -97,10 +97,10 @@ class WithAnUndoLeftOut(OrderFulfillment):
     def __init__(self, order: FulfillOrder) -> None:
         super().__init__(order)
 
-    async def _undo(self, end: OrderStatus, code: str, detail: str, by: str) -> None:
+    async def _undo(self, end: OrderStatus, code: str, detail: str, by: str, text_id: str | None = None) -> None:
         if self.saga.may_have_run(Inventory.release_inventory):
             self.saga.forget(Inventory.release_inventory)
-        await super()._undo(end, code, detail, by)
+        await super()._undo(end, code, detail, by, text_id)
 
     @workflow.run
     async def run(self, order: FulfillOrder) -> OrderStatus:

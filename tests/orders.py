@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 
-from adapters import saga_tables, tables
+from adapters import saga_tables, tables, texts
 from adapters.columns import now
 from adapters.database import Sessions
 from adapters.order_book import place_order
@@ -22,6 +22,7 @@ from devstack.stack import Stack
 from domain.commands import FulfillOrder
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
+from domain.texts import quote
 from workflows.order_fulfillment import OrderFulfillment
 
 UNDOS = ("release_inventory", "return_payment", "cancel_shipment", "confirm_void")
@@ -122,9 +123,15 @@ class Shop:
         return OrderStatus((await self.order(order_id)).status)
 
     async def timeline(self, order_id: str) -> list[tables.TimelineEntry]:
+        """As people read it: with what was written where a row only names it."""
         async with self.sessions() as session:
             query = select(tables.TimelineEntry).where(tables.TimelineEntry.order_id == order_id)
-            return list(await session.exec(query.order_by(col(tables.TimelineEntry.sequence))))
+            rows = list(await session.exec(query.order_by(col(tables.TimelineEntry.sequence))))
+            ids = [text_id for row in rows for text_id in row.text_ids or ()]
+            words = await texts.read(await session.connection(), ids)
+        for row in rows:
+            row.what = quote(row.what, [words[text_id] for text_id in row.text_ids or ()])
+        return rows
 
     async def events(self, order_id: str) -> list[saga_tables.OutboxEvent]:
         async with self.sessions() as session:

@@ -33,6 +33,7 @@ from tests import (
     recorded_recoveries,
     recorded_refunds,
     recorded_repairs,
+    recorded_texts,
     recorded_voids,
 )
 from tests.fakes import StepFaults
@@ -50,6 +51,7 @@ PATHS: dict[str, Callable[[Shop, StepFaults], Awaitable[WorkflowHandle[Any, Any]
     **recorded_repairs.PATHS,
     **recorded_recoveries.PATHS,
     **recorded_voids.PATHS,
+    **recorded_texts.PATHS,
 }
 SKIPPED = recorded_days.PATHS  # walked with skipped time
 MACHINE = ("identity", "stackTrace")  # the fields that name a machine or its folders

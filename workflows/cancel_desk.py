@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.cancellation import Decision, Rule
     from domain.commands import CancelAnswer, CancelRequest, RecordCancel, VoidOutcome
     from domain.order_states import OrderStatus
+    from workflows.free_texts import without_words
     from workflows.pending_void import PendingVoid
     from workflows.saga import Activity, Saga
 
@@ -25,7 +26,7 @@ class OrderCanceled(Exception):
     """A cancel was granted: the saga turns back."""
 
     def __init__(self, request: CancelRequest) -> None:
-        super().__init__(request.reason)
+        super().__init__(f"cancel granted, asked for by {request.by}")
         self.request = request
 
 
@@ -139,5 +140,6 @@ class CancelDesk:
         self._open.remove(asked)
 
     async def _record(self, activity: Activity[None], asked: _Open, code: str) -> None:
+        asked.request = await without_words(self._order_id, asked.request)
         command = RecordCancel(order_id=self._order_id, number=asked.number, request=asked.request, code=code)
         await self.saga.insist(activity, command)

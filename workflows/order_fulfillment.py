@@ -94,7 +94,8 @@ class OrderFulfillment:
         try:
             await self._fulfil()
         except OrderCanceled as canceled:
-            await self._undo(OrderStatus.CANCELED, "canceled", canceled.request.reason, canceled.request.by)
+            asked = canceled.request
+            await self._undo(OrderStatus.CANCELED, "canceled", asked.reason, asked.by, asked.text_id)
         except StepFailed as failed:
             await self._turn_back(failed)
         while self.cancels.waiting or not workflow.all_handlers_finished():
@@ -137,12 +138,13 @@ class OrderFulfillment:
             await self.cancels.refuse_all()
         return None
 
-    async def _undo(self, end: OrderStatus, code: str, detail: str, by: str) -> None:
+    async def _undo(self, end: OrderStatus, code: str, detail: str, by: str, text_id: str | None = None) -> None:
         self.code = code
         if code != "out_of_stock" and workflow.patched("undo-a-lost-task"):
             self.saga.undo_also(Inventory.release_inventory, Payments.return_payment)
         await self.saga.undo_all()
-        close = CloseOrder(order_id=self.order.order_id, status=end, code=code, detail=detail, by=by)
+        order_id = self.order.order_id
+        close = CloseOrder(order_id=order_id, status=end, code=code, detail=detail, by=by, text_id=text_id)
         closed = await self.saga.insist(Orders.close_order, close)
         self.progress.reached(closed.status, code)
 

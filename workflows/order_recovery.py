@@ -93,16 +93,24 @@ class OrderRecovery:
     # back
 
     async def _go_back(self) -> None:
-        code, detail, by = self.order.code, self.order.why, RECOVERY
+        asked = CancelRequest(reason=self.order.why, by=RECOVERY)
+        code = self.order.code
         if self.progress.status not in UNDONE:
             try:
                 await self._begin_to_cancel()
             except OrderCanceled as canceled:
-                code, detail, by = "canceled", canceled.request.reason, canceled.request.by
+                code, asked = "canceled", canceled.request
         self.code = code
         await self.saga.undo_all()
         # An order that was ever confirmed becomes CANCELED: its row decides.
-        close = CloseOrder(order_id=self.order.order_id, status=OrderStatus.REJECTED, code=code, detail=detail, by=by)
+        close = CloseOrder(
+            order_id=self.order.order_id,
+            status=OrderStatus.REJECTED,
+            code=code,
+            detail=asked.reason,
+            by=asked.by,
+            text_id=asked.text_id,
+        )
         closed = await self.saga.insist(Orders.close_order, close)
         self.progress.reached(closed.status, code)
 

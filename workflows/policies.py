@@ -41,6 +41,10 @@ UNTIL_DONE = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
+FIRST_TEXT_RETRY = timedelta(seconds=1)
+LAST_TEXT_RETRY = timedelta(minutes=10)
+"""Between two tries to store what somebody wrote; doubled from the first to the last."""
+
 ATTENTION_AFTER = timedelta(minutes=2)
 """How long a step that may not fail is tried before a person is called; it goes on meanwhile."""
 

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.commands import Attention
     from domain.repairs import STEP_KEEPS_FAILING, RecordResolution, RepairDecision, Resolution, ResolutionAnswer
     from workflows import policies
+    from workflows.free_texts import decision_without_words
     from workflows.search_attributes import NEEDS_ATTENTION
 
 Result = TypeVar("Result")
@@ -108,7 +109,8 @@ class Watch:
     async def _record(self, wanted: Resolution) -> ResolutionAnswer:
         update = workflow.current_update_info()
         key = update.id if update else str(workflow.uuid4())
-        record = RecordResolution(order_id=self._order_id, key=key, resolution=wanted)
+        decision = await decision_without_words(self._order_id, wanted)
+        record = RecordResolution(order_id=self._order_id, key=key, resolution=decision)
         settled = await workflow.execute_activity_method(Tickets.resolve_ticket, record, **_SETTLE)
         if settled.answer.accepted:
             self.nudges += 1

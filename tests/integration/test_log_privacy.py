@@ -6,13 +6,10 @@ import json
 import secrets
 import traceback
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
-from google.protobuf.message import Message
 from sqlalchemy.exc import IntegrityError
-from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
 from adapters import saga_tables, tables
@@ -23,6 +20,7 @@ from devstack.stack import Stack
 from domain.commands import FulfillOrder
 from domain.money import Money
 from domain.order_states import OrderStatus
+from tests.disclosure import described, payloads
 from tests.orders import Shop
 from tests.services import Services
 from tests.waiting import until
@@ -116,38 +114,12 @@ async def test_nothing_outside_the_database_knows_who_ordered(
         history = await temporal_client.get_workflow_handle(workflow_id(order_id)).fetch_history()
         assert len(payloads(history.events)) > 3
         assert_says_nothing("\n".join([str(history.events), *payloads(history.events)]))
-        assert_says_nothing(await described(temporal_client, order_id))
+        assert_says_nothing(await described(temporal_client, workflow_id(order_id)))
         assert_says_nothing(str([event.model_dump() for event in await shop.events(order_id)]))
         assert_says_nothing(str([entry.model_dump() for entry in await shop.timeline(order_id)]))
     assert_says_nothing("\n".join(services.logs))
     assert_says_nothing(await services.scraped())
     assert_says_nothing(str(services.collector.spans))
-
-
-def payloads(message: Any) -> list[str]:
-    """What every payload in a message holds, also one whose bytes a printed message would show encoded."""
-    if isinstance(message, Payload):
-        return [message.data.decode()]
-    if isinstance(message, Message):
-        return [text for _, value in message.ListFields() for text in payloads(value)]
-    if hasattr(message, "values") and not isinstance(message, str | bytes):
-        return [text for value in message.values() for text in payloads(value)]
-    if isinstance(message, str | bytes | int | float):
-        return []
-    return [text for value in message for text in payloads(value)]
-
-
-async def described(client: Client, order_id: str) -> str:
-    """All that lists and details of the Web UI show: attributes, memo, summary and the table of steps."""
-    handle = client.get_workflow_handle(workflow_id(order_id))
-    seen = await handle.describe()
-    texts = [
-        seen.typed_search_attributes,
-        await seen.memo(),
-        await seen.static_summary(),
-        await seen.static_details(),
-    ]
-    return str([*texts, await handle.query("__temporal_workflow_metadata")])
 
 
 async def test_every_line_is_an_object_and_names_its_order(orders: Orders, services: Services) -> None:

@@ -100,4 +100,11 @@ def test_what_an_event_has_nothing_to_say_about_is_left_out(reason: str | None, 
     """A reason and a tracking number are there only where there is one."""
     event = _order_event(EventName.ORDER_CANCELED).model_copy(update={"reason": reason, "tracking_number": tracking})
     wire = _wire(event)
+    assert "reasonId" not in wire
     assert ("reason" in wire, "trackingNumber" in wire) == (reason is not None, tracking is not None)
+
+
+def test_an_event_names_a_persons_reason_and_does_not_quote_it() -> None:
+    """What people write stays in our database: the event carries the id of the text."""
+    wire = _wire(_order_event(EventName.CANCEL_REQUESTED).model_copy(update={"reason_id": "t1"}))
+    assert (wire["reasonId"], "reason" in wire) == ("t1", False)
