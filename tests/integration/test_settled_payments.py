@@ -40,7 +40,7 @@ async def settled(
     faults.fail("return_payment", OurMistake("the far end refuses"))
     handle = await shop.start(order)
     if at is OrderStatus.READY_TO_SHIP:
-        await until(lambda: shop.status(order.order_id), at)
+        await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
         await handle.signal(OrderFulfillment.cancel_order)
     await desk.settle(await desk.called(order.order_id, "step_refused", "return_payment"), decision)
     assert await handle.result() is OrderStatus.CANCELED
