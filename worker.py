@@ -43,6 +43,7 @@ from activities.tickets import Tickets
 from adapters import telemetry, temporal, tracing
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
+from adapters.foreign_refunds import RefundBooking
 from adapters.logs import configure_logs
 from adapters.order_book import OrderBook
 from adapters.refund_gateway import RefundGateway
@@ -134,7 +135,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             Refunds(book, refunds),
             Recoveries(book),
             reconciliations,
-            BookComparison(sessions, book, lists, reconciliations),
+            BookComparison(sessions, book, lists, RefundBooking(book, refunds), reconciliations),
             MissedEvents(sessions, lists),
             Texts(sessions),
         )

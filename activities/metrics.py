@@ -20,7 +20,7 @@ from adapters.columns import now
 from adapters.tables import Order
 from adapters.telemetry import CONFIRMED_AFTER, SHIPPED_AFTER
 from domain.commands import CloseOrder
-from domain.errors import Misconfigured, TryAgain
+from domain.errors import Misconfigured, OnItsWay, TryAgain
 from domain.order_states import FINAL, OrderStatus
 from domain.recovery import NEVER_STARTED, RECOVERED
 
@@ -59,7 +59,8 @@ class StepMetrics(Interceptor):
         """Series that begin at 0: Prometheus sees no increase in one that begins at 1."""
         for step in UNDOS:
             self.undos.add(0, {"step": step})
-            self.undo_failures.add(0, {"step": step, "code": TryAgain.code})
+            for waits in (TryAgain, OnItsWay):
+                self.undo_failures.add(0, {"step": step, "code": waits.code})
         for step in FAR_STEPS:
             self.step_failures.add(0, {"step": step, "code": Misconfigured.code})
         for outcome, code in (("delivered", ""), ("canceled", "canceled"), ("rejected", "out_of_stock")):

@@ -7,18 +7,24 @@ new key before a look.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
 
 from adapters.order_book import LockedOrder, OrderBook
-from adapters.payment_book import FrozenCall, freeze, freeze_again
+from adapters.payment_book import FrozenCall, freeze, freeze_again, read_so_far, save_read
 from adapters.stripe_errors import PaymentStateDiffers
 from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
 from domain.errors import CaptureRefused, TryAgain
 
 LOOK_AFTER_ATTEMPTS = 3
+LOOK_BUDGET = 15.0  # seconds that one attempt reads a list: less than an attempt may take
+PAUSE_IN_A_LIST = timedelta(milliseconds=100)
+CLOCKS_DIFFER = timedelta(minutes=1)  # ours and Stripe's
 
 Send = Callable[[FrozenCall], Awaitable[PaymentSnapshot]]
 Look = Callable[[], Awaitable[PaymentSnapshot | None]]
@@ -31,9 +37,32 @@ class PaymentCalls:
 
     async def _create(self, call: FrozenCall) -> PaymentSnapshot:
         async def look() -> PaymentSnapshot | None:
-            return await self._stripe.find(call.order_id, call.first_sent_at, call.round)
+            return await self._find(call)
 
         return await self._settle(call, lambda sent: self._stripe.create(sent.params, sent.key), look)
+
+    async def _find(self, call: FrozenCall) -> PaymentSnapshot | None:
+        """What a creation that was sent has made, in Stripe's list of all that the account has made since.
+
+        The list ends at the moment of the first look, and each attempt goes on where the one before it stopped: so
+        it comes to its end on a busy account, too. What it could miss (a creation that takes effect after that
+        moment) is never confirmed, and moves no money. Raises TryAgain where an attempt has read enough.
+        """
+        async with self._book.locked(call.order_id) as order:
+            read = await read_so_far(order, call)
+        enough = time.monotonic() + LOOK_BUDGET
+        while True:
+            page = await self._stripe.created(call.first_sent_at - CLOCKS_DIFFER, read.until, read.after)
+            for order_id, intent in page.payments:
+                if (order_id, intent.round) == (call.order_id, call.round):
+                    return intent
+            if page.after is None:
+                return None
+            read = replace(read, after=page.after)
+            async with self._book.locked(call.order_id) as order:
+                await save_read(order, call, read)
+            if time.monotonic() > enough:
+                raise TryAgain("Stripe's list is long: the next attempt reads on", delay=PAUSE_IN_A_LIST)
 
     async def _confirm(self, intent_id: str, call: FrozenCall) -> PaymentSnapshot:
         async def look() -> PaymentSnapshot | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from adapters.order_book import LockedOrder
 from adapters.payment_book import payment_of
 from adapters.payment_holds import note_hold
+from adapters.refund_book import restate
+from adapters.repair_desk import open_ticket
 from adapters.stripe_gateway import PaymentSnapshot
-from domain.commands import Authorization, AuthorizationState, Hold, PaymentTry
+from domain.commands import Attention, Authorization, AuthorizationState, Hold, PaymentTry
 from domain.errors import PaymentDeclined
 from domain.events import EventName
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
-from domain.steps import AUTHORIZE, CAPTURE
+from domain.repairs import FOREIGN_CAPTURE
+from domain.steps import AT_STRIPE, AUTHORIZE, CAPTURE
 
 
 def answered(order: LockedOrder, ref: PaymentTry) -> Authorization | None:
@@ -101,10 +104,21 @@ async def record_declined(order: LockedOrder, ref: PaymentTry, declined: Payment
 async def record_captured(order: LockedOrder, amount: int) -> None:
     payment = await payment_of(order)
     if payment is not None:
-        payment.state, payment.captured_minor = "captured", amount
-        order.session.add(payment)
-    order.paid(PaymentStatus.CAPTURED)
+        payment.captured_minor = amount
+        restate(order, payment)  # somebody may have captured it at Stripe, and given a part back
+    else:
+        order.paid(PaymentStatus.CAPTURED)
     order.move(OrderStatus.READY_TO_SHIP, "payment captured")
     order.mark(CAPTURE, "done")
     part = Money(minor=amount, currency=order.row.currency) if amount != order.row.total_minor else None
     await order.emit(EventName.PAYMENT_CAPTURED, amount=part)
+
+
+async def tell_foreign_capture(order: LockedOrder, intent: PaymentSnapshot, due: int) -> None:
+    """Somebody captured at Stripe, and another amount than is due: what is missing, or too much, is for a person."""
+    if intent.amount_received == due:
+        return
+    taken, asked = (Money(minor=minor, currency=order.row.currency) for minor in (intent.amount_received, due))
+    about = f"{taken} of payment {intent.id} were captured at Stripe, {asked} are due"
+    ticket = Attention(order_id=order.row.order_id, step=AT_STRIPE, kind=FOREIGN_CAPTURE, detail=about)
+    await open_ticket(order, ticket, subject=intent.id, seen=intent.of_order(order.row.order_id).known)

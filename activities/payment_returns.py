@@ -11,16 +11,20 @@ from activities.payment_calls import LOOK_AFTER_ATTEMPTS, PaymentCalls, freeze_a
 from adapters.order_book import LockedOrder
 from adapters.payment_book import VOID_PARAMS, FrozenCall, freeze_again, frozen, payment_of, save_intent
 from adapters.refund_book import sent_unseen
+from adapters.refund_gateway import GivenRefund
+from adapters.repair_desk import asked_again
 from adapters.saga_tables import Payment
-from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot
+from adapters.settled_payments import settled_payments
+from adapters.stripe_gateway import PaymentSnapshot
+from adapters.undo_waits import note_wait
 from domain.commands import Hold, OrderRef
-from domain.errors import OurMistake, ParametersDrifted, PaymentDeclined, ReturnRefused, TryAgain
+from domain.errors import OnItsWay, OurMistake, ParametersDrifted, PaymentDeclined, ReturnRefused, TryAgain
 from domain.events import EventName
 from domain.money import Money
 from domain.order_states import PaymentStatus
+from domain.refunds import UNDO_REFERENCE
 from domain.steps import AUTHORIZE, CAPTURE, RETURN
 
-REFUND_POLL = timedelta(seconds=30)
 PART_POLL = timedelta(seconds=1)
 
 
@@ -52,6 +56,12 @@ class PaymentReturns(PaymentCalls):
         else:
             await self._give_back(ref, await self._stripe.retrieve(payment.payment_intent_id))
 
+    async def _is_settled(self, ref: OrderRef, intent: PaymentSnapshot) -> bool:
+        """Whether a person has ended the return of this payment: paid back by other means, or written off."""
+        async with self._book.locked(ref.order_id) as order:
+            settled = await settled_payments(await order.session.connection(), [ref.order_id])
+        return intent.id in settled
+
     async def _save_unsaved(self, create: FrozenCall) -> None:
         """A PaymentIntent whose creation was sent, and whose id never arrived here."""
         found = await self._created(create)
@@ -73,9 +83,11 @@ class PaymentReturns(PaymentCalls):
                 raise
             except (OurMistake, PaymentDeclined):
                 pass  # Stripe refuses the call as such, so it has made nothing: look, to be sure
-        return await self._stripe.find(create.order_id, create.first_sent_at, create.round)
+        return await self._find(create)
 
     async def _give_back(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
+        if ref.look_again and await self._is_settled(ref, intent):
+            return
         if intent.status == "succeeded":
             await self._refund(ref, intent)
         else:
@@ -94,30 +106,41 @@ class PaymentReturns(PaymentCalls):
                 raise TryAgain("a refund of a part is on its way: it is counted first", delay=PART_POLL)
         refunds = await self._stripe.refunds(intent.id)
         left = intent.amount_received - _given(refunds)
-        failed = next((refund for refund in refunds if refund.failed), None)
-        if left > 0 and failed is not None:
-            raise ReturnRefused(
-                "refund_failed", f"refund {failed.id} failed: the customer has to be paid back another way"
-            )
         if left > 0:
             if await self._stripe.hold_on(intent) is Hold.DISPUTE:
                 raise ReturnRefused("payment_dispute", "the charge is disputed: the bank decides who has the money")
-            refunds = [*refunds, await self._send_refund(ref, intent, left)]
-            if _given(refunds) < intent.amount_received and not refunds[-1].failed:
+            refunds = [*refunds, await self._send_refund(ref, intent, left, refunds)]
+            if _given(refunds) < intent.amount_received:
                 raise TryAgain("only a part has gone back", delay=PART_POLL)
-        if any(refund.status not in ("succeeded", "failed", "canceled") for refund in refunds):
-            raise TryAgain("the refund is on its way; it counts when it has succeeded", delay=REFUND_POLL)
+        under_way = any(refund.status not in ("succeeded", "failed", "canceled") for refund in refunds)
         async with self._book.locked(ref.order_id) as order:
-            await _record_refund(order, intent)
+            if not under_way:
+                await _record_refund(order, intent)
+                return
+            pause = await note_wait(order)
+        raise OnItsWay("the refund is on its way; it counts when it has succeeded", delay=pause)
 
-    async def _send_refund(self, ref: OrderRef, intent: PaymentSnapshot, amount: int) -> RefundSnapshot:
-        reference = {"order_id": ref.order_id, "operation": "refund:1"}
-        params = {"payment_intent": intent.id, "amount": amount, "metadata": reference}
+    async def _send_refund(
+        self, ref: OrderRef, intent: PaymentSnapshot, amount: int, refunds: list[GivenRefund]
+    ) -> GivenRefund:
+        """The same call again, unless it has failed for good: then a person's `retry` sends the next one.
+
+        A failed refund's money is back with the shop (https://docs.stripe.com/refunds#failed-refunds), and mostly
+        the customer's card is gone: only a person knows whether another try makes sense. Raises ReturnRefused.
+        """
         async with self._book.locked(ref.order_id) as order:
             operation = await _operation(order, "refund", intent)
             call = await frozen(order, operation, intent.round)
-            if call is not None and call.params["amount"] != amount:
-                # Somebody gave back a part since: Stripe would refuse the saved amount for ever.
+            failed = next((one for one in refunds if one.failed and call and _is_of(one, call)), None)
+            if call is not None and failed is not None and not await asked_again(order, RETURN, call.first_sent_at):
+                raise ReturnRefused(
+                    "refund_failed", f"refund {failed.id} failed: pay the customer back another way, or retry"
+                )
+            reference = _reference(call) if call and failed is None else f"{UNDO_REFERENCE}{_number(call) + 1}"
+            named = {"order_id": ref.order_id, "operation": reference}
+            params = {"payment_intent": intent.id, "amount": amount, "metadata": named}
+            if call is not None and call.params != params:
+                # The former one failed, or somebody gave back a part since: Stripe would refuse it for ever.
                 call = await freeze_again(order, replace(call, params=params))
             else:
                 call = await freeze_anew(order, operation, params, intent.round)
@@ -153,7 +176,19 @@ async def _operation(order: LockedOrder, name: str, intent: PaymentSnapshot) -> 
     return name if await order.session.get(Payment, intent.id) else f"{name}-{intent.id}"
 
 
-def _given(refunds: list[RefundSnapshot]) -> int:
+def _is_of(refund: GivenRefund, call: FrozenCall) -> bool:
+    return refund.operation == _reference(call)
+
+
+def _reference(call: FrozenCall) -> str:
+    return str(call.params["metadata"]["operation"])
+
+
+def _number(call: FrozenCall | None) -> int:
+    return int(_reference(call).removeprefix(UNDO_REFERENCE)) if call else 0
+
+
+def _given(refunds: list[GivenRefund]) -> int:
     return sum(refund.amount for refund in refunds if not refund.failed)
 
 
@@ -165,6 +200,7 @@ async def _record_refund(order: LockedOrder, intent: PaymentSnapshot) -> None:
     payment = await order.session.get(Payment, intent.id)
     if _is_written(order, payment, "refunded"):
         return
+    before = payment.refunded_minor if payment is not None and payment.state != "refunded" else 0
     if payment is not None:
         payment.state = "refunded"
         payment.captured_minor = payment.refunded_minor = intent.amount_received
@@ -172,6 +208,7 @@ async def _record_refund(order: LockedOrder, intent: PaymentSnapshot) -> None:
     order.mark(RETURN, "done")
     order.paid(PaymentStatus.REFUNDED)
     order.note("payment refunded")
-    all_of_it = intent.amount_received == order.row.total_minor
-    part = None if all_of_it else Money(minor=intent.amount_received, currency=order.row.currency)
-    await order.emit(EventName.PAYMENT_REFUNDED, amount=part)
+    rest = intent.amount_received - before  # what went back before was told before
+    part = None if rest == order.row.total_minor else Money(minor=rest, currency=order.row.currency)
+    if rest > 0:
+        await order.emit(EventName.PAYMENT_REFUNDED, amount=part)

@@ -20,9 +20,11 @@ from activities.payment_records import (
     record_captured,
     record_confirmed,
     record_declined,
+    tell_foreign_capture,
     waits_for_customer,
 )
 from activities.payment_returns import PaymentReturns
+from adapters.foreign_refunds import book_refunds
 from adapters.payment_book import (
     RENEWAL_CONFIRM_PARAMS,
     VOID_PARAMS,
@@ -120,9 +122,12 @@ class Payments(PaymentReturns):
             due = {"amount_to_capture": await amount_due(order)}
             capture = await freeze(order, "capture", due, payment.attempt)
         intent = await self._capture(payment.payment_intent_id, capture)
+        given = await self._stripe.refunds(intent.id) if intent.amount_refunded else []
         async with self._book.locked(ref.order_id) as order:
             if not order.step(CAPTURE):
                 await record_captured(order, intent.amount_received)
+                await tell_foreign_capture(order, intent, capture.params["amount_to_capture"])
+                await book_refunds(order, intent.of_order(ref.order_id), given)
 
     # a round, step by step
 
@@ -201,9 +206,12 @@ class Payments(PaymentReturns):
     async def _note_hold(
         self, ref: PaymentTry, present: Authorization, intent: PaymentSnapshot, hold: Hold | None
     ) -> Authorization:
+        given = await self._stripe.refunds(intent.id) if intent.amount_refunded else []
         async with self._book.locked(ref.order_id) as order:
             order.step(AUTHORIZE)
+            await book_refunds(order, intent.of_order(ref.order_id), given)
             await note_hold(order, hold)
+            hold = Hold(order.row.hold) if order.row.hold else None
         return present.model_copy(update={"hold": hold, "capture_before": intent.capture_before})
 
     async def _renew(self, ref: PaymentTry, former: PaymentSnapshot) -> Authorization:

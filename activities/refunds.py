@@ -57,7 +57,10 @@ class Refunds:
                 return _progress(row)
             call = await frozen(order, operation_of(row.key))
             age = now() - row.created_at
-        given = await self._seen(call) if call else None
+        if call is None and row.stripe_refund_id is not None:  # one that somebody gave at Stripe
+            given: GivenRefund | None = await self._stripe.retrieve(row.stripe_refund_id)
+        else:
+            given = await self._seen(call) if call else None
         if given is None:
             raise OurMistake(f"Stripe does not show refund {row.stripe_refund_id} any more")
         progress = await self._record(refund, given)

@@ -6,8 +6,9 @@ from temporalio import activity
 
 from adapters import repair_desk
 from adapters.order_book import OrderBook
+from adapters.undo_waits import is_on_its_way
 from domain.commands import Attention
-from domain.repairs import RecordResolution, SettledTicket
+from domain.repairs import NOBODY_YET, STEP_KEEPS_FAILING, RecordResolution, SettledTicket
 
 
 class Tickets:
@@ -16,8 +17,10 @@ class Tickets:
 
     @activity.defn
     async def open_ticket(self, about: Attention) -> int | None:
-        """The ticket's id; None in histories of older versions."""
+        """The ticket's id; 0 where nobody is needed yet, None in histories of older versions."""
         async with self._book.locked(about.order_id) as order:
+            if about.kind == STEP_KEEPS_FAILING and is_on_its_way(order, about.step):
+                return NOBODY_YET
             return await repair_desk.open_ticket(order, about)
 
     @activity.defn

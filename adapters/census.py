@@ -23,7 +23,10 @@ _TICKETS = text("""
     SELECT regexp_replace(step, '^refund.*', 'refund') AS step, kind, count(*) AS tickets
       FROM tickets WHERE resolved_at IS NULL GROUP BY 1, kind
 """)
-_FLAGGED = text("SELECT count(DISTINCT order_id) FROM tickets WHERE resolved_at IS NULL")
+# Money that belongs to no order of ours needs a person as much as an order does.
+_FLAGGED = text("""
+    SELECT count(DISTINCT order_id) + count(*) FILTER (WHERE order_id IS NULL) FROM tickets WHERE resolved_at IS NULL
+""")
 _OUTBOX = text("""
     SELECT (SELECT count(*)
               FROM (SELECT FROM outbox WHERE published_at IS NULL LIMIT :most) AS waiting) AS events,
@@ -50,7 +53,7 @@ class Backlog:
 class Census:
     orders: dict[OrderStatus, int]
     unanswered_age: float  # seconds since the oldest checkout that has no answer yet
-    flagged: int = 0  # orders with an open ticket
+    flagged: int = 0  # orders with an open ticket, and open tickets of no order
     tickets: dict[tuple[str, str], int] = field(default_factory=dict)  # by step and kind
     outbox: Backlog = Backlog()
     inbox: dict[str, Backlog] = field(default_factory=dict)  # by source

@@ -65,6 +65,9 @@ class LockedOrder:
         fence = self._steps.get(name)
         return fence.result if fence else None
 
+    def fence(self, name: str) -> saga_tables.OrderStep | None:
+        return self._steps.get(name)
+
     def mark(self, name: str, state: str, result: dict[str, Any] | None = None) -> None:
         fence = self._steps.get(name)
         if fence is None:

@@ -20,6 +20,14 @@ KEY_WINDOW = timedelta(hours=23)
 
 
 @dataclass(frozen=True)
+class ListRead:
+    """How far Stripe's list of what was created until `until` has been read: to `after`, newest first."""
+
+    until: datetime
+    after: str | None = None
+
+
+@dataclass(frozen=True)
 class FrozenCall:
     """A call to Stripe as it was saved before its first send: what every retry, worker and version sends."""
 
@@ -71,6 +79,25 @@ async def frozen(order: LockedOrder, operation: str, round: int | None = None) -
         query = query.where(calls.round == round)
     row = (await order.session.exec(query.order_by(col(calls.attempt).desc()).limit(1))).first()
     return FrozenCall(row.order_id, operation, row.attempt, row.params, row.first_sent_at, row.round) if row else None
+
+
+async def read_so_far(order: LockedOrder, call: FrozenCall) -> ListRead:
+    """Where the look for what `call` has created goes on; one that begins looks at what is there by now."""
+    row = await _row_of(order, call)
+    if row.look is None:
+        return ListRead(until=now())
+    return ListRead(until=datetime.fromisoformat(row.look["until"]), after=row.look["after"])
+
+
+async def save_read(order: LockedOrder, call: FrozenCall, read: ListRead) -> None:
+    row = await _row_of(order, call)
+    row.look = {"until": read.until.isoformat(), "after": read.after}
+    order.session.add(row)
+
+
+async def _row_of(order: LockedOrder, call: FrozenCall) -> saga_tables.PaymentAttempt:
+    key = (call.order_id, call.operation, call.attempt)
+    return await order.session.get_one(saga_tables.PaymentAttempt, key)
 
 
 async def _save(order: LockedOrder, call: FrozenCall) -> FrozenCall:

@@ -9,17 +9,16 @@ from datetime import datetime
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.settled_payments import settled_payments
 from domain.order_states import OrderStatus
 from domain.recovery import PaymentAtStripe, PaymentInBooks
+from domain.settled_payments import Settled
 
 _ROWS = text("""
     SELECT payments.payment_intent_id, orders.order_id, orders.status, orders.updated_at,
            payments.state, payments.captured_minor, payments.refunded_minor,
-           EXISTS (SELECT FROM refunds WHERE refunds.order_id = orders.order_id
-                                         AND refunds.state IN ('asked', 'pending')) AS unsettled,
-           EXISTS (SELECT FROM tickets JOIN ticket_actions ON ticket_actions.ticket_id = tickets.id
-                    WHERE tickets.order_id = orders.order_id AND action IN ('mark_done', 'write_off')
-                      AND tickets.step IN ('return_payment', 'capture_payment', 'compare_payments')) AS settled
+           (SELECT coalesce(sum(amount_minor), 0) FROM refunds
+             WHERE refunds.order_id = orders.order_id AND refunds.state = 'pending') AS pending
       FROM orders LEFT JOIN payments ON payments.order_id = orders.order_id AND payment_intent_id = ANY(:payments)
      WHERE orders.order_id = ANY(:orders)
         OR orders.order_id IN (SELECT order_id FROM payments WHERE payment_intent_id = ANY(:payments))
@@ -35,14 +34,14 @@ _CHANGED = text("""
 
 @dataclass(frozen=True)
 class Compared:
-    """A payment with what our books know of it; `settled` when a person has decided about the order."""
+    """A payment with what our books know of it, and what a person has decided about it."""
 
     payment: PaymentAtStripe
     order_id: str | None = None  # None: there is no such order
     status: OrderStatus | None = None
     updated_at: datetime | None = None
     row: PaymentInBooks | None = None
-    settled: bool = False
+    settled: Settled | None = None
 
 
 async def beside(connection: AsyncConnection, payments: Sequence[PaymentAtStripe]) -> list[Compared]:
@@ -51,27 +50,34 @@ async def beside(connection: AsyncConnection, payments: Sequence[PaymentAtStripe
     rows = (await connection.execute(_ROWS, wanted)).all()
     by_payment = {row.payment_intent_id: row for row in rows if row.payment_intent_id}
     by_order = {row.order_id: row for row in rows}
+    settled = await settled_payments(connection, list(by_order), wanted["payments"])
     return [
-        _compared(payment, by_payment.get(payment.id), by_order.get(payment.order_id))
+        _compared(payment, by_payment.get(payment.id), by_order.get(payment.order_id), settled.get(payment.id))
         for payment in payments
         if payment.order_id or payment.id in by_payment
     ]
 
 
 def _compared(
-    payment: PaymentAtStripe, known: Row[tuple[object, ...]] | None, order: Row[tuple[object, ...]] | None
+    payment: PaymentAtStripe,
+    known: Row[tuple[object, ...]] | None,
+    order: Row[tuple[object, ...]] | None,
+    settled: Settled | None,
 ) -> Compared:
     found = known or order
     if found is None:
-        return Compared(payment)
+        return Compared(payment, settled=settled)
     row = (
         PaymentInBooks(
-            state=known.state, captured=known.captured_minor, refunded=known.refunded_minor, unsettled=known.unsettled
+            state=known.state,
+            captured=known.captured_minor,
+            refunded=known.refunded_minor,
+            pending=int(known.pending),
         )
         if known
         else None
     )
-    return Compared(payment, found.order_id, OrderStatus(found.status), found.updated_at, row, found.settled)
+    return Compared(payment, found.order_id, OrderStatus(found.status), found.updated_at, row, settled)
 
 
 async def changed(

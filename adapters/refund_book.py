@@ -65,9 +65,16 @@ async def fail(order: LockedOrder, row: Refund, detail: str, *, ticket: bool = T
     row.detail = detail
     order.note(f"refund of {_amount(order, row)} failed: {detail}", by="saga")
     if ticket:
-        about = f"refund {row.key} of {_amount(order, row)} failed: {detail}"
-        step = operation_of(row.key)
-        await open_ticket(order, Attention(order_id=row.order_id, step=step, kind=REFUND_FAILED, detail=about))
+        await _tell_failed(order, row, f"refund {row.key} of {_amount(order, row)} failed: {detail}")
+
+
+async def _tell_failed(order: LockedOrder, row: Refund, about: str) -> None:
+    """The ticket stands under the refund, or under the undo where that has counted the refund as its own."""
+    payment = await _payment(order, row)
+    counted = payment is not None and _is_undone(order, payment)
+    step, subject = (RETURN, payment.payment_intent_id) if payment and counted else (operation_of(row.key), None)
+    ticket = Attention(order_id=row.order_id, step=step, kind=REFUND_FAILED, detail=about)
+    await open_ticket(order, ticket, subject=subject)
 
 
 async def record(order: LockedOrder, row: Refund, given: GivenRefund) -> None:
@@ -87,32 +94,40 @@ async def record(order: LockedOrder, row: Refund, given: GivenRefund) -> None:
 async def _succeed(order: LockedOrder, row: Refund) -> None:
     """Books the refund, unless an undo that gave everything back has counted it."""
     _settle(order, row, RefundState.SUCCEEDED)
+    foreign, amount = row.payment_intent_id is not None, _amount(order, row)
     why, quoted = (PLACE, [row.reason_id]) if row.reason_id else (row.reason, [])
-    order.note(f"refunded {_amount(order, row)}: {why}", by=row.by, texts=quoted)
+    what = f"refunded at Stripe: {amount}" if foreign else f"refunded {amount}: {why}"
+    order.note(what, by=row.by, texts=[] if foreign else quoted)
     payment = await _payment(order, row)
-    if payment.state == "refunded":
+    if payment is None or payment.state == "refunded":
         return
     payment.refunded_minor += row.amount_minor
-    _restate(order, payment)
-    await order.emit(EventName.PAYMENT_REFUNDED, reason_id=row.reason_id, amount=_amount(order, row))
+    restate(order, payment)
+    ours = row.reason if foreign else None  # words of ours, unlike what an operator wrote
+    await order.emit(EventName.PAYMENT_REFUNDED, reason=ours, reason_id=row.reason_id, amount=amount)
 
 
-async def _payment(order: LockedOrder, row: Refund) -> Payment:
-    """The one that the refund was sent for, which is not the order's latest for ever."""
+async def _payment(order: LockedOrder, row: Refund) -> Payment | None:
+    """The one that the refund was sent for, which is not the order's latest for ever; None before it was sent."""
+    if row.payment_intent_id is not None:
+        return await order.session.get_one(Payment, row.payment_intent_id)
     call = await frozen(order, operation_of(row.key))
-    assert call is not None
-    return await order.session.get_one(Payment, call.params["payment_intent"])
+    return await order.session.get_one(Payment, call.params["payment_intent"]) if call else None
 
 
 async def _take_off(order: LockedOrder, row: Refund) -> None:
     payment = await _payment(order, row)
-    if payment.state == "refunded" and order.state_of(RETURN) == "done":
+    if payment is None or _is_undone(order, payment):
         return  # an undo gave everything back: the ticket says that it did not arrive
     payment.refunded_minor -= row.amount_minor
-    _restate(order, payment)
+    restate(order, payment)
 
 
-def _restate(order: LockedOrder, payment: Payment) -> None:
+def _is_undone(order: LockedOrder, payment: Payment) -> bool:
+    return payment.state == "refunded" and order.state_of(RETURN) == "done"
+
+
+def restate(order: LockedOrder, payment: Payment) -> None:
     """Payment and order as the sum of the refunds has it."""
     whole = payment.refunded_minor == payment.captured_minor
     payment.state = "refunded" if whole else "captured"

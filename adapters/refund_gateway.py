@@ -42,6 +42,7 @@ class GivenRefund:
 
     @property
     def failed(self) -> bool:
+        """Whether the money stayed with the shop."""
         return self.status in ("failed", "canceled")
 
 
@@ -53,17 +54,21 @@ class RefundGateway(StripeConnection):
     async def give(self, params: Any, key: str) -> GivenRefund:
         """Raises RefundRefused or KeyUsedUp, and what `stripe_errors` knows."""
         async with _translated():
-            return _given(await self._refunds.create_async(params, {"idempotency_key": key}))
+            return given(await self._refunds.create_async(params, {"idempotency_key": key}))
 
     async def find(self, payment_intent_id: str, operation: str) -> GivenRefund | None:
         """The payment's refund of that reference."""
         return next((one for one in await self.all_of(payment_intent_id) if one.operation == operation), None)
 
+    async def retrieve(self, refund_id: str) -> GivenRefund:
+        async with _translated():
+            return given(await self._refunds.retrieve_async(refund_id))
+
     async def all_of(self, payment_intent_id: str) -> list[GivenRefund]:
-        """A list, because search lags."""
+        """Newest first; a list, because search lags."""
         async with _translated():
             page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": 100})
-            return [_given(refund) async for refund in page.auto_paging_iter()]
+            return [given(refund) async for refund in page.auto_paging_iter()]
 
 
 @asynccontextmanager
@@ -82,7 +87,8 @@ def _translate(error: stripe.StripeError) -> OrderSagaError:
     return KeyUsedUp(str(meant)) if replayed and (error.http_status or 0) >= 500 else meant
 
 
-def _given(refund: stripe.Refund) -> GivenRefund:
+def given(refund: stripe.Refund) -> GivenRefund:
+    """What we read of Stripe's refund."""
     metadata = refund.metadata
     operation = metadata["operation"] if metadata is not None and "operation" in metadata else None
     reason = getattr(refund, "failure_reason", None)

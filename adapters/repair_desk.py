@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import null
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,9 +15,11 @@ from adapters.columns import now
 from adapters.order_book import LockedOrder
 from adapters.repair_effects import take_effect
 from adapters.repair_tables import Ticket, TicketAction
+from adapters.settled_payments import keep_what_is_known
 from domain.commands import Attention
 from domain.events import EventName
 from domain.repairs import RecordResolution, RepairDecision, Resolution, ResolutionAnswer, SettledTicket, rule_of
+from domain.settled_payments import Known
 from domain.texts import PLACE, TextKind
 
 SAGA = "saga"
@@ -30,9 +36,26 @@ async def without_words(session: AsyncSession, order_id: str | None, wanted: Res
     return wanted.model_copy(update={"note": "", "evidence": "", **changes})
 
 
-async def open_ticket(order: LockedOrder, about: Attention) -> int:
-    """Opens the ticket, unless it is open already, and flags the order; the ticket's id."""
-    ticket_id, opened = await _open(order.session, about.order_id, about.kind, about.step, about.detail, SAGA)
+class _Opened(NamedTuple):
+    """A ticket's row at its opening; `order_id` None for one of no one order."""
+
+    order_id: str | None
+    kind: str
+    step: str
+    detail: str
+    subject: str | None = None
+    seen: Known | None = None
+
+
+async def open_ticket(
+    order: LockedOrder, about: Attention, *, subject: str | None = None, seen: Known | None = None
+) -> int:
+    """Opens the ticket, unless it is open already, and flags the order; the ticket's id.
+
+    `subject` names which of several things of the kind it is about, `seen` what Stripe says of it now.
+    """
+    row = _Opened(about.order_id, about.kind, about.step, about.detail, subject, seen)
+    ticket_id, opened = await _open(order.session, row, SAGA)
     order.row.needs_attention = True
     if opened:
         order.note(f"needs attention: {about.step}: {about.kind}", by=SAGA)
@@ -41,13 +64,13 @@ async def open_ticket(order: LockedOrder, about: Attention) -> int:
 
 
 async def open_ticket_about(
-    session: AsyncSession, kind: str, step: str, detail: str, *, subject: str | None = None
+    session: AsyncSession, kind: str, step: str, detail: str, *, subject: str | None = None, seen: Known | None = None
 ) -> int:
     """Opens a ticket of no one order, unless it is open already; its id.
 
     `step` names what was compared, `subject` which of several things of the kind it is about: each has its own.
     """
-    ticket_id, _ = await _open(session, None, kind, step, detail, step, subject)
+    ticket_id, _ = await _open(session, _Opened(None, kind, step, detail, subject, seen), step)
     return ticket_id
 
 
@@ -71,6 +94,19 @@ async def close_ticket_about(session: AsyncSession, kind: str, step: str, *, sub
     for ticket in await session.exec(query.where(col(Ticket.resolved_at).is_(None)).with_for_update()):
         _close(session, ticket, step)
         session.add(_action(ticket, step, "closed"))
+
+
+async def open_subjects(session: AsyncSession, kind: str, step: str) -> list[str | None]:
+    """What the open tickets of no one order, of this kind and step, are about."""
+    query = select(Ticket.subject).where(col(Ticket.order_id).is_(None), Ticket.kind == kind, Ticket.step == step)
+    return list(await session.exec(query.where(col(Ticket.resolved_at).is_(None))))
+
+
+async def asked_again(order: LockedOrder, step: str, since: datetime) -> bool:
+    """Whether a person has asked to try the step again since."""
+    query = select(TicketAction.id).join(Ticket).where(Ticket.order_id == order.row.order_id, Ticket.step == step)
+    query = query.where(TicketAction.action == RepairDecision.RETRY.value, TicketAction.at > since)
+    return (await order.session.exec(query.limit(1))).first() is not None
 
 
 async def open_steps(order: LockedOrder) -> list[str]:
@@ -103,6 +139,7 @@ async def resolve(order: LockedOrder, ticket: Ticket, wanted: Resolution) -> Res
         return refused
     wanted = await without_words(order.session, order.row.order_id, wanted)
     if wanted.decision is not RepairDecision.RETRY:
+        await keep_what_is_known(order, ticket)
         if not await take_effect(order, ticket.step, ticket.kind, wanted):
             detail = f"{ticket.step} has succeeded meanwhile: the ticket closes by itself"
             return ResolutionAnswer(accepted=False, code="step_done_already", detail=detail)
@@ -157,26 +194,18 @@ def _told(ticket: Ticket, wanted: Resolution) -> tuple[str, list[str]]:
     return (f"{said} ({PLACE})", [*quoted, wanted.note_id]) if wanted.note_id else (said, quoted)
 
 
-async def _open(
-    session: AsyncSession,
-    order_id: str | None,
-    kind: str,
-    step: str,
-    detail: str,
-    by: str,
-    subject: str | None = None,
-) -> tuple[int, bool]:
+async def _open(session: AsyncSession, row: _Opened, by: str) -> tuple[int, bool]:
     """The open ticket's id, and whether it is new."""
-    row = {"order_id": order_id, "kind": kind, "step": step, "subject": subject, "detail": detail}
-    new = insert(Ticket).values(**row, opened_at=now()).on_conflict_do_nothing().returning(col(Ticket.id))
+    values = row._asdict() | {"seen": row.seen.model_dump() if row.seen else null()}
+    new = insert(Ticket).values(**values, opened_at=now()).on_conflict_do_nothing().returning(col(Ticket.id))
     connection = await session.connection()
     made = (await connection.execute(new)).scalar_one_or_none()
     if made is not None:
-        session.add(TicketAction(ticket_id=made, at=now(), by=by, action="opened", note=detail))
+        session.add(TicketAction(ticket_id=made, at=now(), by=by, action="opened", note=row.detail))
         return int(made), True
-    same_order = Ticket.order_id == order_id if order_id else col(Ticket.order_id).is_(None)
-    known = select(Ticket.id).where(same_order, Ticket.kind == kind, Ticket.step == step)
-    known = known.where(col(Ticket.subject).is_not_distinct_from(subject))
+    same_order = Ticket.order_id == row.order_id if row.order_id else col(Ticket.order_id).is_(None)
+    known = select(Ticket.id).where(same_order, Ticket.kind == row.kind, Ticket.step == row.step)
+    known = known.where(col(Ticket.subject).is_not_distinct_from(row.subject))
     found = (await session.exec(known.where(col(Ticket.resolved_at).is_(None)))).one()
     assert found is not None
     return found, False

@@ -11,16 +11,28 @@ from adapters import saga_tables
 from adapters.columns import now
 from adapters.order_book import LockedOrder
 from adapters.payment_book import payment_of
+from domain.commands import Hold
 from domain.events import EventName
 from domain.order_states import OrderStatus, PaymentStatus
-from domain.repairs import AFTER_SCAN, FOLLOW_PARCEL, REFUSED_AFTER_SCAN, Owner, RepairDecision, Resolution, rule_of
-from domain.steps import AUTHORIZE, CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RETURN, SHIP
+from domain.repairs import (
+    AFTER_SCAN,
+    FOLLOW_PARCEL,
+    PAYMENT_REFUNDED,
+    REFUSED_AFTER_SCAN,
+    Owner,
+    RepairDecision,
+    Resolution,
+    rule_of,
+)
+from domain.steps import AUTHORIZE, CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RELEASE, RETURN, SHIP
 
 Effect = Callable[[LockedOrder, Resolution], Awaitable[bool]]
 
 
 async def take_effect(order: LockedOrder, step: str, kind: str, wanted: Resolution) -> bool:
     """Writes what the decision means; False when the step has succeeded meanwhile, and nothing was written."""
+    if kind == PAYMENT_REFUNDED:
+        return _goods_may_leave(order, wanted)
     if rule_of(kind, step).owner is Owner.DESK:
         return True  # nobody runs the step again: what was decided stands on the ticket and in the timeline
     of = REFUSED_AFTER_SCAN if kind.endswith(AFTER_SCAN) else step
@@ -114,6 +126,14 @@ async def _parcel_given_up(order: LockedOrder, wanted: Resolution) -> bool:
     if order.status is not OrderStatus.SHIPPED or order.state_of(RECORD_DELIVERED):
         return False
     order.mark(RECORD_DELIVERED, "refused", _settled(wanted))
+    return True
+
+
+def _goods_may_leave(order: LockedOrder, wanted: Resolution) -> bool:
+    """The fence outlives the hold: later news of the same refund does not hold the goods again."""
+    order.mark(RELEASE, "done", _settled(wanted))
+    if order.row.hold == Hold.REFUNDED:
+        order.row.hold = None
     return True
 
 

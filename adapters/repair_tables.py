@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
-from adapters.columns import maybe_time_column, time_column
+from adapters.columns import json_column, maybe_time_column, time_column
 
 
 class Ticket(SQLModel, table=True):
@@ -34,6 +35,8 @@ class Ticket(SQLModel, table=True):
     # Which of several things of one kind it is about, e.g. a PaymentIntent of no order; None where there is only one.
     subject: str | None = Field(default=None, sa_type=Text)
     detail: str = Field(sa_type=Text)
+    # What was known of the payment at Stripe (`domain.settled_payments.Known`) when the ticket was opened or decided.
+    seen: dict[str, Any] | None = json_column(default=None, nullable=True)
     opened_at: datetime = time_column()
     resolved_at: datetime | None = maybe_time_column()
     resolved_by: str | None = Field(default=None, sa_type=Text)

@@ -37,7 +37,7 @@ _CALLED_STUCK = text("""
      WHERE tickets.kind = :kind AND tickets.resolved_at IS NULL AND (:every OR orders.order_id = ANY(:order_ids))
 """)
 
-# What a person settled stays as it is: they know more than the books.
+# What a person settled stays as it is, and only that: they know more than the books.
 _STILL_HOLDING = text("""
     SELECT order_id, status, updated_at, what FROM (
         SELECT order_id, 'stock' AS what FROM reservations WHERE state = 'held'
@@ -53,8 +53,10 @@ _STILL_HOLDING = text("""
      WHERE status = ANY(:final) AND updated_at <= :before AND (:every OR order_id = ANY(:order_ids))
        AND NOT EXISTS (SELECT FROM tickets JOIN ticket_actions ON ticket_actions.ticket_id = tickets.id
                         WHERE tickets.order_id = orders.order_id AND action IN ('mark_done', 'write_off')
-                          AND tickets.step IN ('return_payment', 'cancel_shipment', 'confirm_void', 'ship_order',
-                                               'compare_payments', 'compare_stock'))
+                          AND (what, tickets.step) IN (
+                              ('stock', 'compare_stock'), ('money', 'return_payment'), ('money', 'compare_payments'),
+                              ('a label', 'cancel_shipment'), ('a label', 'confirm_void'), ('a label', 'ship_order'),
+                              ('a label', 'compare_payments')))
      ORDER BY updated_at, order_id, what LIMIT :batch
 """)
 

@@ -69,6 +69,7 @@ class PaymentAttempt(SQLModel, table=True):
     round: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     params: dict[str, Any] = json_column()
     first_sent_at: datetime = time_column()
+    look: dict[str, Any] | None = json_column(default=None, nullable=True)  # how far Stripe's list has been read
 
 
 class Payment(SQLModel, table=True):
@@ -104,7 +105,7 @@ class Payment(SQLModel, table=True):
 
 
 class Refund(SQLModel, table=True):
-    """A part of the captured money that an operator gives back; amounts in minor units."""
+    """A part of the captured money that is given back, by an operator or by somebody at Stripe; in minor units."""
 
     __tablename__ = "refunds"
     __table_args__ = (
@@ -121,6 +122,7 @@ class Refund(SQLModel, table=True):
     by: str = Field(sa_type=Text)
     state: str = Field(sa_type=Text)
     stripe_refund_id: str | None = Field(default=None, sa_type=Text)
+    payment_intent_id: str | None = Field(default=None, sa_type=Text)  # of one that was given at Stripe, not by us
     detail: str | None = Field(default=None, sa_type=Text)  # why it failed
     created_at: datetime = time_column()
     updated_at: datetime = time_column()  # of its state, or when a sweep last saw to its workflow

@@ -13,9 +13,13 @@ from typing import Any
 
 import stripe
 
+from adapters.refund_gateway import GivenRefund, given
 from adapters.settings import Settings
 from adapters.stripe_client import StripeConnection, translated
 from domain.commands import Hold
+from domain.recovery import PaymentAtStripe
+
+PAGE = 100  # the most that Stripe gives at once
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,17 @@ class PaymentSnapshot:
     review: str | None = None
     disputed: bool = False
     cancellation_reason: str | None = None
+    amount_refunded: int = 0  # also of refunds that are pending; known only where `latest_charge` was expanded
+
+    def of_order(self, order_id: str) -> PaymentAtStripe:
+        """As the comparison of books reads it."""
+        return PaymentAtStripe(
+            id=self.id,
+            order_id=order_id,
+            status=self.status,
+            received=self.amount_received,
+            refunded=self.amount_refunded,
+        )
 
     @property
     def renewable(self) -> bool:
@@ -49,15 +64,11 @@ class PaymentSnapshot:
 
 
 @dataclass(frozen=True)
-class RefundSnapshot:
-    id: str
-    status: str
-    amount: int
+class CreatedPage:
+    """A page of PaymentIntents, newest first; `after` is the last one's id, None when there is no further page."""
 
-    @property
-    def failed(self) -> bool:
-        """Whether the money stayed with the shop."""
-        return self.status in ("failed", "canceled")
+    payments: list[tuple[str, PaymentSnapshot]]  # with the order that each names, "" for none
+    after: str | None
 
 
 class StripeGateway(StripeConnection):
@@ -84,14 +95,14 @@ class StripeGateway(StripeConnection):
         """What Stripe says now."""
         return await _payment(self._intents.retrieve_async(payment_intent_id, {"expand": ["latest_charge"]}))
 
-    async def find(self, order_id: str, since: datetime, round: int = 1) -> PaymentSnapshot | None:
-        """The PaymentIntent of an order's round by our reference, among those created since; a list: search lags."""
+    async def created(self, since: datetime, until: datetime, after: str | None = None) -> CreatedPage:
+        """A page of the PaymentIntents that were created in a time, beginning behind `after`; a list: search lags."""
+        window = {"gte": int(since.timestamp()), "lte": int(until.timestamp())}
+        params: Any = {"created": window, "limit": PAGE} | ({"starting_after": after} if after else {})
         async with translated():
-            page = await self._intents.list_async({"created": {"gte": int(since.timestamp())}, "limit": 100})
-            async for intent in page.auto_paging_iter():
-                if _metadata(intent, "order_id") == order_id and int(_metadata(intent, "round") or 1) == round:
-                    return _snapshot(intent)
-        return None
+            page = await self._intents.list_async(params)
+        found = [(_metadata(intent, "order_id") or "", _snapshot(intent)) for intent in page.data]
+        return CreatedPage(found, page.data[-1].id if page.has_more else None)
 
     async def find_all(self, order_id: str) -> list[PaymentSnapshot]:
         """Every PaymentIntent of the order that is older than some minutes: a search, since it may be of any age."""
@@ -117,15 +128,15 @@ class StripeGateway(StripeConnection):
         async with translated():
             return (await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id
 
-    async def refund(self, params: Any, key: str) -> RefundSnapshot:
+    async def refund(self, params: Any, key: str) -> GivenRefund:
         async with translated():
-            refund = await self._refunds.create_async(params, {"idempotency_key": key})
-        return RefundSnapshot(refund.id, refund.status or "", refund.amount)
+            return given(await self._refunds.create_async(params, {"idempotency_key": key}))
 
-    async def refunds(self, payment_intent_id: str) -> list[RefundSnapshot]:
+    async def refunds(self, payment_intent_id: str) -> list[GivenRefund]:
+        """Newest first."""
         async with translated():
-            page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": 100})
-            return [RefundSnapshot(r.id, r.status or "", r.amount) async for r in page.auto_paging_iter()]
+            page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": PAGE})
+            return [given(refund) async for refund in page.auto_paging_iter()]
 
 
 async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:
@@ -149,6 +160,7 @@ def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
         review=_id(intent.review),
         cancellation_reason=intent.cancellation_reason,
         disputed=bool(getattr(intent.latest_charge, "disputed", False)),
+        amount_refunded=getattr(intent.latest_charge, "amount_refunded", 0),
         decline_code=(getattr(failed, "decline_code", None) or failed.code or "card_declined") if failed else None,
     )
 

@@ -98,7 +98,7 @@ class Order(SQLModel, table=True):
     ship_not_before: datetime | None = maybe_time_column()
     order_metadata: dict[str, str] = Field(default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False))
     needs_attention: bool = False
-    hold: str | None = Field(default=None, sa_type=Text)  # "review" or "dispute": unshipped goods stay here
+    hold: str | None = Field(default=None, sa_type=Text)  # of `domain.commands.Hold`: unshipped goods stay here
     # {"code", "detail"} of a REJECTED order; with "retryUntil" of one that waits for another payment method
     refusal: dict[str, str] | None = json_column(default=None, nullable=True)
     version: int = bigint_column(1)  # the sequence of the last timeline row

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from adapters import telemetry, tracing
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
+from adapters.foreign_refunds import RefundBooking
 from adapters.order_book import OrderBook
 from adapters.refund_gateway import RefundGateway
 from adapters.settings import Settings
@@ -22,8 +23,8 @@ from api.deps import Services
 from api.inbox import Inbox
 from api.metrics import ApiMetrics
 from api.observation import Observation
-from api.pokes import ParcelPoke, PaymentPoke
-from api.refund_news import RefundPoke
+from api.payment_news import PaymentNews
+from api.pokes import ParcelPoke
 from api.refund_starts import RefundSweep
 
 
@@ -70,8 +71,8 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     inbox = Inbox(
         each_on_its_own,
         {
-            webhooks.STRIPE: RefundPoke(
-                each_on_its_own, refund_gateway, book, PaymentPoke(each_on_its_own, temporal, payments, book)
+            webhooks.STRIPE: PaymentNews(
+                each_on_its_own, temporal, payments, book, RefundBooking(book, refund_gateway)
             ),
             webhooks.CARRIER: ParcelPoke(each_on_its_own, temporal, parcels, book),
         },

@@ -10,7 +10,7 @@ from fastapi import Response
 from api.deps import Services
 from api.order_schemas import OrderAnswer, OrderView
 from api.order_view import OrderRecord
-from api.pokes import Payments
+from api.payment_news import Payments
 from api.problems import problem
 from domain.order_states import OrderStatus
 

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from adapters.database import Sessions
 from adapters.settings import Settings
 from api.inbox import Inbox
-from api.pokes import Payments
+from api.payment_news import Payments
 
 
 @dataclass(frozen=True)

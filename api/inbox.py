@@ -1,7 +1,7 @@
 """The inbox of webhooks: each event is stored once, answered, then followed up; a crash loses none.
 
-Following up never trusts the event: it looks at the current state at the far end (`pokes.py`), so that doubles,
-old news and two processes at once do no harm.
+Following up never trusts the event: it looks at the current state at the far end (`payment_news.py`, `pokes.py`), so
+that doubles, old news and two processes at once do no harm.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ class Books(Collector):
         orders = {(status.value,): number for status, number in seen.orders.items()}
         yield _gauge("orders", "Orders by status", orders, "status")
         yield _gauge("checkout_unanswered_age_seconds", "Of the oldest PLACED or RESERVED order", seen.unanswered_age)
-        yield _gauge("orders_needing_attention", "Orders with an open ticket", seen.flagged)
+        words = "Orders with an open ticket, and open tickets of no order"
+        yield _gauge("orders_needing_attention", words, seen.flagged)
         yield _gauge("tickets_open", "Open tickets", seen.tickets, "step", "kind")
         yield _gauge("outbox_unpublished", "Events that wait for the relay", seen.outbox.count)
         yield _gauge("outbox_oldest_age_seconds", "Of the oldest unpublished event", seen.outbox.age)

@@ -210,7 +210,9 @@ class OrderSummary(Wire):
         description="why a REJECTED order was refused, or the card of one that waits for another (`retryUntil`)",
     )
     hold: str | None = Field(
-        default=None, exclude_if=_unset, description="review or dispute: its unshipped goods stay here"
+        default=None,
+        exclude_if=_unset,
+        description="review, dispute or refunded: unshipped goods stay here",
     )
     needs_attention: bool
     created_at: datetime

@@ -1,11 +1,11 @@
-"""What follows a webhook: look at the current state, and tell the order's workflow only what it does not know.
+"""What follows a webhook of the carrier: look at the current state, and tell the workflow only what it does not know.
 
 A signal costs the engine milliseconds of CPU, and most events tell what a step of ours has just done itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -15,55 +15,22 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.order_book import OrderBook
-from adapters.payment_holds import note_hold
 from adapters.repair_desk import open_ticket
-from adapters.saga_tables import Payment, ShipmentRow
+from adapters.saga_tables import ShipmentRow
 from adapters.shipment_book import CALLED_BACK, note_parcel, shipment_of
-from adapters.stripe_gateway import PaymentSnapshot
 from adapters.tables import Order
 from adapters.temporal import workflow_id
-from domain.commands import Attention, Hold, ParcelStatus
+from domain.commands import Attention, ParcelStatus
 from domain.order_states import OrderStatus
 from domain.parcels import LabelRefund
 from domain.recovery import UNDONE
-from domain.repairs import LATE_MONEY, REFUND_FAILED, SCAN_AFTER_VOID
-from domain.steps import RETURN, SHIP
+from domain.repairs import SCAN_AFTER_VOID
+from domain.steps import SHIP
 from workflows.order_fulfillment import OrderFulfillment
 
-# PaymentIntent status -> the states of our book that say the same
-# (https://docs.stripe.com/payments/paymentintents/lifecycle); a refund leaves the intent `succeeded`.
-SAME = {
-    "requires_payment_method": frozenset(["created", "declined"]),
-    "requires_confirmation": frozenset(["created"]),
-    "requires_action": frozenset(["requires_action"]),
-    "processing": frozenset(["created", "requires_action"]),
-    "requires_capture": frozenset(["authorized"]),
-    "succeeded": frozenset(["captured", "refunded"]),
-    "canceled": frozenset(["voided", "declined"]),
-}
-
-HOLDS_MONEY = frozenset(["requires_capture", "succeeded"])
-
 orders = Order.__table__  # type: ignore[attr-defined]
-payments = Payment.__table__  # type: ignore[attr-defined]
 shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
 log = structlog.get_logger()
-
-
-class RefundState(Protocol):
-    @property
-    def status(self) -> str: ...
-
-    @property
-    def amount(self) -> int: ...
-
-
-class Payments(Protocol):
-    async def retrieve(self, payment_intent_id: str) -> PaymentSnapshot: ...
-
-    async def hold_on(self, intent: PaymentSnapshot) -> Hold | None: ...
-
-    async def refunds(self, payment_intent_id: str) -> Sequence[RefundState]: ...
 
 
 class ParcelState(Protocol):
@@ -84,69 +51,11 @@ class Booked(NamedTuple):
     order_id: str
     state: str
     order_status: OrderStatus
-    hold: str | None = None
     label: str = ""
 
     @property
     def undone(self) -> bool:
         return self.order_status in UNDONE
-
-
-class PaymentPoke:
-    """Follows up Stripe's events. Money for an order that is over reaches a person: it is never dropped."""
-
-    def __init__(self, reads: AsyncEngine, temporal: Client, payments: Payments, book: OrderBook) -> None:
-        self._reads, self._temporal, self._payments, self._book = reads, temporal, payments, book
-
-    async def is_urgent(self, payment_intent_id: str) -> bool:
-        booked = await self._booked(payment_intent_id)
-        return booked is not None and booked.order_status is OrderStatus.AWAITING_CUSTOMER
-
-    async def look(self, payment_intent_id: str) -> None:
-        booked = await self._booked(payment_intent_id)
-        intent = await self._payments.retrieve(payment_intent_id)
-        current = intent.status
-        if booked is None:
-            log.info("payment_of_no_order", payment_intent_id=payment_intent_id)
-            return
-        if intent.disputed or intent.review or booked.hold:
-            await self._note_hold(booked.order_id, intent)
-        if booked.state == "refunded" and await self._refunded(payment_intent_id) < intent.amount_received:
-            about = (
-                f"a refund of payment {payment_intent_id} failed after it had succeeded: the shop still has the money"
-            )
-            await _call_person(self._book, booked.order_id, REFUND_FAILED, RETURN, about)
-        elif booked.state in SAME.get(current, ()):
-            return
-        elif booked.undone and current in HOLDS_MONEY:
-            about = f"Stripe says that payment {payment_intent_id} is {current}, but the order is over"
-            await _call_person(self._book, booked.order_id, LATE_MONEY, RETURN, about)
-        else:
-            await signal(self._temporal, booked.order_id, OrderFulfillment.payment_changed)
-
-    async def _note_hold(self, order_id: str, intent: PaymentSnapshot) -> None:
-        """A fraud review or a dispute reaches a person at once, also when the order is closed."""
-        hold = await self._payments.hold_on(intent)
-        async with self._book.locked(order_id) as order:
-            changed = await note_hold(order, hold)
-        if changed or hold is not None:  # also again: the engine may have been away the first time
-            await signal(self._temporal, order_id, OrderFulfillment.payment_changed)
-
-    async def _refunded(self, payment_intent_id: str) -> int:
-        refunds = await self._payments.refunds(payment_intent_id)
-        return sum(refund.amount for refund in refunds if refund.status not in ("failed", "canceled"))
-
-    async def _booked(self, payment_intent_id: str) -> Booked | None:
-        query = (
-            select(payments.c.order_id, payments.c.state, orders.c.status, orders.c.hold)
-            .join_from(payments, orders, orders.c.order_id == payments.c.order_id)
-            .where(payments.c.payment_intent_id == payment_intent_id)
-        )
-        async with self._reads.connect() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row:
-            structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
-        return Booked(row.order_id, row.state, OrderStatus(row.status), row.hold) if row else None
 
 
 class ParcelPoke:

@@ -33,6 +33,7 @@ from domain.errors import RequestRefused
 from domain.order_states import FINAL
 from domain.repairs import (
     BY_STEP,
+    PAYMENT_REFUNDED,
     REFUND_STEP,
     Owner,
     RepairDecision,
@@ -167,7 +168,7 @@ async def _follow_up(services: Services, ticket: Ticket, resolution: Resolution,
     assert ticket.order_id is not None
     retry = resolution.decision is RepairDecision.RETRY
     with engine_calls():
-        if retry and ticket.kind.startswith("payment_"):
+        if ticket.kind == PAYMENT_REFUNDED or (retry and ticket.kind.startswith("payment_")):
             await signal(services.temporal, ticket.order_id, OrderFulfillment.payment_changed)
         elif wants_recovery or retry:
             await start_recovery(

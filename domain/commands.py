@@ -83,10 +83,11 @@ class AuthorizationState(StrEnum):
 
 
 class Hold(StrEnum):
-    """Why unshipped goods stay here although the money is authorized."""
+    """Why unshipped goods stay here."""
 
     REVIEW = "review"
     DISPUTE = "dispute"
+    REFUNDED = "refunded"  # somebody gave all of it back at Stripe
 
 
 class Authorization(Message):

@@ -8,6 +8,7 @@ OrderSagaError
 │   ├── ShipmentRefused
 │   └── ReturnRefused          money that cannot go back by itself: a person decides
 ├── TryAgain                   429, 5xx, connection, not settled yet: retry, after `delay` where one is named
+│   └── OnItsWay               a far end has accepted it and needs its time: nothing is wrong
 ├── OurMistake                 a far end refuses what we sent: do not repeat, be loud
 │   └── ParametersDrifted      an idempotency key was used for something else
 ├── Misconfigured              401 or 403 of a far end: wait for a person, undo nothing
@@ -64,6 +65,10 @@ class TryAgain(OrderSagaError):
     def __init__(self, detail: str, delay: timedelta | None = None) -> None:
         super().__init__(detail)
         self.delay = delay
+
+
+class OnItsWay(TryAgain):
+    code = "on_its_way"
 
 
 class OurMistake(OrderSagaError):

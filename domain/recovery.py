@@ -9,6 +9,7 @@ from pydantic import Field
 
 from domain.commands import FulfillOrder, Message
 from domain.order_states import OrderStatus
+from domain.settled_payments import Known, Settled, happened_as_well, stands
 
 RECOVERED = "recovered"
 NEVER_STARTED = "never_started"
@@ -109,30 +110,62 @@ class PaymentAtStripe(Message):
     def holds_money(self) -> bool:
         return self.status == "requires_capture" or self.received > self.refunded
 
+    @property
+    def known(self) -> Known:
+        return Known(status=self.status, received=self.received, refunded=self.refunded)
+
 
 class PaymentInBooks(Message):
-    """Our row of a payment; `unsettled` when a refund of it is under way."""
+    """Our row of a payment; `pending` is what Stripe has and the bank has not, which Stripe counts as refunded."""
 
     state: str
     captured: int = 0
     refunded: int = 0
-    unsettled: bool = False
+    pending: int = 0
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in ("created", "requires_action", "authorized")
 
 
 class Verdict(StrEnum):
     AGREES = "agrees"
     GIVE_BACK = "give_back"  # money of an order that is undone
+    LATE = "late"  # the same, of a payment that a person has settled as it was before
+    BOOK = "book"  # somebody gave money back at Stripe, or released it
+    TWICE = "twice"  # Stripe has done as well what a person has settled
     REPORT = "report"  # nobody can know by the books alone what is right
 
 
 def judge_payment(
-    payment: PaymentAtStripe, row: PaymentInBooks | None, order: OrderStatus | None
+    payment: PaymentAtStripe, row: PaymentInBooks | None, order: OrderStatus | None, settled: Settled | None = None
 ) -> tuple[Verdict, str]:
-    """What the two books say together of a payment whose order has rested; `order` is None for one we do not know."""
+    """What the two books say together of a payment whose order has rested; `order` is None for one we do not know.
+
+    `settled` is what a person has decided about it, and silences only what it settled.
+    """
+    if settled is not None and (twice := happened_as_well(settled, payment.known)):
+        return Verdict.TWICE, f"{twice} of {payment.id}"
+    if order in UNDONE and row is not None and row.is_live and payment.status == "canceled":
+        return Verdict.BOOK, f"payment {payment.id} is {row.state} in our books, and was canceled at Stripe"
+    if settled is not None and stands(settled, payment.known):
+        return Verdict.AGREES, ""
     if order in UNDONE and payment.holds_money:
-        return Verdict.GIVE_BACK, f"Stripe has money of the order in {payment.id} ({payment.status})"
+        verdict = Verdict.GIVE_BACK if settled is None else Verdict.LATE
+        return verdict, f"Stripe has money of the order in {payment.id} ({payment.status})"
+    if row is not None and (given := _given_back(payment, row, order)):
+        return Verdict.BOOK, given
     difference = _difference(payment, row, order)
     return (Verdict.REPORT, difference) if difference else (Verdict.AGREES, "")
+
+
+def _given_back(payment: PaymentAtStripe, row: PaymentInBooks, order: OrderStatus | None) -> str:
+    """Refunds that our books do not have as Stripe has them; while the order is undone they are its undo's work."""
+    if order is OrderStatus.CANCELING or payment.refunded == row.refunded + row.pending:
+        return ""
+    if order in UNDONE and row.state == "refunded":
+        return ""  # everything was given back, as the undo has booked
+    return f"payment {payment.id}: {row.refunded} refunded in our books, {payment.refunded} at Stripe"
 
 
 def _difference(payment: PaymentAtStripe, row: PaymentInBooks | None, order: OrderStatus | None) -> str:
@@ -145,6 +178,4 @@ def _difference(payment: PaymentAtStripe, row: PaymentInBooks | None, order: Ord
         return ""  # its workflow is at work on it
     if payment.received != row.captured:
         return f"payment {payment.id}: {row.captured} captured in our books, {payment.received} at Stripe"
-    if payment.refunded != row.refunded and not row.unsettled:
-        return f"payment {payment.id}: {row.refunded} refunded in our books, {payment.refunded} at Stripe"
     return ""

@@ -33,3 +33,18 @@ class RefundProgress(Message):
 def operation_of(key: str) -> str:
     """What the refund's call to Stripe is frozen as, and the reference that Stripe keeps with it."""
     return f"refund-{key}"
+
+
+BY_STRIPE = "stripe"
+"""Who gave a refund that nobody asked this service for."""
+
+AT_STRIPE_KEY = "stripe:"
+"""Before Stripe's id in the key of such a refund: no Idempotency-Key has a colon, so it can be nobody's wish."""
+
+UNDO_REFERENCE = "refund:"
+"""Before the number of the try in the reference of an undo's refund, which gives back all that is left."""
+
+
+def is_the_undos(reference: str | None) -> bool:
+    """Whether a refund of this reference was given by an undo."""
+    return reference is not None and reference.startswith(UNDO_REFERENCE)

@@ -24,9 +24,16 @@ VOID_PENDING = "void_pending"
 VOID_REJECTED = "void_rejected"
 LATE_MONEY = "late_money"
 REFUND_FAILED = "refund_failed"
+FOREIGN_REFUND = "foreign_refund"
+FOREIGN_CAPTURE = "foreign_capture"
+SETTLED_TWICE = "settled_twice"
+PAYMENT_REFUNDED = "payment_refunded"
 STUCK_WORKFLOW_TASK = "stuck_workflow_task"
 DRIFT = "drift"
-"""Of all kinds that begin so: `drift_stock`, `drift_money`, ..."""
+"""Of all kinds that begin so: `drift_stock`, `drift_payment`."""
+
+NOBODY_YET = 0
+"""Instead of a ticket's id: a far end has accepted what the step waits for, and has time left."""
 
 FOLLOW_PARCEL = "follow_parcel"
 """The step under which the tickets of a parcel stand."""
@@ -174,6 +181,33 @@ TABLE: Mapping[str, Rule] = {
             _RETRY: _RECOVER,
             _DONE: "the customer was paid back by other means",
             _LOSS: "nothing is given back: the shop answers for it",
+        },
+    ),
+    FOREIGN_REFUND: Rule(
+        "Money was given back at Stripe, outside of this service",
+        Owner.DESK,
+        {_DONE: "it was meant: the evidence says by whom", _LOSS: "nobody meant it: the shop takes the loss"},
+    ),
+    FOREIGN_CAPTURE: Rule(
+        "Another amount was captured at Stripe than the order asks for",
+        Owner.DESK,
+        {_DONE: "the difference was settled by other means", _LOSS: "the difference stays"},
+    ),
+    SETTLED_TWICE: Rule(
+        "What a person has settled has happened at Stripe as well",
+        Owner.DESK,
+        {
+            _DONE: "it was the same money, or one of the two was taken back",
+            _LOSS: "both stay: the shop takes the loss",
+        },
+    ),
+    PAYMENT_REFUNDED: Rule(
+        "All money of unshipped goods was given back at Stripe (to give the order up, cancel it)",
+        Owner.DESK,
+        {
+            _RETRY: "the order looks at its payment again",
+            _DONE: "the customer has paid by other means: the goods may leave",
+            _LOSS: "the goods may leave unpaid: the shop takes the loss",
         },
     ),
     "payment_dispute": Rule("The customer disputes the charge", Owner.DESK, _HOLD),

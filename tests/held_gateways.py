@@ -11,8 +11,9 @@ from activities.payments import Payments
 from activities.shipping import Shipping
 from adapters.carrier_gateway import CarrierGateway, ShipmentSnapshot
 from adapters.order_book import OrderBook
+from adapters.refund_gateway import GivenRefund
 from adapters.settings import Settings
-from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot, StripeGateway
+from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
 from domain.parcels import Rate
 from tests.steps import run_attempt
 
@@ -80,7 +81,7 @@ class HeldStripe(StripeGateway):
         await self.gates.arrive("cancel sent")
         return await super().cancel(payment_intent_id, params, key)
 
-    async def refund(self, params: Any, key: str) -> RefundSnapshot:
+    async def refund(self, params: Any, key: str) -> GivenRefund:
         await self.gates.arrive("refund sent")
         return await super().refund(params, key)
 

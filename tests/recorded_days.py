@@ -7,9 +7,11 @@ from datetime import timedelta
 
 from sqlmodel import col, select
 
+from adapters.order_book import OrderBook
 from adapters.repair_tables import Ticket
+from adapters.undo_waits import note_wait
 from domain.commands import FulfillOrder, ParcelStatus
-from domain.errors import TryAgain
+from domain.errors import OnItsWay, TryAgain
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
 from tests.orders import Handle
@@ -88,6 +90,20 @@ async def an_undo_that_kept_failing(timeless: Timeless) -> Handle:
     timeless.faults.hold("ship_order")
     handle = await timeless.shop.start(await _put(timeless))
     await timeless.faults.arrived("ship_order")
+    await handle.signal(OrderFulfillment.cancel_order)
+    timeless.faults.release("ship_order")
+    return handle
+
+
+async def an_undo_whose_refund_took_days(timeless: Timeless) -> Handle:
+    """Nobody is called: whoever asks hears that the bank has time left."""
+    timeless.faults.fail("return_payment", OnItsWay("the bank has it", delay=timedelta(hours=30)))
+    timeless.faults.hold("ship_order")
+    order = await _put(timeless)
+    handle = await timeless.shop.start(order)
+    await timeless.faults.arrived("ship_order")
+    async with OrderBook(timeless.shop.sessions).locked(order.order_id) as locked:
+        await note_wait(locked)
     await handle.signal(OrderFulfillment.cancel_order)
     timeless.faults.release("ship_order")
     return handle
@@ -172,6 +188,7 @@ PATHS: dict[str, Walk] = {
         waited_for_its_date,
         a_step_that_kept_failing,
         an_undo_that_kept_failing,
+        an_undo_whose_refund_took_days,
         a_local_step_whose_time_was_over,
         a_refused_key_at_the_checkout,
         found_by_asking_the_carrier,

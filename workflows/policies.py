@@ -48,6 +48,9 @@ LAST_TEXT_RETRY = timedelta(minutes=10)
 ATTENTION_AFTER = timedelta(minutes=2)
 """How long a step that may not fail is tried before a person is called; it goes on meanwhile."""
 
+LOOK_AGAIN_AFTER = timedelta(hours=12)
+"""How long a step that waits for a far end in good order is left alone before it is asked again who is needed."""
+
 FIRST_SLOW_RETRY = timedelta(minutes=5)
 LAST_SLOW_RETRY = timedelta(hours=12)
 """Between two tries of a step that refused to succeed and waits for a person; doubled from the first to the last."""

@@ -7,6 +7,7 @@ order that runs through pays for a single timer.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -16,7 +17,14 @@ from temporalio.workflow import ActivityConfig, ActivityHandle
 with workflow.unsafe.imports_passed_through():
     from activities.tickets import Tickets
     from domain.commands import Attention
-    from domain.repairs import STEP_KEEPS_FAILING, RecordResolution, RepairDecision, Resolution, ResolutionAnswer
+    from domain.repairs import (
+        NOBODY_YET,
+        STEP_KEEPS_FAILING,
+        RecordResolution,
+        RepairDecision,
+        Resolution,
+        ResolutionAnswer,
+    )
     from workflows import policies
     from workflows.free_texts import decision_without_words
     from workflows.search_attributes import NEEDS_ATTENTION
@@ -69,18 +77,30 @@ class Watch:
                 await workflow.sleep(left, summary="call a person if a step does not get on")
             else:
                 why = "still retried; its pending activity shows the last error"
-                await self.call_person(self._step, STEP_KEEPS_FAILING, why)
-                await workflow.wait_condition(lambda turn=turn: self._turn != turn or self._step is None)  # type: ignore[misc]
+                called = await self.call_person(self._step, STEP_KEEPS_FAILING, why)
+                over = lambda turn=turn: self._turn != turn or self._step is None  # noqa: E731
+                with suppress(TimeoutError):
+                    patience = None if called else policies.LOOK_AGAIN_AFTER
+                    await workflow.wait_condition(over, timeout=patience, timeout_summary="does it still wait?")
 
-    async def call_person(self, step: str, kind: str, detail: str) -> None:
-        """Opens a ticket, unless there is one for this, and flags the order."""
+    async def call_person(self, step: str, kind: str, detail: str) -> bool:
+        """Opens a ticket, unless there is one for this, and flags the order; False where nobody is needed yet."""
         async with self._desk:
             if kind in self._called.setdefault(step, set()):
-                return
+                return True
             self._called[step].add(kind)
             ticket = Attention(order_id=self._order_id, step=step, kind=kind, detail=detail[:2000])
-            await workflow.execute_activity_method(Tickets.open_ticket, ticket, **_CALL)
+            opened = await workflow.execute_activity_method(Tickets.open_ticket, ticket, **_CALL)
+            if opened == NOBODY_YET:
+                self._forget(step, kind)
+                return False
             workflow.upsert_search_attributes([NEEDS_ATTENTION.value_set(True)])
+            return True
+
+    def _forget(self, step: str, kind: str) -> None:
+        self._called[step].discard(kind)
+        if not self._called[step]:
+            del self._called[step]
 
     async def dismiss(self, step: str) -> None:
         """Closes the step's tickets, if it has any: it got on by itself."""

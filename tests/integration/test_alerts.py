@@ -18,6 +18,7 @@ from adapters.database import Sessions
 from adapters.saga_tables import InboxEvent
 from adapters.temporal import workflow_id
 from domain.commands import ParcelStatus
+from domain.errors import OnItsWay
 from domain.order_states import OrderStatus
 from tests.orders import Shop
 from tests.scrape import Scrape
@@ -100,6 +101,12 @@ async def test_every_alert_asks_for_values_that_can_be(lived: Scrape) -> None:
     assert ("ordersaga_step_failures_total", "code", "misconfigured") in wanted
     for metric, label, value in wanted:
         assert value in {found.get(label) for found in lived.labels(metric)}, (metric, label, value)
+
+
+def test_a_refund_on_its_way_wakes_nobody() -> None:
+    """It is looked at for days: only failures count, whatever the step."""
+    (undo,) = (rule for rule in rules() if rule["alert"] == "UndoFailing")
+    assert f'code!="{OnItsWay.code}"' in undo["expr"]
 
 
 def asked_by(expression: str) -> dict[str, set[str]]:

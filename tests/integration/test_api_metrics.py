@@ -72,12 +72,17 @@ async def test_the_books_are_counted_as_the_database_has_them(
     done = saga_tables.InboxEvent(event_id="c", processed_at=now(), **hook)
     open_ticket = repair_tables.Ticket(step="ship order", **ticket)
     closed_ticket = repair_tables.Ticket(step="capture payment", resolved_at=now(), **ticket)
+    of_no_order = [repair_tables.Ticket(step=kind, kind="drift_payment", subject=name, detail="") for name in "ab"]
+    flagged = "SELECT count(DISTINCT order_id), count(*) FILTER (WHERE order_id IS NULL) FROM tickets "
+    flagged += "WHERE resolved_at IS NULL"
     async with sessions() as session, session.begin():
-        session.add_all([*waiting, done, open_ticket, closed_ticket])
+        session.add_all([*waiting, done, open_ticket, closed_ticket, *of_no_order])
         count = "SELECT (SELECT count(*) FROM orders WHERE status = 'PLACED'), "
         count += "(SELECT count(*) FROM outbox WHERE published_at IS NULL)"
         await session.flush()
         placed, unpublished = (await (await session.connection()).execute(text(count))).one()
+        orders, others = (await (await session.connection()).execute(text(flagged))).one()
+        assert orders >= 1 and others >= 2
 
     seen = await page(api)
 
@@ -86,7 +91,7 @@ async def test_the_books_are_counted_as_the_database_has_them(
     assert seen.value("ordersaga_orders", status="PLACED") == placed > 0
     assert seen.labels("ordersaga_tickets_open").count({"step": "ship order", "kind": kind}) == 1
     assert seen.value("ordersaga_tickets_open", kind=kind) == 1
-    assert seen.value("ordersaga_orders_needing_attention") >= 1
+    assert seen.value("ordersaga_orders_needing_attention") == orders + others
     assert seen.value("ordersaga_outbox_unpublished") == unpublished > 0
     assert seen.value("ordersaga_outbox_oldest_age_seconds") > 0
     assert seen.value("ordersaga_webhook_inbox_unprocessed", source=source) == 2

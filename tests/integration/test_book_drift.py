@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
+from activities import book_comparison
 from adapters.cursors import cursor_of
 from adapters.database import Sessions
 from adapters.repair_desk import close_ticket_about
+from adapters.tables import OrderLine
 from domain.order_states import OrderStatus
 from domain.recovery import PaymentAtStripe, PaymentInBooks, ReconcileOrders, Verdict, judge_payment
 from tests.orders import Books, Shop
@@ -66,7 +69,8 @@ async def test_stock_that_no_order_holds_is_reported_until_it_is_mended(shop: Sh
     await run(shop, wrong, by=-3, order_id=order_id)
     assert (await reconcile(shop, order_id)).drifts == 0
     async with shop.sessions() as session, session.begin():
-        await close_ticket_about(session, "drift_stock", "compare_stock")
+        line = (await session.exec(select(OrderLine).where(OrderLine.order_id == order_id))).one()
+        await close_ticket_about(session, "drift_stock", "compare_stock", subject=line.product_id)
 
 
 async def test_stock_that_a_canceled_order_still_holds_is_given_back(shop: Shop, worker: None) -> None:
@@ -87,24 +91,12 @@ async def test_money_of_a_canceled_order_that_our_books_do_not_know_is_given_bac
     """A second PaymentIntent with our reference, made by nobody knows whom: found by Stripe's list."""
     order_id = await canceled(shop)
     await shop.http.post(f"{shop.stack.urls.stripe}/_control/search_lag", json={"seconds": 0})
-    made = await shop.at_stripe(
-        "POST",
-        "payment_intents",
-        **{
-            "amount": "700",
-            "currency": "usd",
-            "capture_method": "manual",
-            "payment_method": "pm_card_visa",
-            "allowed_payment_method_types[0]": "card",
-            "confirm": "true",
-            "metadata[order_id]": order_id,
-        },
-    )
-    assert made["status"] == "requires_capture"
+    made = await shop.paid_at_stripe(order_id, capture="manual")
+    assert (await shop.at_stripe("GET", f"payment_intents/{made}"))["status"] == "requires_capture"
     found = await reconcile(shop, order_id)
     assert (found.drifts, found.recovered) == (1, 1)
     await recovery_of(shop, order_id).result()
-    assert (await shop.at_stripe("GET", f"payment_intents/{made['id']}"))["status"] == "canceled"
+    assert (await shop.at_stripe("GET", f"payment_intents/{made}"))["status"] == "canceled"
     assert await open_tickets(shop, order_id) == []
 
 
@@ -146,10 +138,11 @@ async def test_an_amount_that_differs_reaches_a_person_once(shop: Shop, worker: 
 
 
 async def test_payments_are_compared_once_they_rest_and_behind_the_cursor_no_more(
-    shop: Shop, sessions: Sessions, worker: None
+    shop: Shop, sessions: Sessions, worker: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the schedule does it, over all orders: what has changed since the last time, and nothing twice."""
     order_id = await paid(shop)
+    monkeypatch.setattr(book_comparison, "DAYS_AGAIN", 1)
     comparison = ReconcileOrders(unchanged_for=timedelta(0))
     await run(shop, "UPDATE payments SET captured_minor = 1500 WHERE order_id = :o", o=order_id)
     await run(shop, "DELETE FROM cursors WHERE name = 'payments_compared'")
@@ -206,8 +199,13 @@ NEW = PaymentAtStripe(id="pi_1", order_id="1", status="requires_confirmation")
         (HELD, None, None, Verdict.REPORT),
         (HELD, PaymentInBooks(state="declined"), "CONFIRMED", Verdict.REPORT),
         (TAKEN, PaymentInBooks(state="captured", captured=900), "SHIPPED", Verdict.REPORT),
-        (RETURNED, PaymentInBooks(state="captured", captured=1000), "DELIVERED", Verdict.REPORT),
-        (RETURNED, PaymentInBooks(state="captured", captured=1000, unsettled=True), "DELIVERED", Verdict.AGREES),
+        (RETURNED, PaymentInBooks(state="captured", captured=1000), "DELIVERED", Verdict.BOOK),
+        (RETURNED, PaymentInBooks(state="captured", captured=1000, pending=1000), "DELIVERED", Verdict.AGREES),
+        (RETURNED, PaymentInBooks(state="captured", captured=1000), "CANCELING", Verdict.AGREES),  # its undo's work
+        (RETURNED, PaymentInBooks(state="authorized"), "CONFIRMED", Verdict.BOOK),
+        (TAKEN, PaymentInBooks(state="refunded", captured=1000, refunded=1000), "CANCELED", Verdict.GIVE_BACK),
+        (GONE, PaymentInBooks(state="authorized"), "CANCELED", Verdict.BOOK),
+        (GONE, PaymentInBooks(state="authorized"), "CONFIRMED", Verdict.AGREES),  # its workflow is told
     ],
 )
 def test_each_pair_of_books_has_its_verdict(

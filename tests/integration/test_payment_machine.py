@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -59,7 +60,7 @@ class Station:
         self._engine = create_engine(self._settings)
         self._http = httpx.AsyncClient(trust_env=False, timeout=20)
         self._building = build_activities(self._settings)
-        activities = await self._building.__aenter__()
+        self._activities = activities = await self._building.__aenter__()
         client: Client = None  # type: ignore[assignment]  # no workflow runs here
         self.shop = Shop(self._stack, self._settings, create_sessions(self._engine), client, self._http)
         self.steps = Steps(activities, self.shop)
@@ -67,6 +68,11 @@ class Station:
     def __exit__(self, *_: object) -> None:
         self.run(self._close())
         self._runner.close()
+
+    async def heard(self, order_id: str, payment_intent_id: str) -> None:
+        """As after a webhook, or in the comparison of books."""
+        comparison = self._activities.comparison
+        await comparison._refunds.book(order_id, await comparison._stripe.payment(payment_intent_id))
 
     async def _close(self) -> None:
         await self.shop.no_faults()
@@ -157,6 +163,27 @@ class PaymentMachine(RuleBasedStateMachine):
         self.insist("capture_payment", OrderRef(order_id=self.order_id))
         self.captured = True
 
+    @precondition(lambda self: self.captured and not self.undone)
+    @rule(minor=st.sampled_from([300, 1000, 2000]))
+    def somebody_refunds_in_the_dashboard(self, minor: int) -> None:
+        self.in_the_dashboard("refunds", payment_intent=self.payment(), amount=str(minor))
+
+    @precondition(lambda self: self.state is AuthorizationState.AUTHORIZED and not self.captured and not self.undone)
+    @rule()
+    def somebody_captures_in_the_dashboard(self) -> None:
+        self.in_the_dashboard(f"payment_intents/{self.payment()}/capture")
+
+    def payment(self) -> str:
+        async def read() -> str:
+            return (await self.station.shop.booked_payment(self.order_id)).payment_intent_id
+
+        return str(self.station.run(read()))
+
+    def in_the_dashboard(self, path: str, **params: str) -> None:
+        """Whatever Stripe answers: the person may see an error."""
+        with suppress(httpx.HTTPError):
+            self.station.run(self.station.shop.at_stripe("POST", path, **params))
+
     @precondition(lambda self: not self.undone)
     @rule()
     def the_order_is_undone(self) -> None:
@@ -190,12 +217,17 @@ class PaymentMachine(RuleBasedStateMachine):
         if self.undone:
             self._undo()
         held, kept = self.station.run(self.station.shop.money(self.order_id))
+        if self.captured and not self.undone:
+            self.station.run(self.station.heard(self.order_id, self.payment()))
         order = self.station.run(self.station.shop.order(self.order_id))
         if self.undone:
             assert (held, kept) == (0, 0)
             assert order.payment_status in ("Pending", "Voided", "Refunded", "Failed")
         elif self.captured:
-            assert (held, kept, order.payment_status) == (0, 2000, "Captured")
+            paid = "Captured" if kept == 2000 else "PartiallyRefunded" if kept else "Refunded"
+            assert (held, order.payment_status) == (0, paid)
+            booked = self.station.run(self.station.shop.booked_payment(self.order_id))
+            assert booked.captured_minor - booked.refunded_minor == kept
 
 
 def _book(money: list[int], kind: str, amount: int) -> None:

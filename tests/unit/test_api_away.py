@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.availability import database_is_away
 from api.engine import engine_calls
-from api.pokes import SAME
+from api.payment_news import SAME
 from domain.errors import RequestRefused
 
 

@@ -12,6 +12,7 @@ from activities.failures import CONFIGURATION_RETRY, translate
 from domain.errors import (
     CaptureRefused,
     Misconfigured,
+    OnItsWay,
     OrderSagaError,
     OurMistake,
     OutOfStock,
@@ -34,6 +35,7 @@ BENIGN, LOUD = ApplicationErrorCategory.BENIGN, ApplicationErrorCategory.UNSPECI
         (ShipmentRefused("address_refused", "no such street"), "address_refused", False, BENIGN),
         (StepUndone("undone"), "step_undone", False, BENIGN),
         (TryAgain("503"), "try_again", True, BENIGN),
+        (OnItsWay("the bank has it next week"), "on_its_way", True, BENIGN),
         (OurMistake("400"), "our_mistake", False, LOUD),
         (ParametersDrifted("400"), "parameters_drifted", False, LOUD),
         (Misconfigured("401"), "misconfigured", True, LOUD),

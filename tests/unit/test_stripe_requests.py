@@ -83,7 +83,8 @@ GATEWAY: list[tuple[str, Call]] = [
     ("capture", _partly_captured),
     ("cancel", lambda stripe: stripe.cancel(PI, VOID_PARAMS, "k")),
     ("retrieve", lambda stripe: stripe.retrieve(PI)),
-    ("find", lambda stripe: stripe.find("o1", SINCE)),
+    ("created", lambda stripe: stripe.created(SINCE, SINCE)),
+    ("created", lambda stripe: stripe.created(SINCE, SINCE, PI)),
     ("find_all", lambda stripe: stripe.find_all("o1")),
     ("hold_on", lambda stripe: stripe.hold_on(HELD)),
     ("hold_on", lambda stripe: stripe.hold_on(PaymentSnapshot(PI, "succeeded", None, 1, 0, 1, review="prv_1"))),
@@ -98,6 +99,7 @@ LISTS: list[tuple[str, Call]] = [
 ]
 REFUNDS: list[tuple[str, Call]] = [
     ("give", lambda refunds: refunds.give(refund_params(ORDER, REFUND_ROW, PAYMENT), "k")),
+    ("retrieve", lambda refunds: refunds.retrieve("re_1")),
     ("find", lambda refunds: refunds.find(PI, "operation")),
     ("all_of", lambda refunds: refunds.all_of(PI)),
 ]
