@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from adapters import cancel_wishes
 from adapters.order_book import OrderBook
 from domain.commands import CloseOrder, OrderClosed, RecordCancel
 from domain.errors import OurMistake
@@ -22,26 +23,22 @@ class Orders:
     async def record_cancel_request(self, cancel: RecordCancel) -> None:
         """Notes who asked to cancel and why; once the cancel is granted, the order is CANCELING."""
         async with self._book.locked(cancel.order_id) as order:
-            asked, by = f"cancel_request_{cancel.number}", cancel.request.by
-            if not order.step(asked):
-                order.mark(asked, "done", {"reason": cancel.request.reason, "by": by})
+            by, reason = cancel.request.by, cancel.request.reason
+            before = order.step(f"cancel_request_{cancel.number}")  # as it was noted before wishes had ids
+            if not before and await cancel_wishes.request(order, cancel.wish_id, by, cancel.code):
                 if cancel.code == "carrier_decides":
-                    order.note(f"cancel requested, the carrier decides: {cancel.request.reason}", by=by)
+                    order.note(f"cancel requested, the carrier decides: {reason}", by=by)
                 elif order.status is OrderStatus.CANCELING:
-                    order.note(f"cancel joined: {cancel.request.reason}", by=by)
-                await order.emit(EventName.CANCEL_REQUESTED, reason=cancel.request.reason)
+                    order.note(f"cancel joined: {reason}", by=by)
+                await order.emit(EventName.CANCEL_REQUESTED, reason=reason)
             if cancel.code != "carrier_decides" and order.status is not OrderStatus.CANCELING:
-                order.move(OrderStatus.CANCELING, f"cancel accepted: {cancel.request.reason}", by=by)
+                order.move(OrderStatus.CANCELING, f"cancel accepted: {reason}", by=by)
 
     @activity.defn
     async def record_cancel_refusal(self, cancel: RecordCancel) -> None:
         async with self._book.locked(cancel.order_id) as order:
-            refused = f"cancel_refusal_{cancel.number}"
-            if order.step(refused):
-                return
-            order.mark(refused, "done", {"code": cancel.code})
-            order.note(f"cancel refused: {cancel.code}", by=cancel.request.by)
-            await order.emit(EventName.CANCEL_REFUSED, reason=cancel.code)
+            if not order.step(f"cancel_refusal_{cancel.number}"):  # as it was noted before wishes had ids
+                await cancel_wishes.refuse(order, cancel.wish_id, cancel.request.by, cancel.code)
 
     @activity.defn
     async def close_order(self, close: CloseOrder) -> OrderClosed:

@@ -15,6 +15,7 @@ from domain.money import Money
 from domain.order_states import OrderStatus
 
 REASON_LENGTH = 500
+WISH_ID_LENGTH = 100
 
 
 class Message(BaseModel):
@@ -184,23 +185,32 @@ class VoidedShipment(Message):
 
 
 class CancelRequest(Message):
-    """A wish to cancel: by whom and why. Free text is kept as given, cut at 500 characters."""
+    """A wish to cancel: by whom and why. Free text is kept as given, cut at 500 characters.
+
+    `wish_id` is the same in every form in which one wish arrives (update, signal, a repeat of either), so that it is
+    decided and recorded once. Empty for a signal that a person typed: each of these is a wish of its own.
+    """
 
     reason: str = "requested"
     by: str = "operations"
+    wish_id: str = ""
 
     @classmethod
     def from_input(cls, given: Any, *, by: str = "operations") -> CancelRequest:
         """Reads what a person may send with the signal: nothing, a string, or {"reason": ..., "by": ...}."""
         if isinstance(given, CancelRequest):
             return given
+        wish_id = ""
         if isinstance(given, dict):
             reason = given.get("reason") or ""
             by = str(given.get("by") or given.get("actor") or by)
+            wish_id = str(given.get("wish_id") or "")[:WISH_ID_LENGTH]
         else:
             reason = given or ""
         reason = reason if isinstance(reason, str) else str(reason)
-        return cls(reason=reason.strip()[:REASON_LENGTH] or "requested", by=by.strip()[:100] or "operations")
+        return cls(
+            reason=reason.strip()[:REASON_LENGTH] or "requested", by=by.strip()[:100] or "operations", wish_id=wish_id
+        )
 
 
 class CancelAnswer(Message):
@@ -214,13 +224,18 @@ class CancelAnswer(Message):
 class RecordCancel(Message):
     """For the timeline: a cancel that was requested, granted or refused, and the code of the rule.
 
-    `number` counts the order's requests, so that a repeat of the same one writes nothing.
+    `number` counts the order's wishes; it stands for the id of one that has none.
     """
 
     order_id: str
     number: int
     request: CancelRequest
     code: str
+
+    @property
+    def wish_id(self) -> str:
+        """By which the wish is recorded once."""
+        return self.request.wish_id or f"number-{self.number}"
 
 
 class CloseOrder(Message):

@@ -8,11 +8,12 @@ from alembic import context
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from adapters import repair_tables, saga_tables, tables
+from adapters import cancel_wishes, repair_tables, saga_tables, tables
 from adapters.database import create_engine
 from adapters.settings import Settings
 
-assert tables.Order.metadata is saga_tables.Payment.metadata is repair_tables.Ticket.metadata is SQLModel.metadata
+MODULES = (tables.Order, saga_tables.Payment, repair_tables.Ticket, cancel_wishes.CancelWish)
+assert all(one.metadata is SQLModel.metadata for one in MODULES)
 
 
 def run(connection: Connection) -> None:
