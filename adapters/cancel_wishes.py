@@ -75,12 +75,16 @@ async def refuse_by_row(
             await refuse(order, wish_id, by, code)
 
 
+# The order's row is locked before the wish is inserted, as the saga's steps do it, and not behind it by the foreign
+# key: two that record the same wish would wait for each other.
 _COUNT_AN_EQUAL_REFUSAL = text("""
-    WITH equal AS (
+    WITH locked AS (
+        SELECT order_id FROM orders WHERE order_id = :order_id FOR KEY SHARE
+    ), equal AS (
         SELECT 1 FROM cancel_wishes WHERE order_id = :order_id AND code = :code LIMIT 1
     ), counted AS (
         INSERT INTO cancel_wishes (order_id, wish_id, by, code, at)
-        SELECT :order_id, :wish_id, :by, :code, :at FROM equal
+        SELECT order_id, :wish_id, :by, :code, :at FROM locked WHERE EXISTS (SELECT 1 FROM equal)
         ON CONFLICT (order_id, wish_id) DO UPDATE SET code = excluded.code WHERE cancel_wishes.code = :undecided
     )
     SELECT count(*) FROM equal

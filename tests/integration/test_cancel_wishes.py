@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters import cancel_wishes, recovery
@@ -16,6 +17,7 @@ from domain.events import EventName
 from domain.order_states import OrderStatus
 from tests.orders import Shop
 from tests.steps import Steps
+from tests.waiting import until
 from tests.wishes import wishes_recorded
 
 SHIPPED = "already_shipped"
@@ -118,6 +120,32 @@ async def test_wishes_refused_at_the_same_time_by_rows_and_workflow_count_once_e
     assert await wishes_recorded(shop, order_id) == {f"w{number}": SHIPPED for number in range(20)}
     assert (await told(shop, order_id))["cancel refused: already_shipped"] == 1
     assert (await events(shop, order_id))[EventName.CANCEL_REFUSED.type] == 1
+
+
+async def test_the_rows_wait_for_the_workflow_that_records_the_same_wish(
+    shop: Shop, steps: Steps, sessions: Sessions, writes: AsyncEngine, order_id: str
+) -> None:
+    """Both lock the order first: the other way round they wait for each other, and the database ends one of them."""
+    book = OrderBook(sessions)
+    await steps.run_with("record_cancel_refusal", wish(order_id, "first"))
+    async with book.locked(order_id) as order:
+        by_rows = asyncio.create_task(cancel_wishes.refuse_by_row(writes, book, order_id, "w", "customer", SHIPPED))
+        await until(lambda: waits_for_a_lock(sessions), True)
+        await cancel_wishes.refuse(order, "w", "customer", SHIPPED)
+        await order.session.flush()
+    await by_rows
+
+    assert await wishes_recorded(shop, order_id) == {"first": SHIPPED, "w": SHIPPED}
+
+
+async def waits_for_a_lock(sessions: Sessions) -> bool:
+    """Whether a statement about cancel wishes waits; no other test of this process runs meanwhile."""
+    query = text("""
+        SELECT count(*) > 0 FROM pg_stat_activity
+         WHERE wait_event_type = 'Lock' AND query LIKE '%cancel_wishes%' AND datname = current_database()
+    """)
+    async with sessions() as session:
+        return bool((await (await session.connection()).execute(query)).scalar_one())
 
 
 async def test_a_wish_that_the_carrier_was_asked_about_is_refused_by_the_rows(
