@@ -23,9 +23,10 @@ from devstack.stack import Stack
 from tests.fakes import StepFaults
 from tests.orders import Shop
 from tests.stripe_contract import ContractGuard
+from tests.webhooks import put_aside
 from worker import build_activities, build_worker
 
-NEVER = 1e9  # seconds: the carrier's clock is moved by the tests
+NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps an inbox that others use, too
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +76,9 @@ def base_settings(stack: Stack) -> Settings:
 
 @pytest.fixture
 def settings(base_settings: Settings) -> Settings:
-    """The settings with a task queue of the test's own."""
-    return base_settings.model_copy(update={"task_queue": f"orders-{secrets.token_hex(4)}"})
+    """The settings with a task queue of the test's own, and no sweeps of tables that all tests share."""
+    own = {"task_queue": f"orders-{secrets.token_hex(4)}", "sweep_interval": NEVER}
+    return base_settings.model_copy(update=own)
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +101,22 @@ async def temporal_client(base_settings: Settings) -> Client:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def own_inbox(engine: AsyncEngine) -> AsyncIterator[None]:
+    """For a test that sweeps the inbox: events of other tests are put aside, and so is what it leaves itself."""
+    await put_aside(engine)
+    yield
+    await put_aside(engine)
+
+
+@pytest.fixture
+async def sweeping_app(settings: Settings, own_inbox: None) -> AsyncIterator[FastAPI]:
+    """An application that sweeps as in production, only more often."""
+    app = create_app(settings.model_copy(update={"sweep_interval": 0.1}))
     async with app.router.lifespan_context(app):
         yield app
 

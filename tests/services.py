@@ -97,7 +97,9 @@ class Services:
 
     @property
     def logs(self) -> list[str]:
-        return [line for log in sorted(self.folder.glob("*.log")) for line in log.read_text().splitlines()]
+        """Of all processes, one after the other; a line that is still being written is left out."""
+        logs = [log.read_text().rpartition("\n")[0] for log in sorted(self.folder.glob("*.log"))]
+        return [line for log in logs for line in log.splitlines()]
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -139,6 +141,10 @@ async def running_services(stack: Stack, folder: Path) -> AsyncIterator[Services
         "ORDERSAGA_LOG_LEVEL": "debug",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "50",  # milliseconds
+        # They live as long as the session: what they did by themselves every few minutes, other tests would see.
+        "ORDERSAGA_SWEEP_INTERVAL": "1e9",
+        "ORDERSAGA_RECONCILE_EVERY": "P365D",
+        "ORDERSAGA_EVENT_CATCH_UP_EVERY": "P365D",
     }
     pages = [f"http://{LOOPBACK}:{port}/metrics" for port in (worker, client)]
     services = Services(url, queue, pages[0], pages[1], collector, folder, environment)
