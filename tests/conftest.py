@@ -124,7 +124,7 @@ async def sweeping_app(settings: Settings, own_inbox: None) -> AsyncIterator[Fas
 @pytest.fixture
 async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api.test", timeout=30
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api.test"
     ) as client:
         yield client
 
@@ -159,5 +159,5 @@ def new_customer(shop: Shop) -> Callable[[], Awaitable[str]]:
 
 @pytest.fixture
 async def shop(stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client) -> AsyncIterator[Shop]:
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         yield Shop(stack, settings, sessions, temporal_client, http)

@@ -108,7 +108,7 @@ class Services:
 
     async def scraped(self) -> str:
         """What Prometheus would get from both processes."""
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             pages = [f"{self.url}/metrics", self.worker_metrics, self.client_metrics]
             return "".join([(await http.get(page)).raise_for_status().text for page in pages])
 
@@ -124,7 +124,7 @@ class Services:
         for process in self.processes:
             if process.returncode is None:
                 process.terminate()
-        return [await asyncio.wait_for(process.wait(), 15) for process in self.processes]
+        return [await asyncio.wait_for(process.wait(), 60) for process in self.processes]
 
 
 @asynccontextmanager
@@ -162,7 +162,7 @@ async def _ready(services: Services) -> bool:
     assert all(process.returncode is None for process in services.processes), "\n".join(services.logs)
     if not any('"worker started"' in line for line in services.logs):
         return False
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         try:
             return (await http.get(f"{services.url}/readyz")).is_success
         except httpx.TransportError:

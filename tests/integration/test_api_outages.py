@@ -75,7 +75,7 @@ async def api_with(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=30) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
             yield client
 
 
