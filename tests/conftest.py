@@ -26,6 +26,7 @@ from tests.stripe_contract import ContractGuard
 from tests.webhooks import put_aside
 from worker import build_activities, build_worker
 
+PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
 NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps an inbox that others use, too
 
 
@@ -71,6 +72,7 @@ def base_settings(stack: Stack) -> Settings:
         carrier_webhook_secret=env["ORDERSAGA_CARRIER_WEBHOOK_SECRET"],
         public_url="http://127.0.0.1:8000",
         database_pool_size=10,
+        checkout_budget=PATIENT,
     )
 
 

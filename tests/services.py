@@ -141,6 +141,7 @@ async def running_services(stack: Stack, folder: Path) -> AsyncIterator[Services
         "ORDERSAGA_LOG_LEVEL": "debug",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "50",  # milliseconds
+        "ORDERSAGA_CHECKOUT_BUDGET": "60",
         # They live as long as the session: what they did by themselves every few minutes, other tests would see.
         "ORDERSAGA_SWEEP_INTERVAL": "1e9",
         "ORDERSAGA_RECONCILE_EVERY": "P365D",

@@ -8,7 +8,6 @@ from collections import Counter
 import httpx
 import pytest
 
-from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.errors import TryAgain
 from domain.events import EventName
@@ -25,12 +24,6 @@ REFUSED = "cancel refused: already_shipped"
 
 # How long the running step is held: until the first wish is in, or until all are.
 HELD_UNTIL = pytest.mark.parametrize("heard", [pytest.param(1, marks=pytest.mark.long), RUSH])
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Nobody hears "pending" because the machine is busy."""
-    return settings.model_copy(update={"checkout_budget": 60})
 
 
 async def rush(
