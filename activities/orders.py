@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from temporalio import activity
 
-from adapters import texts
+from adapters import cancel_wishes, texts
 from adapters.order_book import LockedOrder, OrderBook
 from domain.commands import NO_REASON, CloseOrder, OrderClosed, RecordCancel
 from domain.errors import OurMistake
@@ -47,10 +47,9 @@ class Orders:
     async def record_cancel_request(self, cancel: RecordCancel) -> None:
         """Notes who asked to cancel and why; once the cancel is granted, the order is CANCELING."""
         async with self._book.locked(cancel.order_id) as order:
-            asked, by = f"cancel_request_{cancel.number}", cancel.request.by
-            why = await _reason_of(order, cancel)
-            if not order.step(asked):
-                order.mark(asked, "done", {"reason": why.code, "reason_id": why.text_id, "by": by})
+            by, why = cancel.request.by, await _reason_of(order, cancel)
+            before = order.step(f"cancel_request_{cancel.number}")  # as it was noted before wishes had ids
+            if not before and await cancel_wishes.request(order, cancel.wish_id, by, cancel.code):
                 if cancel.code == "carrier_decides":
                     order.note(f"cancel requested, the carrier decides: {why.words}", by=by, texts=why.texts)
                 elif order.status is OrderStatus.CANCELING:
@@ -62,12 +61,8 @@ class Orders:
     @activity.defn
     async def record_cancel_refusal(self, cancel: RecordCancel) -> None:
         async with self._book.locked(cancel.order_id) as order:
-            refused = f"cancel_refusal_{cancel.number}"
-            if order.step(refused):
-                return
-            order.mark(refused, "done", {"code": cancel.code})
-            order.note(f"cancel refused: {cancel.code}", by=cancel.request.by)
-            await order.emit(EventName.CANCEL_REFUSED, reason=cancel.code)
+            if not order.step(f"cancel_refusal_{cancel.number}"):  # as it was noted before wishes had ids
+                await cancel_wishes.refuse(order, cancel.wish_id, cancel.request.by, cancel.code)
 
     @activity.defn
     async def close_order(self, close: CloseOrder) -> OrderClosed:

@@ -18,10 +18,11 @@ from domain.recovery import RECOVERED, RecoverOrder
 
 WORKFLOW = "OrderRecovery"
 
-# Fences that are counted by the requests that they are of: the next request must have a number of its own.
+# A wish without an id gets a number that no former one has; before wishes had ids, the fences had the numbers.
 _CANCELS = text("""
-    SELECT count(*) FROM order_steps
-     WHERE order_id = :order_id AND (step LIKE 'cancel\\_request\\_%' OR step LIKE 'cancel\\_refusal\\_%')
+    SELECT (SELECT count(*) FROM cancel_wishes WHERE order_id = :order_id)
+         + (SELECT count(*) FROM order_steps
+             WHERE order_id = :order_id AND (step LIKE 'cancel\\_request\\_%' OR step LIKE 'cancel\\_refusal\\_%'))
 """)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 from adapters.database import Sessions
 from adapters.settings import Settings
+from api.engine import UpdatePlaces
 from api.inbox import Inbox
 from api.payment_news import Payments
 
@@ -23,6 +24,7 @@ class Services:
     temporal: Client
     payments: Payments
     inbox: Inbox
+    places: UpdatePlaces = field(default_factory=UpdatePlaces)
 
 
 async def services(request: Request) -> Services:

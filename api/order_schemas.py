@@ -223,6 +223,12 @@ class OrderSummary(Wire):
 
 class OrderView(OrderSummary):
     timeline: list[TimelineRow]
+    refused_cancels: dict[str, int] = Field(
+        default={},
+        exclude_if=_unset,
+        description="how many cancels were refused, by code; the timeline has one row of each",
+        examples=[{"already_shipped": 3}],
+    )
 
 
 class OrderAnswer(OrderView):

@@ -10,11 +10,13 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters import texts
+from adapters.cancel_wishes import CancelWish
 from adapters.saga_tables import Payment, ShipmentRow
 from adapters.settings import Settings
 from adapters.tables import Order, OrderLine, TimelineEntry
 from adapters.temporal import trace_link
 from api.order_schemas import OrderItem, OrderLinks, OrderSummary, OrderView, ParcelView, TimelineRow
+from domain.cancellation import TABLE, Decision
 from domain.errors import RequestRefused
 from domain.money import Money
 from domain.order_states import OrderStatus
@@ -25,6 +27,8 @@ lines = OrderLine.__table__  # type: ignore[attr-defined]
 timeline = TimelineEntry.__table__  # type: ignore[attr-defined]
 shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
 payments = Payment.__table__  # type: ignore[attr-defined]
+wishes = CancelWish.__table__  # type: ignore[attr-defined]
+REFUSED = [rule.code for rule in TABLE.values() if rule.decision is Decision.REFUSED]
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,16 @@ def links(settings: Settings, order_id: str) -> OrderLinks:
 
 async def read_order(reads: AsyncEngine, settings: Settings, order_id: str) -> OrderRecord:
     """Raises RequestRefused (404) for an order that does not exist."""
-    query = summaries().add_columns(_timeline_rows(), _latest_payment()).where(orders.c.order_id == order_id)
+    more = (_timeline_rows(), _latest_payment(), _refused_cancels())
+    query = summaries().add_columns(*more).where(orders.c.order_id == order_id)
     async with reads.connect() as connection:
         row = (await connection.execute(query)).one_or_none()
         rows = await _told(connection, row.timeline_rows) if row else []
     if row is None:
         raise no_such_order()
     summary = summarize(settings, row)
-    view = OrderView.model_construct(**summary.__dict__, timeline=rows)
+    refused = row.refused_cancels or {}
+    view = OrderView.model_construct(**summary.__dict__, timeline=rows, refused_cancels=refused)
     return OrderRecord(view, row.payment_intent_id)
 
 
@@ -132,6 +138,19 @@ def _latest_payment() -> Any:
         .scalar_subquery()
         .label("payment_intent_id")
     )
+
+
+def _refused_cancels() -> Any:
+    """How many cancels were refused, by code; the timeline has one row of each code."""
+    counted = (
+        select(wishes.c.code, func.count().label("times"))
+        .where(wishes.c.order_id == orders.c.order_id, wishes.c.code.in_(REFUSED))
+        .group_by(wishes.c.code)
+        .correlate(orders)
+        .subquery()
+    )
+    found = func.jsonb_object_agg(counted.c.code, counted.c.times)
+    return select(found).scalar_subquery().label("refused_cancels")
 
 
 def summarize(settings: Settings, row: Row[Any]) -> OrderSummary:

@@ -138,9 +138,12 @@ async def drop_line(
     summary="Cancel an order",
 )
 async def cancel_order(
-    services: ServicesDep, order_id: OrderIdDep, response: Response, wanted: CancelWanted | None = None
+    services: ServicesDep, order_id: OrderIdDep, response: Response, key: KeyDep, wanted: CancelWanted | None = None
 ) -> CancelDecision:
-    """Answers with the decision, not with the end of the undo: 409 names the rule that refused."""
-    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted())
+    """Answers with the decision, not with the end of the undo: 409 names the rule that refused.
+
+    The same Idempotency-Key again is the same wish: it is recorded once.
+    """
+    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted(), key)
     response.status_code = 200 if decided.status is OrderStatus.CANCELED else 202
     return decided

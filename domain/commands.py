@@ -16,6 +16,7 @@ from domain.order_states import OrderStatus
 
 REASON_LENGTH = 500
 NO_REASON = "requested"
+WISH_ID_LENGTH = 100
 
 
 class Message(BaseModel):
@@ -190,21 +191,26 @@ class CancelRequest(Message):
 
     `text_id` names the text with the reason; in `reason` itself people write only where nothing comes between them
     and the workflow: a signal, a native cancel, an update by hand.
+
+    `wish_id` is the same in every form in which one wish arrives (update, signal, a repeat of either), so that it is
+    decided and recorded once. Empty for a signal that a person typed: each of these is a wish of its own.
     """
 
     reason: str = NO_REASON
     by: str = "operations"
     text_id: str | None = None
+    wish_id: str = ""
 
     @classmethod
     def from_input(cls, given: Any, *, by: str = "operations") -> CancelRequest:
         """Reads what a person may send with the signal: nothing, a string, or {"reason": ..., "by": ...}."""
         if isinstance(given, CancelRequest):
             return given
+        wish_id = ""
         if isinstance(given, dict):
             reason = given.get("reason") or ""
             by = str(given.get("by") or given.get("actor") or by)
-            text_id = given.get("text_id")
+            text_id, wish_id = given.get("text_id"), str(given.get("wish_id") or "")[:WISH_ID_LENGTH]
         else:
             reason, text_id = given or "", None
         reason = reason if isinstance(reason, str) else str(reason)
@@ -212,6 +218,7 @@ class CancelRequest(Message):
             reason=reason.strip()[:REASON_LENGTH] or NO_REASON,
             by=by.strip()[:100] or "operations",
             text_id=text_id if isinstance(text_id, str) else None,
+            wish_id=wish_id,
         )
 
     @property
@@ -231,13 +238,18 @@ class CancelAnswer(Message):
 class RecordCancel(Message):
     """For the timeline: a cancel that was requested, granted or refused, and the code of the rule.
 
-    `number` counts the order's requests, so that a repeat of the same one writes nothing.
+    `number` counts the order's wishes; it stands for the id of one that has none.
     """
 
     order_id: str
     number: int
     request: CancelRequest
     code: str
+
+    @property
+    def wish_id(self) -> str:
+        """By which the wish is recorded once."""
+        return self.request.wish_id or f"number-{self.number}"
 
 
 class CloseOrder(Message):

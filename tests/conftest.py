@@ -23,9 +23,11 @@ from devstack.stack import Stack
 from tests.fakes import StepFaults
 from tests.orders import Shop
 from tests.stripe_contract import ContractGuard
+from tests.webhooks import put_aside
 from worker import build_activities, build_worker
 
-NEVER = 1e9  # seconds: the carrier's clock is moved by the tests
+PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
+NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps an inbox that others use, too
 
 
 @pytest.fixture(scope="session")
@@ -70,13 +72,15 @@ def base_settings(stack: Stack) -> Settings:
         carrier_webhook_secret=env["ORDERSAGA_CARRIER_WEBHOOK_SECRET"],
         public_url="http://127.0.0.1:8000",
         database_pool_size=10,
+        checkout_budget=PATIENT,
     )
 
 
 @pytest.fixture
 def settings(base_settings: Settings) -> Settings:
-    """The settings with a task queue of the test's own."""
-    return base_settings.model_copy(update={"task_queue": f"orders-{secrets.token_hex(4)}"})
+    """The settings with a task queue of the test's own, and no sweeps of tables that all tests share."""
+    own = {"task_queue": f"orders-{secrets.token_hex(4)}", "sweep_interval": NEVER}
+    return base_settings.model_copy(update=own)
 
 
 @pytest.fixture(scope="session")
@@ -104,9 +108,25 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
+async def own_inbox(engine: AsyncEngine) -> AsyncIterator[None]:
+    """For a test that sweeps the inbox: events of other tests are put aside, and so is what it leaves itself."""
+    await put_aside(engine)
+    yield
+    await put_aside(engine)
+
+
+@pytest.fixture
+async def sweeping_app(settings: Settings, own_inbox: None) -> AsyncIterator[FastAPI]:
+    """An application that sweeps as in production, only more often."""
+    app = create_app(settings.model_copy(update={"sweep_interval": 0.1}))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
 async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api.test", timeout=30
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api.test"
     ) as client:
         yield client
 
@@ -141,5 +161,5 @@ def new_customer(shop: Shop) -> Callable[[], Awaitable[str]]:
 
 @pytest.fixture
 async def shop(stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client) -> AsyncIterator[Shop]:
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         yield Shop(stack, settings, sessions, temporal_client, http)

@@ -25,7 +25,7 @@ class Gate:
         self._reached, self._open = asyncio.Event(), asyncio.Event()
 
     async def reached(self) -> None:
-        await asyncio.wait_for(self._reached.wait(), 20)
+        await asyncio.wait_for(self._reached.wait(), 60)
 
     def open(self) -> None:
         self._open.set()

@@ -63,7 +63,7 @@ async def record(names: list[str], folder: Path) -> None:
         async with Stack(Path(scratch), ephemeral=True, parts=parts, carrier_clock=(1e9, 1e9)) as stack:
             settings = settings_of(stack)
             engine, client = create_engine(settings), await temporal.connect(settings)
-            async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
                 shop = Shop(stack, settings, create_sessions(engine), client, http)
                 for name in names:
                     if name in PATHS:

@@ -178,6 +178,22 @@ async def a_lost_task_undone(shop: Shop, faults: StepFaults) -> Handle:
     return await shop.start(order, by_signal="changed my mind")
 
 
+async def a_wish_that_came_twice(shop: Shop, faults: StepFaults) -> Handle:
+    """The API gave its update up and left a signal, but the update was accepted; another wish waits beside it."""
+    faults.hold("cancel_shipment")
+    order, handle = await _started(shop)
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    await shop.parcel(order.order_id, "in_transit")
+    wish = {"reason": "too late", "by": "customer", "wish_id": "a-wish"}
+    asked = await handle.start_update("cancel", wish, wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+    await faults.arrived("cancel_shipment")
+    await handle.signal(OrderFulfillment.cancel_order, wish)
+    await handle.signal(OrderFulfillment.cancel_order, {"reason": "me, too", "wish_id": "another-wish"})
+    faults.release("cancel_shipment")
+    await asked.result()
+    return await delivered(shop, order, handle)
+
+
 async def _in_its_grace_period(shop: Shop) -> tuple[FulfillOrder, Handle]:
     order = await shop.put(await shop.product())
     handle = await shop.start(order.model_copy(update={"grace_period": timedelta(hours=1)}))
@@ -214,6 +230,7 @@ PATHS: dict[str, Walk] = {
             shipped_at_once_in_the_grace_period,
             canceled_again_while_it_was_written_down,
             a_lost_task_undone,
+            a_wish_that_came_twice,
         )
     },
 }

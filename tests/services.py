@@ -97,7 +97,9 @@ class Services:
 
     @property
     def logs(self) -> list[str]:
-        return [line for log in sorted(self.folder.glob("*.log")) for line in log.read_text().splitlines()]
+        """Of all processes, one after the other; a line that is still being written is left out."""
+        logs = [log.read_text().rpartition("\n")[0] for log in sorted(self.folder.glob("*.log"))]
+        return [line for log in logs for line in log.splitlines()]
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -106,7 +108,7 @@ class Services:
 
     async def scraped(self) -> str:
         """What Prometheus would get from both processes."""
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             pages = [f"{self.url}/metrics", self.worker_metrics, self.client_metrics]
             return "".join([(await http.get(page)).raise_for_status().text for page in pages])
 
@@ -122,7 +124,7 @@ class Services:
         for process in self.processes:
             if process.returncode is None:
                 process.terminate()
-        return [await asyncio.wait_for(process.wait(), 15) for process in self.processes]
+        return [await asyncio.wait_for(process.wait(), 60) for process in self.processes]
 
 
 @asynccontextmanager
@@ -139,6 +141,11 @@ async def running_services(stack: Stack, folder: Path) -> AsyncIterator[Services
         "ORDERSAGA_LOG_LEVEL": "debug",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "50",  # milliseconds
+        "ORDERSAGA_CHECKOUT_BUDGET": "60",
+        # They live as long as the session: what they did by themselves every few minutes, other tests would see.
+        "ORDERSAGA_SWEEP_INTERVAL": "1e9",
+        "ORDERSAGA_RECONCILE_EVERY": "P365D",
+        "ORDERSAGA_EVENT_CATCH_UP_EVERY": "P365D",
     }
     pages = [f"http://{LOOPBACK}:{port}/metrics" for port in (worker, client)]
     services = Services(url, queue, pages[0], pages[1], collector, folder, environment)
@@ -156,7 +163,7 @@ async def _ready(services: Services) -> bool:
     assert all(process.returncode is None for process in services.processes), "\n".join(services.logs)
     if not any('"worker started"' in line for line in services.logs):
         return False
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         try:
             return (await http.get(f"{services.url}/readyz")).is_success
         except httpx.TransportError:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import SQLModel, col, select
 from temporalio.testing import ActivityEnvironment
 
-from adapters import saga_tables, tables
+from adapters import cancel_wishes, saga_tables, tables
 from domain.commands import Message, PaymentTry
 from domain.errors import TryAgain
 from tests.orders import Shop
@@ -33,6 +33,7 @@ _TABLES: tuple[type[SQLModel], ...] = (
     saga_tables.PaymentAttempt,
     saga_tables.Payment,
     saga_tables.ShipmentRow,
+    cancel_wishes.CancelWish,
 )
 
 Rows = dict[str, list[dict[str, Any]]]

@@ -31,7 +31,7 @@ class OrderCanceled(Exception):
 
 
 class _Open:
-    """A request that waits for its answer."""
+    """A wish that waits for its answer, or has it."""
 
     def __init__(self, number: int, request: CancelRequest) -> None:
         self.number, self.request = number, request
@@ -39,7 +39,7 @@ class _Open:
 
 
 class CancelDesk:
-    """One order's cancel requests. `reached` is called with CANCELING when one is granted.
+    """One order's wishes to cancel. `reached` is called with CANCELING when one is granted.
 
     `asked_before` are those of a workflow that had the order before: numbers go on behind theirs.
     """
@@ -55,14 +55,22 @@ class CancelDesk:
         self._status = status
         self._reached = reached
         self._open: list[_Open] = []
+        self._by_id: dict[str, _Open] = {}
         self._count = asked_before
         self.pending_void = PendingVoid(order_id)
         self.saga: Saga
 
     def ask(self, request: CancelRequest) -> _Open:
-        """Notes a request; its answer is set when it is decided."""
+        """Notes a wish; its answer is set when it is decided. What comes again joins what came first.
+
+        The API gives up on an update that nobody takes on and leaves a signal; the update may arrive all the same.
+        """
+        known = self._by_id.get(request.wish_id) if request.wish_id else None
+        if known is not None and workflow.patched("decide-a-wish-once"):
+            return known
         self._count += 1
         asked = _Open(self._count, request)
+        self._by_id[request.wish_id] = asked
         rule = cancellation.decide(self._status())
         if rule.decision is Decision.JOINED:
             asked.answer = CancelAnswer(accepted=True, code=rule.code, status=self._status())
@@ -70,6 +78,11 @@ class CancelDesk:
             self._open.append(asked)
             self.saga.interrupt()
         return asked
+
+    def ask_natively(self, reason: str) -> None:
+        """Notes Temporal's own cancellation: one wish, also where a reset of the workflow brings it again."""
+        wish_id = f"native-{workflow.info().first_execution_run_id}"
+        self.ask(CancelRequest.from_input({"reason": reason, "wish_id": wish_id}, by="temporal"))
 
     @property
     def waiting(self) -> bool:
@@ -82,6 +95,9 @@ class CancelDesk:
             rule = cancellation.decide(self._status(), label_may_exist=self._label_may_exist())
             if rule.decision is Decision.CARRIER_DECIDES:
                 rule = await self._ask_carrier(asked, rule)
+                if self._refuses_several(rule):
+                    await self.refuse_all()
+                    continue
             if rule.decision is Decision.JOINED:
                 self._answer(asked, rule, accepted=True)
             elif rule.decision is Decision.REFUSED:
@@ -97,6 +113,11 @@ class CancelDesk:
         await self._record(Orders.record_cancel_request, asked, rule.code)
         called_back = await self.call_parcel_back()
         return cancellation.LABEL_VOIDED if called_back else cancellation.TABLE[OrderStatus.SHIPPED]
+
+    def _refuses_several(self, rule: Rule) -> bool:
+        """The carrier's refusal is the answer to all who wait: it does not have to say the same to each."""
+        several = rule.decision is Decision.REFUSED and len(self._open) > 1
+        return several and workflow.patched("ask-the-carrier-once-for-all")
 
     async def call_parcel_back(self) -> bool:
         """Voids the label, if there may be one; False when the parcel is on its way already."""

@@ -194,8 +194,7 @@ class OrderFulfillment:
 
     @workflow.run
     async def run(self, order: FulfillOrder) -> OrderStatus:
-        asked = lambda reason: self.cancels.ask(CancelRequest.from_input(reason, by="temporal"))  # noqa: E731
-        end = await to_the_end(self._fulfil_or_undo(), asked)
+        end = await to_the_end(self._fulfil_or_undo(), self.cancels.ask_natively)
         if end is OrderStatus.CANCELED and workflow.cancellation_reason() is not None:
             raise CancelledError("canceled on request; everything is undone")
         return end

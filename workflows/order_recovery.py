@@ -214,10 +214,7 @@ class OrderRecovery:
                 search_attributes.NEEDS_ATTENTION.value_set(order.needs_attention),
             ]
         )
-        end = await to_the_end(
-            self._recover_and_answer(),
-            lambda reason: self.cancels.ask(CancelRequest.from_input(reason, by="temporal")),
-        )
+        end = await to_the_end(self._recover_and_answer(), self.cancels.ask_natively)
         if end is OrderStatus.CANCELED and workflow.cancellation_reason() is not None:
             raise CancelledError("canceled on request; everything is undone")
         return end

@@ -73,7 +73,7 @@ def _run(command: list[str], **environ: str) -> subprocess.CompletedProcess[str]
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
         check=False,
     )
 
@@ -123,7 +123,7 @@ async def test_gives_up_a_part_that_dies_at_every_start_with_the_end_of_its_log(
     began = time.monotonic()
     with pytest.raises(PartFailed, match=r"temporal did not start.*temporal\.log"):
         await Stack(folder / "broken", parts={"temporal", "stripe"}, migrate=False, environ=broken).start()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert not (folder / "broken" / "stack.json").exists()
     assert not _parts_in(folder / "broken")
 
@@ -144,7 +144,7 @@ def test_no_part_outlives_a_killed_supervisor(folder: Path) -> None:
         parts = [psutil.Process(int(pid)) for pid in supervisor.stdout.readline().split()]
         supervisor.kill()
     assert len(parts) == 2
-    gone, alive = psutil.wait_procs(parts, timeout=5)
+    gone, alive = psutil.wait_procs(parts, timeout=30)
     assert not alive
     assert len(gone) == 2
 

@@ -22,7 +22,7 @@ from worker import Activities, build_activities
 @pytest.fixture(scope="session")
 async def far_ends() -> AsyncIterator[httpx.AsyncClient]:
     """One client for all tests: making one costs 30 ms, which is more than most tests take."""
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         yield http
 
 
@@ -61,5 +61,5 @@ async def services(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> As
 @pytest.fixture
 async def front(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API that runs as a process."""
-    async with httpx.AsyncClient(base_url=services.url, timeout=20, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=services.url, timeout=60, trust_env=False) as client:
         yield client

@@ -22,6 +22,7 @@ from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.orders import Shop
 from tests.waiting import until
+from tests.wishes import wishes_heard
 from worker import build_activities, build_worker
 
 NewProduct = Callable[..., Awaitable[str]]
@@ -201,7 +202,11 @@ async def test_answers_409_to_a_checkout_that_is_canceled_before_its_answer(
     page = (await api.get("/api/orders", params={"customerId": str(body["customerId"])})).json()
     order_id = page["orders"][0]["orderId"]
     cancel = asyncio.create_task(api.post(f"/api/orders/{order_id}/cancel"))
-    await asyncio.sleep(0.3)
+
+    async def heard() -> bool:
+        return bool(await wishes_heard(shop.client.get_workflow_handle(workflow_id(order_id))))
+
+    await until(heard, True)
     faults.release("reserve_inventory")
 
     assert (await cancel).status_code == 202

@@ -157,22 +157,20 @@ async def test_takes_an_event_for_an_order_that_is_over(
 
 
 async def test_sweeps_up_what_a_crash_left_behind(
-    settings: Settings, hooks: Hooks, shop: Shop, sessions: Sessions, place: Callable[..., Awaitable[str]]
+    hooks: Hooks, shop: Shop, sessions: Sessions, sweeping_app: FastAPI, place: Callable[..., Awaitable[str]]
 ) -> None:
     """The lifespan's sweeper finds the event, and the order ships."""
     order_id = await place()
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
     await shop.parcel(order_id, "in_transit")
     await hooks.leave_behind("carrier", await shipment_of(sessions, order_id))
-    app = create_app(settings.model_copy(update={"sweep_interval": 0.1}))
 
-    async with app.router.lifespan_context(app):
-        await until(lambda: shop.status(order_id), OrderStatus.SHIPPED)
+    await until(lambda: shop.status(order_id), OrderStatus.SHIPPED)
 
 
 async def test_keeps_an_event_until_the_far_end_is_back(
     settings: Settings, hooks: Hooks, shop: Shop, sessions: Sessions, engine: AsyncEngine, app: FastAPI,
-    place: Callable[..., Awaitable[str]],
+    own_inbox: None, place: Callable[..., Awaitable[str]],
 ) -> None:  # fmt: skip
     """While Stripe is away the event stays unprocessed, with the last error; later the sweep settles it."""
     payment = await payment_of(sessions, await place())
@@ -240,7 +238,9 @@ async def test_looks_once_for_events_that_come_together(hooks: Hooks, engine: As
     await inbox.aclose()
 
 
-async def test_sweepers_of_several_processes_share_the_work(hooks: Hooks, engine: AsyncEngine) -> None:
+async def test_sweepers_of_several_processes_share_the_work(
+    hooks: Hooks, engine: AsyncEngine, own_inbox: None
+) -> None:
     """Each event is taken by one of them, and one that somebody has just taken on is left alone."""
     left = {await hooks.leave_behind("several", f"obj_{number}") for number in range(30)}
     fresh = await hooks.leave_behind("several", "obj_fresh", attempted_at=now())

@@ -125,7 +125,7 @@ async def test_metrics_are_there_while_the_database_is_not(settings: Settings) -
     assert "ordersaga_outbox_unpublished" not in seen.names
 
 
-async def test_the_lag_of_a_webhook_is_counted_once(engine: AsyncEngine, sessions: Sessions) -> None:
+async def test_the_lag_of_a_webhook_is_counted_once(engine: AsyncEngine, sessions: Sessions, own_inbox: None) -> None:
     """From its arrival, by whoever followed it up, also when several processes come at the same time."""
     source, heard = f"source-{secrets.token_hex(4)}", list[tuple[str, float]]()
 

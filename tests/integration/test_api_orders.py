@@ -150,7 +150,7 @@ async def _short_of_time(settings: Settings, body: dict[str, Any]) -> httpx.Resp
     hasty = create_app(settings.model_copy(update={"checkout_budget": 0.5}))
     async with hasty.router.lifespan_context(hasty):
         transport = httpx.ASGITransport(hasty)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=30) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
             return await client.post("/api/orders", json=body)
 
 

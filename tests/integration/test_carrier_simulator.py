@@ -1,6 +1,5 @@
 """The carrier simulator over HTTP: labels, voids, tracking, webhooks, faults, kill and restart."""
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.simulators import CARRIER_SECRET, CarrierProcess, WebhookReceiver, running
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -229,13 +229,11 @@ async def test_a_slow_carrier_buys_after_the_client_has_given_up(carrier: Carrie
     """The purchase cannot be fenced: it happens although nobody waits for it any more."""
     shipment = await carrier.created(reference)
     await carrier.control("faults", operation="shipments.buy", kind="slow", delay_seconds=0.3)
-    carrier.api.timeout = httpx.Timeout(0.1)
+    carrier.api.timeout = httpx.Timeout(60, read=0.1)
     with pytest.raises(httpx.ReadTimeout):
         await carrier.buy(shipment)
-    carrier.api.timeout = httpx.Timeout(10)
-    assert await kinds(carrier, reference) == []
-    await asyncio.sleep(0.4)
-    assert await kinds(carrier, reference) == ["label_bought"]
+    carrier.api.timeout = httpx.Timeout(60)
+    await until(lambda: kinds(carrier, reference), ["label_bought"])
 
 
 async def test_the_audit_reports_a_second_live_label(carrier: CarrierProcess, reference: str) -> None:
@@ -252,7 +250,7 @@ async def test_the_audit_reports_a_second_live_label(carrier: CarrierProcess, re
 async def test_kill_and_restart_keep_labels_and_due_scans(tmp_path: Path, receiver: WebhookReceiver) -> None:
     """A label bought before kill -9 is there after it, and its scan still comes."""
     receiver.deliveries.clear()
-    async with running(CarrierProcess(tmp_path, "--scan-after", "0.6", "--webhook-url", receiver.url)) as carrier:
+    async with running(CarrierProcess(tmp_path, "--scan-after", "1.5", "--webhook-url", receiver.url)) as carrier:
         bought = await carrier.bought("o1:1")
         carrier.kill()
         await carrier.start()
@@ -260,4 +258,3 @@ async def test_kill_and_restart_keep_labels_and_due_scans(tmp_path: Path, receiv
         (delivery,) = await receiver.wait_for(1)
         assert json.loads(delivery.body)["result"]["status"] == "in_transit"
         assert await kinds(carrier, "o1:1") == ["label_bought", "scanned"]
-        assert carrier.stop() < 1.5

@@ -60,7 +60,7 @@ def _check_lines(report: dict[str, Any]) -> None:
 
 async def _is_ready(port: int) -> bool:
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             return (await http.get(f"http://127.0.0.1:{port}/readyz")).is_success
     except httpx.HTTPError:
         return False

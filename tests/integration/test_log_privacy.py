@@ -64,8 +64,8 @@ async def orders(
 ) -> Orders:
     """Every way that an order can go, each with the person's address."""
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=20) as http,
-        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=20) as front,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
+        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=60) as front,
     ):
         shop = Shop(stack, base_settings, sessions, temporal_client, http)
         orders = await place(front, shop)

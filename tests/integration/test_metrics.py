@@ -45,7 +45,7 @@ async def counting_worker(settings: Settings) -> AsyncIterator[Counting]:
     async with (
         build_activities(settings) as activities,
         build_worker(client, settings, activities, interceptors=[faults]),
-        httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", trust_env=False) as http,
+        httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", trust_env=False, timeout=60) as http,
     ):
         yield Counting(faults, http)
 
@@ -57,7 +57,7 @@ async def counting(settings: Settings) -> AsyncIterator[Counting]:
 
 
 async def ended(handle: Handle) -> OrderStatus:
-    return await asyncio.wait_for(handle.result(), 30)
+    return await asyncio.wait_for(handle.result(), 60)
 
 
 async def test_orders_are_counted_by_how_they_ended(counting: Counting, shop: Shop) -> None:
@@ -143,7 +143,7 @@ async def test_a_taken_metrics_port_is_a_clear_error(services: Services) -> None
     """Two workers on one host need two ports: the second says so and does not start half blind."""
     second = await services.start("second-worker", "worker.py")
 
-    assert await asyncio.wait_for(second.wait(), 20) == 1
+    assert await asyncio.wait_for(second.wait(), 60) == 1
     (line,) = [line for line in services.lines if line["event"] == "worker broke"]
     address = services.worker_metrics.removeprefix("http://").removesuffix("/metrics")
     assert line["error"].startswith(f"RuntimeError: no metrics at {address}: ")

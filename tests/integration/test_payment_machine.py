@@ -58,7 +58,7 @@ class Station:
 
     async def _open(self) -> None:
         self._engine = create_engine(self._settings)
-        self._http = httpx.AsyncClient(trust_env=False, timeout=20)
+        self._http = httpx.AsyncClient(trust_env=False, timeout=60)
         self._building = build_activities(self._settings)
         self._activities = activities = await self._building.__aenter__()
         client: Client = None  # type: ignore[assignment]  # no workflow runs here

@@ -85,15 +85,15 @@ async def test_a_key_is_forgotten_after_24_hours(simulator: StripeProcess, order
 
 async def test_concurrent_use_of_a_key_is_a_conflict(simulator: StripeProcess, order_id: str) -> None:
     """While a slow request executes, its twin is refused with 409, which is not saved."""
-    await simulator.control("faults", operation=CREATE, kind="slow", delay_seconds=0.4)
-    slow = asyncio.create_task(simulator.authorized(order_id, key=order_id))
-    await asyncio.sleep(0.15)
-    with pytest.raises(stripe.APIError) as conflict:
-        await simulator.authorized(order_id, key=order_id)
-    assert conflict.value.http_status == 409
-    assert conflict.value.error is not None
-    assert conflict.value.error.code == "idempotency_key_in_use"
-    assert (await slow).id == (await simulator.authorized(order_id, key=order_id)).id
+    await simulator.control("faults", operation=CREATE, kind="slow", delay_seconds=1.5)
+    twins = (simulator.authorized(order_id, key=order_id) for _ in range(2))
+    answers = await asyncio.gather(*twins, return_exceptions=True)
+    [conflict] = [answer for answer in answers if isinstance(answer, stripe.APIError)]
+    assert conflict.http_status == 409
+    assert conflict.error is not None
+    assert conflict.error.code == "idempotency_key_in_use"
+    [slow] = [answer for answer in answers if isinstance(answer, stripe.PaymentIntent)]
+    assert slow.id == (await simulator.authorized(order_id, key=order_id)).id
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ with tracing._tracing.provider.get_tracer("test").start_as_current_span("lost"):
     print(tracing.traceparent() is not None)
 began = time.monotonic()
 tracing.stop()
-print(time.monotonic() - began < 4)
+print(time.monotonic() - began < 20)
 """
 
 

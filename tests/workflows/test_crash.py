@@ -86,7 +86,7 @@ async def outcomes(
     """Every case's order, on its way through its crash."""
     cases = {case: f"crash-{secrets.token_hex(4)}" for case in (*FORWARD, *BACK)}
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
         build_activities(base_settings) as activities,
         _dying_workers(stack, cases) as died,
     ):

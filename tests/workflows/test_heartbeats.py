@@ -18,7 +18,7 @@ from temporalio.workflow import ActivityCancellationType
 from activities.heartbeats import INTERVAL, Heartbeats
 from workflows import policies
 
-TIMEOUT = timedelta(seconds=1)
+TIMEOUT = timedelta(seconds=2)
 BEAT = timedelta(seconds=0.1)
 
 
@@ -90,12 +90,12 @@ async def test_a_cancel_does_not_interrupt_a_running_attempt(temporal_client: Cl
     attempt = Attempt()
     async with _worker(temporal_client, attempt, grace=timedelta(seconds=5)) as queue:
         handle = await temporal_client.start_workflow(OneAttempt.run, id=f"w-{queue}", task_queue=queue)
-        await asyncio.wait_for(attempt.began.wait(), 20)
+        await asyncio.wait_for(attempt.began.wait(), 60)
         await handle.signal(OneAttempt.turn_back)
-        await asyncio.wait_for(attempt.cancel_seen.wait(), 20)
+        await asyncio.wait_for(attempt.cancel_seen.wait(), 60)
         await asyncio.sleep(2 * TIMEOUT.total_seconds())  # long enough for a silent attempt to be given up
         attempt.let_go.set()
-        assert await asyncio.wait_for(handle.result(), 20) == 1
+        assert await asyncio.wait_for(handle.result(), 60) == 1
     assert not attempt.interrupted
 
 
@@ -104,10 +104,10 @@ async def test_an_attempt_longer_than_the_heartbeat_timeout_is_not_given_up(temp
     attempt = Attempt()
     async with _worker(temporal_client, attempt, grace=timedelta(seconds=5)) as queue:
         handle = await temporal_client.start_workflow(OneAttempt.run, id=f"w-{queue}", task_queue=queue)
-        await asyncio.wait_for(attempt.began.wait(), 20)
+        await asyncio.wait_for(attempt.began.wait(), 60)
         await asyncio.sleep(2 * TIMEOUT.total_seconds())
         attempt.let_go.set()
-        assert await asyncio.wait_for(handle.result(), 20) == 1
+        assert await asyncio.wait_for(handle.result(), 60) == 1
 
 
 async def test_a_stopping_worker_interrupts_an_attempt_that_outlasts_its_grace(temporal_client: Client) -> None:
@@ -116,7 +116,7 @@ async def test_a_stopping_worker_interrupts_an_attempt_that_outlasts_its_grace(t
     second.let_go.set()
     async with _worker(temporal_client, first, grace=timedelta(milliseconds=50)) as queue:
         handle = await temporal_client.start_workflow(OneAttempt.run, id=f"w-{queue}", task_queue=queue)
-        await asyncio.wait_for(first.began.wait(), 20)
+        await asyncio.wait_for(first.began.wait(), 60)
     assert first.interrupted
     async with Worker(
         temporal_client,
@@ -125,7 +125,7 @@ async def test_a_stopping_worker_interrupts_an_attempt_that_outlasts_its_grace(t
         activities=[second.run],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
-        assert await asyncio.wait_for(handle.result(), 20) == 2
+        assert await asyncio.wait_for(handle.result(), 60) == 2
 
 
 async def test_a_stopping_worker_interrupts_an_attempt_that_a_cancel_did_not(temporal_client: Client) -> None:
@@ -133,9 +133,9 @@ async def test_a_stopping_worker_interrupts_an_attempt_that_a_cancel_did_not(tem
     attempt = Attempt()
     async with _worker(temporal_client, attempt, grace=timedelta(milliseconds=50)) as queue:
         handle = await temporal_client.start_workflow(OneAttempt.run, id=f"w-{queue}", task_queue=queue)
-        await asyncio.wait_for(attempt.began.wait(), 20)
+        await asyncio.wait_for(attempt.began.wait(), 60)
         await handle.terminate()
-        await asyncio.wait_for(attempt.cancel_seen.wait(), 20)
+        await asyncio.wait_for(attempt.cancel_seen.wait(), 60)
     assert attempt.interrupted
 
 

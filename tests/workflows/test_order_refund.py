@@ -44,7 +44,7 @@ SOON = timedelta(milliseconds=10)
 @pytest.fixture
 def settings(base_settings: Settings, request: pytest.FixtureRequest) -> Settings:
     """With a task queue of the test's own; the parameter is the budget of a request."""
-    own = {"task_queue": f"refunds-{secrets.token_hex(4)}", "checkout_budget": getattr(request, "param", 10.0)}
+    own = {"task_queue": f"refunds-{secrets.token_hex(4)}", "checkout_budget": getattr(request, "param", 60.0)}
     return base_settings.model_copy(update=own)
 
 

@@ -78,6 +78,6 @@ async def timeless_shop(
     async with (
         build_activities(settings) as activities,
         build_worker(env.client, settings, activities, interceptors=[faults]),
-        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
     ):
         yield Timeless(env, Shop(far_ends, settings, sessions, env.client, http), faults)

@@ -1,0 +1,44 @@
+"""Tests share one database and must not see each other's events."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from adapters.database import Sessions
+from adapters.settings import Settings
+from tests.conftest import NEVER
+from tests.waiting import until
+from tests.webhooks import PUT_ASIDE, Hooks
+
+
+@pytest.fixture
+async def of_another_test(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> tuple[Hooks, str]:
+    """An event that waits in the inbox when a test begins, from a source that no application knows."""
+    hooks = Hooks(api, settings, sessions)
+    return hooks, await hooks.leave_behind("of-another-test", "obj_1")
+
+
+async def test_a_sweep_leaves_out_what_other_tests_left(
+    of_another_test: tuple[Hooks, str], sweeping_app: FastAPI
+) -> None:
+    """The sweeping application follows up the test's own event and never touches the other one."""
+    hooks, theirs = of_another_test
+    before = await hooks.row("of-another-test", theirs)
+    ours = await hooks.leave_behind("carrier", "shp_of_nobody")
+
+    async def swept() -> bool:
+        row = await hooks.row("carrier", ours)
+        return row is not None and row.processed_at is not None
+
+    await until(swept, True)
+    assert await sweeping_app.state.services.inbox.sweep() == 0
+    after = await hooks.row("of-another-test", theirs)
+    assert before is not None and after is not None
+    assert (after.last_error, after.attempted_at) == (PUT_ASIDE, before.attempted_at)
+
+
+async def test_an_application_of_a_test_sweeps_nothing_unless_asked(app: FastAPI) -> None:
+    """Not before every test is long over."""
+    assert app.state.services.settings.sweep_interval == NEVER
