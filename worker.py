@@ -40,7 +40,7 @@ from activities.shipping import Shipping
 from activities.tickets import Tickets
 from adapters import telemetry, temporal, tracing
 from adapters.carrier_gateway import CarrierGateway
-from adapters.database import create_engine, create_sessions
+from adapters.database import create_engine, create_sessions, dispose
 from adapters.logs import configure_logs
 from adapters.order_book import OrderBook
 from adapters.refund_gateway import RefundGateway
@@ -136,7 +136,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
         await refunds.aclose()
         await carrier.aclose()
         await stripe.aclose()
-        await engine.dispose()
+        await dispose(engine)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:

@@ -42,6 +42,13 @@ class Settings(BaseSettings):
         description="PostgreSQL 15 or later",
     )
     database_pool_size: int = Field(default=20, ge=1, description="connections per process")
+    database_connect_timeout: float = Field(default=5.0, gt=0, description="seconds to open a connection")
+    database_statement_timeout: float = Field(
+        default=15.0, gt=0, description="seconds for one statement; a transaction may take twice as long"
+    )
+    database_idle_in_transaction_timeout: float = Field(
+        default=10.0, gt=0, description="seconds after which a client that vanished in a transaction loses its locks"
+    )
 
     temporal_address: str = Field(
         default_factory=lambda: _temporal_profile().get("target_host", "127.0.0.1:7233"),
