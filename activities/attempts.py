@@ -39,7 +39,8 @@ class Attempts(Interceptor):
         self._margin, self._clock = margin.total_seconds(), clock
         self._running: set[Attempt] = set()
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         return len(self._running)
 
     def overdue(self) -> list[Attempt]:

@@ -37,7 +37,7 @@ def test_an_attempt_is_overdue_when_its_time_and_the_margin_are_over(clock: Cloc
     slow = attempts.began(info("ship_order", start_to_close_timeout=timedelta(seconds=30)))
     quick = attempts.began(info("reserve_inventory", start_to_close_timeout=timedelta(seconds=4)))
     clock.now += 8.9
-    assert (len(attempts), attempts.overdue()) == (2, [])
+    assert (attempts.count, attempts.overdue()) == (2, [])
     clock.now += 0.2
     assert attempts.overdue() == [quick]
     clock.now += 26
@@ -45,7 +45,7 @@ def test_an_attempt_is_overdue_when_its_time_and_the_margin_are_over(clock: Cloc
     assert str(slow) == "ship_order of order-1, attempt 3"
     attempts.ended(quick)
     attempts.ended(slow)
-    assert (len(attempts), attempts.overdue()) == (0, [])
+    assert (attempts.count, attempts.overdue()) == (0, [])
 
 
 def test_an_attempt_may_take_as_long_as_its_activity_where_nothing_shorter_is_said(clock: Clock) -> None:
