@@ -215,7 +215,7 @@ async def run(settings: Settings) -> None:
             attempts,
             lambda: reachability.parts(activities.engine, client),
             lambda: reachability.takes_a_new_connection(settings),
-            every=settings.worker_hung_after / 6,
+            every=settings.worker_hung_after / 6,  # so that three looks in a row take half as long again
         )
         async with (
             health_page.served(settings.worker_health_host, settings.worker_health_port, health.pages),

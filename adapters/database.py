@@ -125,7 +125,9 @@ def create_engine(settings: Settings, timeouts: Timeouts | None = None) -> Async
 def _set_up(connection: Any, limits: Timeouts) -> None:
     """What cannot be said while connecting."""
     driver = connection.driver_connection
-    sockets.notice_silence(driver._transport.get_extra_info("socket"))  # asyncpg has no public way to its socket
+    transport = getattr(driver, "_transport", None)  # asyncpg has no public way to its socket
+    if transport is not None:
+        sockets.notice_silence(transport.get_extra_info("socket"))
     if limits.transaction is not None and driver.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
         said = f"SET transaction_timeout = '{_milliseconds(limits.transaction)}'"
         connection.run_async(lambda driver: driver.execute(said))

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from adapters.settings import Settings
 from api.app import create_app
+from chaos.proxy import Proxy
 from devstack.ports import LOOPBACK, free_port
 from domain.order_states import OrderStatus
 from tests.links import SHORT, database_link
@@ -96,6 +97,27 @@ async def test_a_worker_outlives_an_outage_that_swallows_every_packet(
     await shop.no_faults()
 
 
+@pytest.mark.long
+async def test_a_worker_finds_work_again_when_its_connection_to_temporal_died_in_silence(
+    shop: Shop, settings: Settings, start: Start, far_ends: httpx.AsyncClient
+) -> None:
+    """Its waiting polls notice it by HTTP/2 pings; it need not be started again."""
+    health = free_port()
+    page = Page(far_ends, health)
+    async with Proxy(int(settings.temporal_address.rpartition(":")[2])) as proxy:
+        link = f"{LOOPBACK}:{proxy.port}"
+        worker = await start(**environment(settings, health, TEMPORAL_ADDRESS=link))
+        await until(page.is_ready, True)
+        proxy.swallow()
+        order = await shop.put(await shop.product(), 1)
+        await shop.start(order)
+        assert await page.get("/readyz") == (503, {"postgresql": "ok", "temporal": "away"})
+        assert (await page.get("/healthz"))[0] == 200
+        proxy.heal()
+        await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP, 90)
+        assert worker.running
+
+
 async def test_an_api_outlives_an_outage_that_swallows_every_packet(
     settings: Settings, shop: Shop, worker: None
 ) -> None:
@@ -112,6 +134,8 @@ async def test_an_api_outlives_an_outage_that_swallows_every_packet(
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=30) as api:
                 await _serves(api, body, app)
+                services = app.state.services
+                assert services.reads.pool is services.sessions.kw["bind"].pool  # so that /readyz asks the one in use
                 proxy.swallow()
                 callers = [asyncio.create_task(api.post("/api/orders", json=body)) for _ in range(3 * POOL)]
                 alive = await asyncio.wait_for(api.get("/healthz"), ANSWERED)
