@@ -1,7 +1,7 @@
 """The worker: carries out the saga's steps. `python worker.py`; SIGTERM drains it.
 
-Exit codes: 0 after a drain, 1 when it could not start or broke, 2 for settings that make no sense. Any number of
-workers may run; what a worker that dies was doing is done by another.
+Exit codes: 0 after a drain, 1 when it could not start or broke, 2 for settings that make no sense, 3 when attempts
+hung (`activities/health.py`). Any number of workers may run; what a worker that dies was doing is done by another.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from datetime import timedelta
 import structlog
 import uvloop
 from pydantic import ValidationError
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.attempts import Attempts
 from activities.book_comparison import BookComparison
 from activities.failures import FailureTranslation
+from activities.health import HUNG, WorkerHangs, WorkerHealth
 from activities.heartbeats import INTERVAL, Heartbeats
 from activities.inventory import Inventory
 from activities.metrics import StepMetrics, order_reached
@@ -40,11 +42,12 @@ from activities.refunds import Refunds
 from activities.shipping import Shipping, VoidRules
 from activities.texts import Texts
 from activities.tickets import Tickets
-from adapters import telemetry, temporal, tracing
+from adapters import health_page, reachability, telemetry, temporal, tracing
 from adapters.carrier_gateway import CarrierGateway
-from adapters.database import create_engine, create_sessions
+from adapters.database import create_engine, create_sessions, dispose
 from adapters.foreign_refunds import RefundBooking
 from adapters.logs import configure_logs
+from adapters.namespace import check_search_attributes
 from adapters.order_book import OrderBook
 from adapters.refund_gateway import RefundGateway
 from adapters.schedules import ensure_schedules
@@ -81,6 +84,7 @@ class Activities:
     comparison: BookComparison
     missed_events: MissedEvents
     texts: Texts
+    engine: AsyncEngine  # of all of them
 
     def methods(self) -> list[object]:
         return [
@@ -138,13 +142,14 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             BookComparison(sessions, book, lists, RefundBooking(book, refunds), reconciliations),
             MissedEvents(sessions, lists),
             Texts(sessions),
+            engine,
         )
     finally:
         await lists.aclose()
         await refunds.aclose()
         await carrier.aclose()
         await stripe.aclose()
-        await engine.dispose()
+        await dispose(engine)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
@@ -170,6 +175,7 @@ def build_worker(
     settings: Settings,
     activities: Activities,
     *,
+    attempts: Attempts | None = None,
     interceptors: Sequence[Interceptor] = (),
     workflows: Sequence[type] = (),
 ) -> Worker:
@@ -180,6 +186,7 @@ def build_worker(
         workflows=workflows or (VERSIONED if settings.build_id else WORKFLOWS),
         activities=activities.methods(),  # type: ignore[arg-type]
         interceptors=[
+            attempts or Attempts(settings.worker_hung_after),
             StepMetrics(meter_of(client)),
             FailureTranslation(),
             Heartbeats(grace=timedelta(seconds=settings.worker_shutdown_grace)),
@@ -202,27 +209,29 @@ def meter_of(client: Client) -> MetricMeter:
     return (client.service_client.config.runtime or Runtime.default()).metric_meter
 
 
-async def check_search_attributes(client: Client, settings: Settings) -> None:
-    """Only looks: the dev server gets them as flags, a cluster by its one-shot service."""
-    request = ListSearchAttributesRequest(namespace=settings.temporal_namespace)
-    known = (await client.operator_service.list_search_attributes(request)).custom_attributes
-    missing = [key.name for key in search_attributes.ALL if key.name not in known]
-    if missing:
-        raise RuntimeError(f"the namespace lacks the search attributes {', '.join(missing)}: create them first")
-
-
 async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     client = await temporal.connect(settings)
-    await check_search_attributes(client, settings)
+    await check_search_attributes(client, [key.name for key in search_attributes.ALL])
     await ensure_schedules(client, settings)
-    async with build_activities(settings) as activities, build_worker(client, settings, activities):
-        log.info("worker started", task_queue=settings.task_queue, temporal=settings.temporal_address)
-        await stop.wait()
-        log.info("worker drains", grace_seconds=settings.worker_shutdown_grace)
+    attempts = Attempts(settings.worker_hung_after)
+    async with build_activities(settings) as activities:
+        health = WorkerHealth(
+            attempts,
+            lambda: reachability.parts(activities.engine, client),
+            lambda: reachability.takes_a_new_connection(settings),
+            every=settings.worker_hung_after / 6,  # so that three looks in a row take half as long again
+        )
+        async with (
+            health_page.served(settings.worker_health_host, settings.worker_health_port, health.pages),
+            build_worker(client, settings, activities, attempts=attempts),
+        ):
+            log.info("worker started", task_queue=settings.task_queue, temporal=settings.temporal_address)
+            await health.watch_until(stop, settings.worker_shutdown_grace)
+            log.info("worker drains", grace_seconds=settings.worker_shutdown_grace)
     log.info("worker stopped")
 
 
@@ -239,7 +248,7 @@ def main() -> int:
         uvloop.run(run(settings))
     except Exception as error:
         log.error("worker broke", error=f"{type(error).__name__}: {error}")
-        return 1
+        return HUNG if isinstance(error, WorkerHangs) else 1
     finally:
         tracing.stop()
     return 0

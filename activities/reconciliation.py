@@ -50,6 +50,8 @@ ENDED = {
 
 _BEGINNING = OrderCursor(updated_at=datetime(1970, 1, 1, tzinfo=UTC), order_id="")
 
+ENGINE_PATIENCE = timedelta(seconds=10)  # for one call
+
 log = structlog.get_logger(__name__)
 
 
@@ -102,7 +104,7 @@ class Reconciliations:
         """Raises OurMistake in another namespace: it knows none of the orders' workflows, and would undo them all."""
         client = activity.client()
         asked = DescribeNamespaceRequest(namespace=client.namespace)
-        engine = (await client.workflow_service.describe_namespace(asked)).namespace_info.id
+        engine = (await client.workflow_service.describe_namespace(asked, timeout=ENGINE_PATIENCE)).namespace_info.id
         async with self._sessions() as session, session.begin():
             theirs = await engine_of_orders(session, engine)
         if engine != theirs:
@@ -158,7 +160,7 @@ async def owners_of(order_ids: Iterable[str]) -> dict[str, Owner]:
 async def _owner_of(order_id: str) -> Owner:
     handle = activity.client().get_workflow_handle(workflow_id(order_id))
     try:
-        found = await handle.describe(rpc_timeout=timedelta(seconds=10))
+        found = await handle.describe(rpc_timeout=ENGINE_PATIENCE)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

@@ -16,6 +16,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
+EVERYWHERE = ("0.0.0.0", "::", "")  # addresses to listen on, not to connect to
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
 
 
@@ -44,6 +45,13 @@ class Settings(BaseSettings):
         description="PostgreSQL 15 or later",
     )
     database_pool_size: int = Field(default=20, ge=1, description="connections per process")
+    database_connect_timeout: float = Field(default=5.0, gt=0, description="seconds to open a connection")
+    database_statement_timeout: float = Field(
+        default=15.0, gt=0, description="seconds for one statement; a transaction may take twice as long"
+    )
+    database_idle_in_transaction_timeout: float = Field(
+        default=10.0, gt=0, description="seconds after which a client that vanished in a transaction loses its locks"
+    )
 
     temporal_address: str = Field(
         default_factory=lambda: _temporal_profile().get("target_host", "127.0.0.1:7233"),
@@ -157,6 +165,19 @@ class Settings(BaseSettings):
         default=10.0, ge=0, description="seconds that running activities get to finish after SIGTERM"
     )
 
+    worker_hung_after: timedelta = Field(
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="how long an attempt may outlast its time before the worker counts as hung",
+    )
+    worker_health_host: str = Field(
+        default="127.0.0.1",
+        description="where the worker's health page listens, and where `ordersaga doctor` looks for it",
+    )
+    worker_health_port: int = Field(
+        default=0, ge=0, le=65535, description="of the worker's `/healthz` and `/readyz`, one per process; 0 is off"
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="of our own lines; libraries never say more than info"
     )
@@ -222,6 +243,14 @@ class Settings(BaseSettings):
         """The database URL with the driver that this project uses."""
         _, _, rest = self.database_url.get_secret_value().partition("://")
         return f"postgresql+asyncpg://{rest}"
+
+    @property
+    def worker_health_url(self) -> str | None:
+        """Where to ask a worker's health page; None where it is turned off."""
+        if not self.worker_health_port:
+            return None
+        host = "127.0.0.1" if self.worker_health_host in EVERYWHERE else self.worker_health_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.worker_health_port}"
 
     @property
     def stripe_is_live(self) -> bool:

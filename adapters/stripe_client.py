@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import stripe
 
@@ -15,7 +17,7 @@ class StripeConnection:
     """One client with its connections; `aclose` closes them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._http = stripe.HTTPXClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
+        self._http = _TimedClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
         base = settings.stripe_api_base
         self._client = stripe.StripeClient(
             settings.stripe_api_key.get_secret_value(),
@@ -26,6 +28,24 @@ class StripeConnection:
 
     async def aclose(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]
+
+
+class _TimedClient(stripe.HTTPXClient):
+    """The SDK's client with one deadline for each whole call.
+
+    Its own timeout is one for each phase (https://www.python-httpx.org/advanced/timeouts/), so that an answer that
+    comes in drops would take for ever.
+    """
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            async with asyncio.timeout(self._timeout):  # type: ignore[arg-type]  # a number: it was made with one
+                return await super().request_async(method, url, headers, post_data)
+        except TimeoutError:
+            late = "the answer did not arrive in time"
+            raise stripe.APIConnectionError(late) from None  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from temporalio.runtime import Runtime
 
 from adapters import tracing
 from adapters.settings import Settings
+from adapters.temporal_deadlines import CONNECT_TIMEOUT, KEEP_ALIVE, Deadlines
 
 PREFIX = "order-"
 REFUND_PREFIX = "refund-"
@@ -47,7 +48,9 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
     return await Client.connect(
         **config,
         data_converter=pydantic_data_converter,
-        interceptors=tracing.interceptors(),
+        interceptors=[Deadlines(), *tracing.interceptors()],
+        keep_alive_config=KEEP_ALIVE,
+        connect_timeout=CONNECT_TIMEOUT,
         lazy=lazy,
         runtime=runtime,
     )

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from adapters import telemetry, tracing
 from adapters.carrier_gateway import CarrierGateway
-from adapters.database import create_engine, create_sessions
+from adapters.database import create_engine, create_sessions, dispose
 from adapters.foreign_refunds import RefundBooking
 from adapters.order_book import OrderBook
 from adapters.refund_gateway import RefundGateway
@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetrics) -> Services:
     engine = create_engine(settings)
-    stack.push_async_callback(engine.dispose)
+    stack.push_async_callback(dispose, engine)
     each_on_its_own = engine.execution_options(isolation_level="AUTOCOMMIT")
     temporal = await connect(settings, lazy=True)
     payments, parcels = StripeGateway(settings), CarrierGateway(settings)

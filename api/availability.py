@@ -7,9 +7,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, resources, operator intervention
-# (57: shutdown, starting up, statement timeout), lock not available, serialization failure and deadlock.
+# (57: shutdown, starting up, statement timeout), lock not available, serialization failure, deadlock, timeouts of
+# an idle transaction and of a whole one.
 _AWAY_CLASSES = ("08", "53", "57")
-_AWAY_STATES = frozenset(["55P03", "40001", "40P01", "25P03"])
+_AWAY_STATES = frozenset(["55P03", "40001", "40P01", "25P03", "25P04"])
 
 
 def database_is_away(error: BaseException) -> bool:

@@ -78,4 +78,6 @@ class Links:
 
 def with_second_worker(parts: Sequence[Part]) -> list[Part]:
     """So that one can die while the other goes on."""
-    return [*parts, *(replace(part, name=WORKERS[1]) for part in parts if part.name == WORKERS[0])]
+    no_port = {"ORDERSAGA_WORKER_HEALTH_PORT": "0"}  # the first one has it
+    first = [part for part in parts if part.name == WORKERS[0]]
+    return [*parts, *(replace(one, name=WORKERS[1], environment={**one.environment, **no_port}) for one in first)]

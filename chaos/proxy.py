@@ -38,6 +38,7 @@ class Proxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        self.refusing = True  # a connection that was being accepted would not be among those that end here
         self.drop()
         for task in self._serving:
             task.cancel()

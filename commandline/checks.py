@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.namespace import REFUSALS, missing_in_queries
 from commandline.places import Place
 from commandline.services import Configuration
 from workflows import search_attributes
@@ -108,7 +109,7 @@ async def _check_search_attributes(client: Client) -> list[Check]:
     try:
         known = (await client.operator_service.list_search_attributes(request, timeout=_TIME)).custom_attributes
     except RPCError as error:
-        return warn(name, f"cannot be listed: {error.status.name}", "ask whoever runs the cluster whether they exist")
+        return await _check_by_queries(client, error)
     wanted = {key.name: _kind(key.indexed_value_type) for key in search_attributes.ALL}
     missing = [attribute for attribute in wanted if attribute not in known]
     wrong = [
@@ -121,6 +122,23 @@ async def _check_search_attributes(client: Client) -> list[Check]:
     if wrong:
         mend = "; ".join(f"{attribute} must be {wanted[attribute]}" for attribute in wrong)
         return fail(name, f"of another type than the service writes: {', '.join(wrong)}", mend)
+    return ok(name, ", ".join(wanted))
+
+
+async def _check_by_queries(client: Client, refusal: RPCError) -> list[Check]:
+    """Temporal Cloud lists no attributes, but its queries know them."""
+    name, wanted = "Search attributes", [key.name for key in search_attributes.ALL]
+    try:
+        missing = await missing_in_queries(client, wanted) if refusal.status in REFUSALS else None
+    except RPCError:
+        missing = None
+    if missing is None:
+        return warn(
+            name, f"cannot be listed: {refusal.status.name}", "ask whoever runs the cluster whether they exist"
+        )
+    if missing:
+        create = "create them where the namespace is managed; in Temporal Cloud by its console or `tcld`"
+        return fail(name, f"the namespace lacks {', '.join(missing)}", create)
     return ok(name, ", ".join(wanted))
 
 

@@ -15,6 +15,7 @@ from commandline.far_end_checks import check_carrier, check_database, check_secr
 from commandline.output import Printer, state, table
 from commandline.places import Place
 from commandline.services import Configuration, configuration
+from commandline.worker_checks import check_worker_health
 
 LONGEST = 20.0  # seconds for everything that one part is asked
 
@@ -44,6 +45,7 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
             ("Stripe key", check_stripe(settings)),
             ("Webhook secrets", check_secrets(settings)),
             ("Carrier", check_carrier(settings)),
+            ("Worker health", check_worker_health(settings)),
         ]
     answers = await asyncio.gather(*(_guarded(name, question) for name, question in asked))
     return unusable + [check for answer in answers for check in answer]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from temporalio.client import Client
@@ -77,6 +78,7 @@ def _of_stack(stack: RunningStack, variables: Mapping[str, str]) -> dict[str, An
         "carrier_api_key": secrets.get("carrier_api_key"),
         "carrier_webhook_secret": secrets.get("carrier_webhook_secret"),
         "stripe_webhook_secret": secrets.get("stripe_webhook_secret"),
+        "worker_health_port": str(urlsplit(stack.url("workerHealth") or "").port or ""),
     }
     if stack.runs("stripe") and not any(_is_set(name, variables) for name in STRIPE_VARIABLES):
         found |= {"stripe_api_base": stack.url("stripe"), "stripe_api_key": secrets.get("stripe_api_key")}

@@ -82,6 +82,10 @@ class Blueprint:
     def carrier(self) -> str:
         return f"http://{LOOPBACK}:{self.ports.carrier}"
 
+    @property
+    def worker_health(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.worker_health}"
+
     async def connect(self) -> "Client":
         """A client of the stack's Temporal, wherever that runs."""
         from temporalio.client import Client
@@ -228,7 +232,7 @@ def worker(plan: Blueprint) -> Part:
     return Part(
         name="worker",
         command=[sys.executable, "worker.py"],
-        environment=plan.service_environment(),
+        environment=plan.service_environment() | {"ORDERSAGA_WORKER_HEALTH_PORT": str(plan.ports.worker_health)},
         folder=PROJECT,
         ready=worker_polls(plan.connect, plan.task_queue, clocks_agree=not plan.external.temporal),
         needs=frozenset({"temporal", "migrations", "stripe", "carrier"}),

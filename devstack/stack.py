@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -45,6 +45,7 @@ class Urls:
     database_url: str
     stripe: str
     carrier: str
+    worker_health: str
 
 
 class Stack:
@@ -133,7 +134,7 @@ class Stack:
     @property
     def urls(self) -> Urls:
         plan = self.plan
-        return Urls(plan.api, plan.temporal_address, plan.temporal_ui, plan.database_url, plan.stripe, plan.carrier)
+        return Urls(**{field.name: getattr(plan, field.name) for field in fields(Urls)})
 
     @property
     def ports(self) -> Ports:
@@ -238,6 +239,7 @@ class Stack:
             "databaseUrl": urls.database_url,
             "stripe": urls.stripe,
             "carrier": urls.carrier,
+            "workerHealth": urls.worker_health,
             "pids": self.pids,
         }
         unfinished = self.folder / "stack.json.new"

@@ -1,6 +1,7 @@
 """The health check of a worker's container: `python -m ops.temporal.worker_health` exits with 0 or 1.
 
-A worker listens on no port, so Temporal is asked whether the worker of this host asks for orders.
+It asks the worker's own health page, and then Temporal whether the worker of this host asks for orders. With `--live`
+it asks only whether the worker has to be started again, which an outage of PostgreSQL or Temporal is no reason for.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import socket
 import sys
 import time
 
+import httpx
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -39,18 +41,38 @@ async def asks_for_orders(settings: Settings, host: str) -> bool:
     return max(asked, default=0.0) > time.time() - FRESH
 
 
-def main() -> int:
+async def page_says_ok(settings: Settings, path: str) -> bool:
+    """Whether the worker's own page answers 200; a page that is turned off is no bad sign."""
+    if (url := settings.worker_health_url) is None:
+        return True
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
+        return (await http.get(f"{url}{path}")).status_code == 200
+
+
+async def trouble(settings: Settings, live: bool) -> str | None:
+    """What is wrong, in words; None for a healthy worker."""
+    if not await page_says_ok(settings, "/healthz"):
+        return "attempts of the worker hang"
+    if live:
+        return None
+    if not await page_says_ok(settings, "/readyz"):
+        return "the worker cannot reach PostgreSQL or Temporal"
+    if not await asks_for_orders(settings, socket.gethostname()):
+        return f"no worker of this host has asked for orders within {FRESH:.0f} s"
+    return None
+
+
+def main(arguments: list[str]) -> int:
     try:
-        healthy = asyncio.run(asyncio.wait_for(asks_for_orders(Settings(), socket.gethostname()), PATIENCE))
+        found = asyncio.run(asyncio.wait_for(trouble(Settings(), "--live" in arguments), PATIENCE))
     except Exception as error:
-        sys.stderr.write(f"cannot ask Temporal: {type(error).__name__}\n")
-        return 1
-    if not healthy:
-        sys.stderr.write(f"no worker of this host has asked for orders within {FRESH:.0f} s\n")
-    return 0 if healthy else 1
+        found = f"cannot ask: {type(error).__name__}"
+    if found:
+        sys.stderr.write(f"{found}\n")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    code = main()
+    code = main(sys.argv[1:])
     sys.stderr.flush()
     os._exit(code)  # the SDK's native threads may abort while the interpreter goes down (temporalio/sdk-python#300)

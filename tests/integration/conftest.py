@@ -16,6 +16,7 @@ from tests.held_gateways import LateAttempts
 from tests.orders import Shop
 from tests.services import Services, running_services
 from tests.steps import Steps
+from tests.worker_process import Start, worker_starter
 from worker import Activities, build_activities
 
 
@@ -63,3 +64,10 @@ async def front(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API that runs as a process."""
     async with httpx.AsyncClient(base_url=services.url, timeout=60, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+async def start(stack: Stack) -> AsyncIterator[Start]:
+    """Starts workers with the stack's settings and those given."""
+    async with worker_starter(stack.environment) as start:
+        yield start

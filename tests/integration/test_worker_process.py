@@ -2,89 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import pytest
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from devstack.ports import LOOPBACK, free_port
-from devstack.stack import Stack
 from domain.order_states import OrderStatus
 from tests.orders import Handle, Shop
 from tests.waiting import until
+from tests.worker_process import Start
 from worker import build_activities, build_worker
 from workflows import search_attributes
 
-PROJECT = Path(__file__).resolve().parents[2]
 SLOW = 1.5  # seconds that the carrier takes for a purchase
-
-
-class WorkerProcess:
-    """One run of the worker's program. `lines` are what it has logged so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.lines: list[dict[str, Any]] = []
-        self._reader = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self._process.stderr is not None
-        async for line in self._process.stderr:
-            self.lines.append(json.loads(line))
-
-    async def says(self, event: str) -> None:
-        async def said() -> bool:
-            assert self._process.returncode is None, self.lines
-            return any(line["event"] == event for line in self.lines)
-
-        await until(said, True)
-
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    async def ended(self) -> int:
-        code = await asyncio.wait_for(self._process.wait(), 60)
-        await self._reader
-        return code
-
-    async def aclose(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self.ended()
-
-
-Start = Callable[..., Any]
-
-
-@pytest.fixture
-async def start(stack: Stack) -> AsyncIterator[Start]:
-    """Starts workers with the stack's settings and those given; whatever still runs at the end is killed."""
-    async with AsyncExitStack() as running:
-
-        async def start(**environment: str) -> WorkerProcess:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "worker.py",
-                cwd=PROJECT,
-                env=stack.environment | environment,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            worker = WorkerProcess(process)
-            running.push_async_callback(worker.aclose)
-            return worker
-
-        yield start
 
 
 async def test_sigterm_lets_a_running_step_finish(shop: Shop, start: Start) -> None:

@@ -38,6 +38,8 @@ def wrapped(driver_error: Exception, sqlstate: str | None = None, kind: type[DBA
         wrapped(asyncpg.LockNotAvailableError(""), "55P03"),
         wrapped(asyncpg.QueryCanceledError(""), "57014"),
         wrapped(asyncpg.DeadlockDetectedError(""), "40P01"),
+        wrapped(asyncpg.IdleInTransactionSessionTimeoutError(""), "25P03"),
+        wrapped(asyncpg.PostgresError("terminating connection due to transaction timeout"), "25P04"),
     ],
     ids=repr,
 )

@@ -10,11 +10,13 @@ from datetime import timedelta
 
 import pytest
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from temporalio.workflow import ActivityCancellationType
 
+from activities.failures import FailureTranslation
 from activities.heartbeats import INTERVAL, Heartbeats
 from workflows import policies
 
@@ -27,6 +29,7 @@ class Attempt:
 
     def __init__(self) -> None:
         self.began, self.cancel_seen, self.let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.over = asyncio.Event()
         self.interrupted = False
 
     @activity.defn(name="attempt")
@@ -40,6 +43,7 @@ class Attempt:
             raise
         finally:
             watch.cancel()
+            self.over.set()
         return activity.info().attempt
 
     async def _watch(self) -> None:
@@ -52,11 +56,11 @@ class OneAttempt:
     """Runs one activity as the saga's forward steps do; the signal `turn_back` cancels it."""
 
     @workflow.run
-    async def run(self) -> int:
+    async def run(self, seconds: float = 30) -> int:
         self._handle = workflow.start_activity(
             "attempt",
             result_type=int,
-            start_to_close_timeout=timedelta(seconds=30),
+            start_to_close_timeout=timedelta(seconds=seconds),
             heartbeat_timeout=TIMEOUT,
             retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10)),
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -69,15 +73,32 @@ class OneAttempt:
         self._handle.cancel()
 
 
+@workflow.defn(sandboxed=False)
+class OneLocalAttempt:
+    """Runs one activity as the saga's first steps do."""
+
+    @workflow.run
+    async def run(self, seconds: float) -> str:
+        try:
+            await workflow.execute_local_activity(
+                "attempt",
+                start_to_close_timeout=timedelta(seconds=seconds),
+                retry_policy=RetryPolicy(maximum_attempts=1),
+            )
+        except ActivityError as error:
+            return type(error.cause).__name__
+        return "it ended"
+
+
 @asynccontextmanager
 async def _worker(client: Client, attempt: Attempt, *, grace: timedelta) -> AsyncIterator[str]:
     queue = f"heartbeats-{secrets.token_hex(4)}"
     async with Worker(
         client,
         task_queue=queue,
-        workflows=[OneAttempt],
+        workflows=[OneAttempt, OneLocalAttempt],
         activities=[attempt.run],
-        interceptors=[Heartbeats(BEAT, grace)],
+        interceptors=[FailureTranslation(), Heartbeats(BEAT, grace)],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=BEAT,
         graceful_shutdown_timeout=grace,
@@ -136,6 +157,37 @@ async def test_a_stopping_worker_interrupts_an_attempt_that_a_cancel_did_not(tem
         await asyncio.wait_for(attempt.began.wait(), 60)
         await handle.terminate()
         await asyncio.wait_for(attempt.cancel_seen.wait(), 60)
+    assert attempt.interrupted
+
+
+@pytest.mark.parametrize("beaten", [True, False], ids=["asked to stop before", "left alone"])
+async def test_an_attempt_whose_time_is_over_is_interrupted(temporal_client: Client, beaten: bool) -> None:
+    """It gives its slot and its connections up, and the next attempt answers, also where a cancel came before."""
+    first = Attempt()
+    async with _worker(temporal_client, first, grace=timedelta(seconds=5)) as queue:
+        handle = await temporal_client.start_workflow(OneAttempt.run, 2.0, id=f"w-{queue}", task_queue=queue)
+        await asyncio.wait_for(first.began.wait(), 20)
+        if beaten:
+            await handle.signal(OneAttempt.turn_back)
+            await asyncio.wait_for(first.cancel_seen.wait(), 20)
+            assert not first.interrupted
+        await asyncio.wait_for(first.over.wait(), 20)
+        first.let_go.set()
+        if beaten:
+            with pytest.raises(WorkflowFailureError):  # canceled, as it was asked to be: nobody tries again
+                await asyncio.wait_for(handle.result(), 20)
+        else:
+            assert await asyncio.wait_for(handle.result(), 20) == 2
+    assert first.interrupted
+
+
+async def test_a_local_attempt_whose_time_is_over_is_interrupted(temporal_client: Client) -> None:
+    """The SDK says so by itself."""
+    attempt = Attempt()
+    async with _worker(temporal_client, attempt, grace=timedelta(seconds=5)) as queue:
+        handle = await temporal_client.start_workflow(OneLocalAttempt.run, 0.5, id=f"w-{queue}", task_queue=queue)
+        await asyncio.wait_for(attempt.over.wait(), 20)
+        assert await asyncio.wait_for(handle.result(), 20) == "TimeoutError"
     assert attempt.interrupted
 
 

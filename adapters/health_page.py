@@ -1,0 +1,67 @@
+"""A small HTTP server for health checks, inside a process that serves nothing else.
+
+It runs on the process's own event loop, so that an answer says that the loop turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+LONGEST = 10.0  # seconds from a request to the end of its answer
+REQUEST_LIMIT = 8192  # bytes
+
+
+class Answer(NamedTuple):
+    """What a page says: `healthy` becomes 200 or 503, `said` the JSON body."""
+
+    healthy: bool
+    said: Mapping[str, Any]
+
+
+Pages = Mapping[str, Callable[[], Awaitable[Answer]]]
+
+
+@asynccontextmanager
+async def served(host: str, port: int, pages: Pages) -> AsyncIterator[None]:
+    """Answers `GET` of each path in `pages`; port 0 serves nothing. Raises OSError where the port cannot be had."""
+    if not port:
+        yield
+        return
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            async with asyncio.timeout(LONGEST):
+                writer.write(await _response(await reader.readuntil(b"\r\n\r\n"), pages))
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(accept, host, port, limit=REQUEST_LIMIT)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def _response(request: bytes, pages: Pages) -> bytes:
+    method, _, rest = request.decode("latin-1").partition(" ")
+    page = pages.get(rest.partition(" ")[0].partition("?")[0])
+    if page is None:
+        return _written(HTTPStatus.NOT_FOUND, {})
+    if method not in ("GET", "HEAD"):
+        return _written(HTTPStatus.METHOD_NOT_ALLOWED, {})
+    answer = await page()
+    return _written(HTTPStatus.OK if answer.healthy else HTTPStatus.SERVICE_UNAVAILABLE, answer.said, method)
+
+
+def _written(status: HTTPStatus, said: Mapping[str, Any], method: str = "GET") -> bytes:
+    body = json.dumps(dict(said)).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (b"" if method == "HEAD" else body)
