@@ -12,8 +12,8 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from domain.errors import (
     BusinessRefusal,
-    Misconfigured,
     OrderSagaError,
+    OurFault,
     OurMistake,
     PaymentDeclined,
     StepUndone,
@@ -22,7 +22,8 @@ from domain.errors import (
 
 log = structlog.get_logger(__name__)
 
-CONFIGURATION_RETRY = timedelta(minutes=1)
+FAULT_RETRY = timedelta(minutes=1)
+"""A person has to mend a fault of ours: once a minute is soon enough, also for the far end."""
 
 
 class FailureTranslation(Interceptor):
@@ -58,8 +59,8 @@ def translate(error: OrderSagaError, *, local: bool = False) -> ApplicationError
     if isinstance(error, OurMistake):
         log.error("step refused as our mistake", code=error.code, detail=str(error))
         return ApplicationError(str(error), type=error.code, non_retryable=True)
-    if isinstance(error, Misconfigured):
-        log.error("step waits for a mended configuration", code=error.code, detail=str(error))
-        return ApplicationError(str(error), type=error.code, next_retry_delay=None if local else CONFIGURATION_RETRY)
+    if isinstance(error, OurFault):
+        log.error("step waits for a mended fault of ours", code=error.code, cause=error.cause, detail=str(error))
+        return ApplicationError(str(error), type=error.code, next_retry_delay=None if local else FAULT_RETRY)
     delay = error.delay if isinstance(error, TryAgain) and not local else None
     return ApplicationError(str(error), type=error.code, next_retry_delay=delay, category=benign)

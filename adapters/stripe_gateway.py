@@ -14,7 +14,7 @@ from typing import Any
 import stripe
 
 from adapters.settings import Settings
-from adapters.stripe_client import StripeConnection, translated
+from adapters.stripe_client import StripeConnection, text_of, translated
 from domain.commands import Hold
 
 
@@ -115,17 +115,16 @@ class StripeGateway(StripeConnection):
     async def create_customer(self, params: Any, key: str) -> str:
         """A Stripe Customer, on which a card is kept for renewals; its id."""
         async with translated():
-            return (await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id
+            return text_of((await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id)
 
     async def refund(self, params: Any, key: str) -> RefundSnapshot:
         async with translated():
-            refund = await self._refunds.create_async(params, {"idempotency_key": key})
-        return RefundSnapshot(refund.id, refund.status or "", refund.amount)
+            return _refund(await self._refunds.create_async(params, {"idempotency_key": key}))
 
     async def refunds(self, payment_intent_id: str) -> list[RefundSnapshot]:
         async with translated():
             page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": 100})
-            return [RefundSnapshot(r.id, r.status or "", r.amount) async for r in page.auto_paging_iter()]
+            return [_refund(refund) async for refund in page.auto_paging_iter()]
 
 
 async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:
@@ -136,12 +135,12 @@ async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:
 def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
     failed = intent.last_payment_error
     return PaymentSnapshot(
-        id=intent.id,
-        status=intent.status,
+        id=text_of(intent.id),
+        status=text_of(intent.status),
         client_secret=intent.client_secret,
-        amount=intent.amount,
-        amount_capturable=intent.amount_capturable or 0,
-        amount_received=intent.amount_received or 0,
+        amount=int(intent.amount),
+        amount_capturable=int(intent.amount_capturable or 0),
+        amount_received=int(intent.amount_received or 0),
         capture_before=_capture_before(intent),
         round=int(_metadata(intent, "round") or 1),
         customer=_id(intent.customer),
@@ -151,6 +150,10 @@ def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
         disputed=bool(getattr(intent.latest_charge, "disputed", False)),
         decline_code=(getattr(failed, "decline_code", None) or failed.code or "card_declined") if failed else None,
     )
+
+
+def _refund(refund: stripe.Refund) -> RefundSnapshot:
+    return RefundSnapshot(text_of(refund.id), refund.status or "", int(refund.amount))
 
 
 def _metadata(intent: stripe.PaymentIntent, name: str) -> str | None:
