@@ -26,12 +26,14 @@ from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.book_comparison import BookComparison
+from activities.brakes import Brakes
 from activities.failures import FailureTranslation
 from activities.heartbeats import INTERVAL, Heartbeats
 from activities.inventory import Inventory
 from activities.metrics import StepMetrics, order_reached
 from activities.missed_events import MissedEvents
 from activities.orders import Orders
+from activities.our_faults import OurFaults, order_opened
 from activities.payments import Payments
 from activities.reconciliation import Reconciliations
 from activities.recovery import Recoveries
@@ -39,6 +41,7 @@ from activities.refunds import Refunds
 from activities.shipping import Shipping
 from activities.tickets import Tickets
 from adapters import telemetry, temporal, tracing
+from adapters.brake import BrakeRule
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions
 from adapters.logs import configure_logs
@@ -76,6 +79,12 @@ class Activities:
     reconciliations: Reconciliations
     comparison: BookComparison
     missed_events: MissedEvents
+    brakes: Brakes
+    book: OrderBook
+
+    def interceptors(self) -> list[Interceptor]:
+        """What stands around each attempt, next to it."""
+        return [OurFaults(self.book)]
 
     def methods(self) -> list[object]:
         return [
@@ -106,6 +115,7 @@ class Activities:
             self.comparison.compare_stock,
             self.comparison.compare_payments,
             self.missed_events.list_missed_events,
+            self.brakes.ask_brake,
         ]
 
 
@@ -116,7 +126,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     stripe, carrier = StripeGateway(settings), CarrierGateway(settings)
     refunds, lists = RefundGateway(settings), StripeLists(settings)
     sessions = create_sessions(engine)
-    book = OrderBook(sessions, order_reached)
+    book = OrderBook(sessions, order_reached, order_opened)
     reconciliations = Reconciliations(sessions, book)
     try:
         yield Activities(
@@ -130,6 +140,8 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             reconciliations,
             BookComparison(sessions, book, lists, reconciliations),
             MissedEvents(sessions, lists),
+            Brakes(sessions, BrakeRule.of(settings), settings.fault_retry),
+            book,
         )
     finally:
         await lists.aclose()
@@ -173,8 +185,9 @@ def build_worker(
         activities=activities.methods(),  # type: ignore[arg-type]
         interceptors=[
             StepMetrics(meter_of(client)),
-            FailureTranslation(),
+            FailureTranslation(settings.fault_retry),
             Heartbeats(grace=timedelta(seconds=settings.worker_shutdown_grace)),
+            *activities.interceptors(),
             *interceptors,
         ],
         workflow_runner=workflow_runner(),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from adapters import repair_desk
+from adapters import our_faults, repair_desk
 from adapters.order_book import OrderBook
 from domain.commands import Attention
-from domain.repairs import RecordResolution, SettledTicket
+from domain.repairs import STEP_KEEPS_FAILING, RecordResolution, SettledTicket
 
 
 class Tickets:
@@ -16,8 +16,15 @@ class Tickets:
 
     @activity.defn
     async def open_ticket(self, about: Attention) -> int | None:
-        """The ticket's id; None in histories of older versions."""
+        """The ticket's id; None in histories of older versions.
+
+        An order that waits for a fault of ours has the ticket of the cause: a thousand of its own would tell no more.
+        """
         async with self._book.locked(about.order_id) as order:
+            if about.kind == STEP_KEEPS_FAILING:
+                ticket = await our_faults.ticket_instead(order, about.step)
+                if ticket is not None:
+                    return ticket
             return await repair_desk.open_ticket(order, about)
 
     @activity.defn

@@ -36,3 +36,8 @@ def bigint_column(default: int | None = 0) -> Any:
 
 def json_column(**more: Any) -> Any:
     return Field(sa_type=JSONB, **more)
+
+
+def maybe_json_column() -> Any:
+    """One whose None is NULL, not the JSON value null: for what a partial index is about."""
+    return Field(default=None, sa_type=JSONB(none_as_null=True), nullable=True)

@@ -69,6 +69,7 @@ class PaymentAttempt(SQLModel, table=True):
     round: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     params: dict[str, Any] = json_column()
     first_sent_at: datetime = time_column()
+    refused_at: datetime | None = maybe_time_column()  # it has certainly not taken effect: the next one is made anew
 
 
 class Payment(SQLModel, table=True):
@@ -135,6 +136,7 @@ class ShipmentRow(SQLModel, table=True):
     shipment_id: str = Field(sa_type=Text, unique=True)
     state: str = Field(sa_type=Text)
     buy_sent_at: datetime | None = maybe_time_column()
+    refused_at: datetime | None = maybe_time_column()  # the purchase, for what was sent: another shipment takes over
     carrier: str | None = Field(default=None, sa_type=Text)
     tracking_number: str | None = Field(default=None, sa_type=Text)
     parcel_status: str = Field(default="unknown", sa_type=Text)

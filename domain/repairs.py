@@ -23,6 +23,8 @@ SCAN_AFTER_VOID = "scan_after_void"
 LATE_MONEY = "late_money"
 REFUND_FAILED = "refund_failed"
 STUCK_WORKFLOW_TASK = "stuck_workflow_task"
+OUR_FAULT = "our_fault"
+BRAKE = "brake"
 DRIFT = "drift"
 """Of all kinds that begin so: `drift_stock`, `drift_money`, ..."""
 
@@ -170,6 +172,12 @@ TABLE: Mapping[str, Rule] = {
     STUCK_WORKFLOW_TASK: Rule(
         "An order's workflow is stuck on a bug", Owner.DESK, {_DONE: "the mended worker is deployed"}
     ),
+    OUR_FAULT: Rule(
+        "Orders wait for a fault of ours: one ticket for each cause",
+        Owner.DESK,
+        {_DONE: "it is mended: who waits tries again within a minute; the ticket opens again if not"},
+    ),
+    BRAKE: Rule("Too many orders would end by our own fault: `ordersaga brake release`", Owner.DESK, {}),
     DRIFT: Rule(
         "Two of our books disagree",
         Owner.DESK,

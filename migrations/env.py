@@ -8,11 +8,12 @@ from alembic import context
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from adapters import repair_tables, saga_tables, tables
+from adapters import brake_tables, repair_tables, saga_tables, tables
 from adapters.database import create_engine
 from adapters.settings import Settings
 
-assert tables.Order.metadata is saga_tables.Payment.metadata is repair_tables.Ticket.metadata is SQLModel.metadata
+for module in (brake_tables, repair_tables, saga_tables, tables):
+    assert module.SQLModel.metadata is SQLModel.metadata
 
 
 def run(connection: Connection) -> None:

@@ -70,6 +70,7 @@ def base_settings(stack: Stack) -> Settings:
         carrier_webhook_secret=env["ORDERSAGA_CARRIER_WEBHOOK_SECRET"],
         public_url="http://127.0.0.1:8000",
         database_pool_size=10,
+        brake_orders=10_000,  # the tests of the brake have their own: all tests share one database
     )
 
 

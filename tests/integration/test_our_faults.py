@@ -1,0 +1,257 @@
+"""Our own faults: nothing that was confirmed is undone, one ticket for the cause, and orders go on by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters import our_faults
+from adapters.order_book import OrderBook
+from adapters.settings import Settings
+from domain.errors import BusinessRefusal, OurFault, ParametersDrifted, TryAgain
+from domain.order_states import OrderStatus
+from domain.repairs import STEP_KEEPS_FAILING
+from domain.steps import SHIP
+from tests.fakes import StepFaults
+from tests.orders import Books, Shop, undos_run
+from tests.repairs import Desk, Ticket
+from tests.waiting import until
+from workflows.order_fulfillment import OrderFulfillment
+
+NO_FUNDS = "carrier HTTP 402 PAYMENT_REQUIRED"
+REFUSED = "Stripe HTTP 400 parameter_unknown"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"fault_retry": timedelta(seconds=0.2)})
+
+
+@pytest.fixture(autouse=True)
+async def mended(shop: Shop) -> AsyncIterator[None]:
+    yield
+    await shop.no_faults()
+
+
+@pytest.fixture
+def desk(api: httpx.AsyncClient) -> Desk:
+    return Desk(api)
+
+
+async def about(api: httpx.AsyncClient, cause: str) -> list[Ticket]:
+    """The open tickets of the cause."""
+    answer = await api.get("/api/repairs", params={"kind": "our_fault"})
+    return [ticket for ticket in answer.json()["tickets"] if ticket["subject"] == cause]
+
+
+async def waiting(shop: Shop, order_id: str) -> str | None:
+    waits = (await shop.order(order_id)).waits_for
+    return waits["cause"] if waits else None
+
+
+async def ticket_of(api: httpx.AsyncClient, cause: str) -> Ticket:
+    """The one open ticket of the cause, as an operator sees it."""
+    (ticket,) = await about(api, cause)
+    return await Desk(api).look(ticket["ticketId"])
+
+
+async def test_a_carrier_without_funds_undoes_no_confirmed_order(
+    shop: Shop, faults: StepFaults, api: httpx.AsyncClient, desk: Desk
+) -> None:
+    """402 on every purchase: all stay CONFIRMED with one ticket for the cause, and go on when there are funds."""
+    await shop.fault("carrier", "shipments.buy", "refuse_402", times=None)
+    product = await shop.product()
+    placed = [await shop.put(product, quantity=1) for _ in range(5)]
+    orders, handles = [order.order_id for order in placed], [await shop.start(order) for order in placed]
+    for order_id in orders:
+        await until(lambda order_id=order_id: waiting(shop, order_id), NO_FUNDS)  # type: ignore[misc]
+    ticket = await ticket_of(api, NO_FUNDS)
+    assert (ticket["step"], ticket["waiting"]["count"]) == ("carrier", 5)
+    assert set(ticket["waiting"]["examples"]) == set(orders)
+    assert "add funds" in ticket["detail"]
+    view = (await api.get(f"/api/orders/{orders[0]}")).json()
+    assert (view["status"], view["needsAttention"], view["waitsFor"]) == ("CONFIRMED", True, NO_FUNDS)
+
+    await shop.no_faults()
+    for order_id, handle in zip(orders, handles, strict=True):
+        await until(lambda order_id=order_id: shop.status(order_id), OrderStatus.READY_TO_SHIP)  # type: ignore[misc]
+        assert (await undos_run(handle), await waiting(shop, order_id)) == ([], None)
+        assert await desk.tickets(order_id, "all") == []
+    assert await about(api, NO_FUNDS) == []
+    assert await desk.trail(ticket) == [("opened", "carrier"), ("closed", "carrier")]
+
+
+async def test_a_confirmed_order_that_waits_can_be_canceled(
+    shop: Shop, faults: StepFaults, api: httpx.AsyncClient
+) -> None:
+    """The customer need not wait for us: the undo meets no fault, and the ticket closes with the last who waited."""
+    await shop.fault("carrier", "shipments.buy", "refuse_402", times=None)
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await until(lambda: waiting(shop, order.order_id), NO_FUNDS)
+    await handle.signal(OrderFulfillment.cancel_order)
+    assert await handle.result() is OrderStatus.CANCELED
+    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert (await waiting(shop, order.order_id), await about(api, NO_FUNDS)) == (None, [])
+
+
+async def test_an_undo_waits_for_the_fault_as_well(shop: Shop, faults: StepFaults, api: httpx.AsyncClient) -> None:
+    """The void is refused with a 4xx that nobody knows: one ticket for the cause, slow retries, done when mended."""
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    await shop.fault("carrier", "shipments.refund", "refuse_400", times=None, code="ACCOUNT.CLOSED")
+    await handle.signal(OrderFulfillment.cancel_order)
+    cause = "carrier HTTP 400 ACCOUNT.CLOSED"
+    await until(lambda: waiting(shop, order.order_id), cause)
+    assert (await ticket_of(api, cause))["waiting"]["count"] == 1
+    await shop.no_faults()
+    assert await handle.result() is OrderStatus.CANCELED
+    assert (await waiting(shop, order.order_id), await about(api, cause)) == (None, [])
+
+
+async def test_our_mistake_about_a_confirmed_order_waits_for_a_person(
+    shop: Shop, faults: StepFaults, desk: Desk
+) -> None:
+    """Drifted parameters at the capture: a ticket of the order's own, nothing undone, and a retry ends it."""
+    faults.fail("capture_payment", ParametersDrifted("an idempotency key was used with other parameters"))
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    ticket = await desk.called(order.order_id, "step_refused", "capture_payment")
+    assert await shop.status(order.order_id) == OrderStatus.CONFIRMED
+    await desk.settle(ticket, "retry")
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    await desk.settled(ticket, ("retry", "alice"), ("closed", "saga"))
+    assert await undos_run(handle) == []
+
+
+async def test_an_order_that_waits_for_a_person_after_our_mistake_can_be_canceled(
+    shop: Shop, faults: StepFaults, desk: Desk
+) -> None:
+    """The pause before the next try ends at once; the ticket goes with it."""
+    faults.fail("capture_payment", ParametersDrifted("an idempotency key was used with other parameters"))
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    ticket = await desk.called(order.order_id, "step_refused", "capture_payment")
+    await handle.signal(OrderFulfillment.cancel_order)
+    assert await handle.result() is OrderStatus.CANCELED
+    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    await desk.settled(ticket, ("closed", "saga"))
+    assert await desk.is_calm(order.order_id)
+
+
+async def test_a_business_refusal_ends_the_wait_and_the_order(
+    shop: Shop, faults: StepFaults, api: httpx.AsyncClient
+) -> None:
+    """Behind a mended fault the address turns out to be wrong: that is an answer, and is undone as ever."""
+    faults.fail("ship_order", BusinessRefusal("address_refused", "no such street"))
+    faults.fail("ship_order", OurFault("no funds", far_end="carrier", cause=NO_FUNDS))
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    assert await handle.result() is OrderStatus.CANCELED
+    assert (await waiting(shop, order.order_id), await about(api, NO_FUNDS)) == (None, [])
+
+
+async def test_an_order_that_fails_for_another_reason_since_reaches_a_person(
+    shop: Shop, faults: StepFaults, api: httpx.AsyncClient, desk: Desk
+) -> None:
+    """Its call was answered with the ticket of a cause that is over: now it gets one of its own, until it gets on."""
+    faults.hold("ship_order")
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await faults.arrived("ship_order")
+    async with OrderBook(shop.sessions).locked(order.order_id) as locked:
+        fault = OurFault("no funds", far_end="carrier", cause=NO_FUNDS)
+        await our_faults.wait(locked, SHIP, fault)
+        instead = await our_faults.ticket_instead(locked, SHIP)
+    assert str(instead) == (await ticket_of(api, NO_FUNDS))["ticketId"]
+    assert await desk.is_calm(order.order_id)
+    async with OrderBook(shop.sessions).locked(order.order_id) as locked:
+        await our_faults.fails_otherwise(locked)
+    assert await desk.kinds(order.order_id) == [STEP_KEEPS_FAILING]
+    assert (await waiting(shop, order.order_id), await about(api, NO_FUNDS)) == (None, [])
+    faults.release("ship_order")
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    await handle.terminate()
+
+
+async def test_a_ticket_that_was_closed_by_hand_too_early_opens_again(
+    shop: Shop, faults: StepFaults, api: httpx.AsyncClient, desk: Desk
+) -> None:
+    """Somebody says that it is mended, and it is not: no order waits without a ticket."""
+    await shop.fault("carrier", "shipments.buy", "refuse_402", times=None)
+    order = await shop.put(await shop.product())
+    await shop.start(order)
+    await until(lambda: waiting(shop, order.order_id), NO_FUNDS)
+    first = await ticket_of(api, NO_FUNDS)
+    await desk.settle(first, "mark_done", evidence="invoice 4711")
+
+    async def another() -> bool:
+        return [one["ticketId"] for one in await about(api, NO_FUNDS)] not in ([], [first["ticketId"]])
+
+    await until(another, True)
+    await shop.no_faults()
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    await until(lambda: about(api, NO_FUNDS), [])
+
+
+async def body(shop: Shop) -> dict[str, Any]:
+    return {
+        "customerId": await shop.customer(),
+        "items": [{"productId": await shop.product(), "quantity": 2}],
+        "paymentMethod": "pm_card_visa",
+    }
+
+
+async def test_a_checkout_that_a_fault_of_ours_holds_up_is_told_so_and_has_its_outcome_later(
+    shop: Shop, faults: StepFaults, api: httpx.AsyncClient
+) -> None:
+    """400 at Stripe's create: 503 with a link before the budget is over; the same key later is 201, with one charge."""
+    await shop.fault("stripe", "payment_intents.create", "refuse_400", times=None, code="parameter_unknown")
+    wanted, key = await body(shop), {"Idempotency-Key": "held-up"}
+    held = await api.post("/api/orders", json=wanted, headers=key)
+    assert held.status_code == 503, held.text
+    problem = held.json()
+    assert (problem["code"], problem["orderStatus"]) == ("temporarily_unavailable", "RESERVED")
+    assert int(held.headers["Retry-After"]) > 0
+    order_id = problem["orderId"]
+    assert held.headers["Location"] == problem["links"]["self"]
+    again = await api.post("/api/orders", json=wanted, headers=key)
+    assert (again.status_code, again.json()["orderId"]) == (503, order_id)
+    assert (await ticket_of(api, REFUSED))["waiting"]["examples"] == [order_id]
+
+    await shop.no_faults()
+    await until(lambda: waiting(shop, order_id), None)
+    outcome = await api.post("/api/orders", json=wanted, headers=key)
+    assert (outcome.status_code, outcome.json()["orderId"]) == (201, order_id)
+    assert await shop.authorizations(order_id) == 1
+    assert await about(api, REFUSED) == []
+
+
+@pytest.mark.parametrize("nonsense", ["html", "empty", "list", "types"])
+async def test_nonsense_of_both_far_ends_loses_nothing(shop: Shop, faults: StepFaults, nonsense: str) -> None:
+    """A proxy's page, JSON without an id: an outcome that is not known, which is settled as any other."""
+    for operation in ("payment_intents.create", "payment_intents.confirm", "payment_intents.capture"):
+        await shop.fault("stripe", operation, "nonsense", code=nonsense)
+    for operation in ("shipments.create", "shipments.buy"):
+        await shop.fault("carrier", operation, "nonsense", code=nonsense)
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    assert await shop.books(order.order_id) == Books("READY_TO_SHIP", "Captured", 10, 2, 0, 2000, 1)
+    assert (await undos_run(handle), await shop.authorizations(order.order_id)) == ([], 1)
+    await handle.terminate()
+
+
+async def test_an_order_that_never_waited_pays_nothing_for_it(shop: Shop, faults: StepFaults) -> None:
+    """A transient error is retried as ever, and leaves no trace of a wait."""
+    faults.fail("ship_order", TryAgain("503"))
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order)
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
+    assert await waiting(shop, order.order_id) is None
+    await handle.terminate()
