@@ -14,7 +14,7 @@ from adapters.refund_book import sent_unseen
 from adapters.saga_tables import Payment
 from adapters.stripe_gateway import PaymentSnapshot, RefundSnapshot
 from domain.commands import Hold, OrderRef
-from domain.errors import OurMistake, ParametersDrifted, PaymentDeclined, ReturnRefused, TryAgain
+from domain.errors import CallRefused, OurMistake, ParametersDrifted, PaymentDeclined, ReturnRefused, TryAgain
 from domain.events import EventName
 from domain.money import Money
 from domain.order_states import PaymentStatus
@@ -66,12 +66,13 @@ class PaymentReturns(PaymentCalls):
 
         It looks when the key may be gone, and when the call keeps failing: Stripe keeps a 500 under its key, too.
         """
-        if not create.key_may_be_pruned and activity.info().attempt <= LOOK_AFTER_ATTEMPTS:
+        sendable = not create.key_may_be_pruned and not create.given_up
+        if sendable and activity.info().attempt <= LOOK_AFTER_ATTEMPTS:
             try:
                 return await self._stripe.create(create.params, create.key)
             except ParametersDrifted:
                 raise
-            except (OurMistake, PaymentDeclined):
+            except (CallRefused, OurMistake, PaymentDeclined):
                 pass  # Stripe refuses the call as such, so it has made nothing: look, to be sure
         return await self._stripe.find(create.order_id, create.first_sent_at, create.round)
 
@@ -111,6 +112,10 @@ class PaymentReturns(PaymentCalls):
             await _record_refund(order, intent)
 
     async def _send_refund(self, ref: OrderRef, intent: PaymentSnapshot, amount: int) -> RefundSnapshot:
+        async def look() -> None:
+            if intent.amount_received - _given(await self._stripe.refunds(intent.id)) < amount:
+                raise TryAgain("money has gone back meanwhile: it is counted first", delay=PART_POLL)
+
         reference = {"order_id": ref.order_id, "operation": "refund:1"}
         params = {"payment_intent": intent.id, "amount": amount, "metadata": reference}
         async with self._book.locked(ref.order_id) as order:
@@ -121,7 +126,7 @@ class PaymentReturns(PaymentCalls):
                 call = await freeze_again(order, replace(call, params=params))
             else:
                 call = await freeze_anew(order, operation, params, intent.round)
-        return await self._stripe.refund(call.params, call.key)
+        return await self._unless_refused(call, self._stripe.refund(call.params, call.key), look)
 
     # our books
 

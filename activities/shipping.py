@@ -17,7 +17,7 @@ from adapters.columns import now
 from adapters.order_book import LockedOrder, OrderBook
 from adapters.repair_desk import open_ticket
 from domain.commands import Attention, Label, OrderRef, Parcel, ParcelStatus, VoidedShipment, VoidOutcome
-from domain.errors import OurMistake, ShipmentRefused, StepUndone, TryAgain
+from domain.errors import CallRefused, OurMistake, ShipmentRefused, StepUndone, TryAgain
 from domain.events import EventName
 from domain.order_states import OrderStatus
 from domain.repairs import SCAN_AFTER_VOID
@@ -41,10 +41,10 @@ class Shipping:
                 return Label.model_validate(order.result_of(SHIP))
             address = order.row.shipping_address
             row = await _shipment_of(order)
-        if row is None:
-            created = await self._carrier.create(ref.order_id, address)
-        else:
-            created = await self._carrier.retrieve(row.shipment_id)
+        created = await self._carrier.retrieve(row.shipment_id) if row is not None else None
+        if created is None or (not created.bought and row is not None and self._is_given_up(row)):
+            fresh = await self._carrier.create(ref.order_id, address)
+            created = fresh if created is None else await self._take_over(ref, created, fresh)
         if not created.bought:
             created = await self._buy(ref, created)
         try:
@@ -53,6 +53,21 @@ class Shipping:
             # The undo found no label, and this one came after its last look: nobody else knows of it.
             await self._carrier.void(created.id)
             raise
+
+    def _is_given_up(self, row: saga_tables.ShipmentRow) -> bool:
+        """Whether its purchase was refused for what was sent, and none that was sent can arrive any more."""
+        sent = row.buy_sent_at
+        return row.refused_at is not None and (sent is None or now() > sent + self._carrier.timeout + CLOCK_MARGIN)
+
+    async def _take_over(self, ref: OrderRef, former: ShipmentSnapshot, fresh: ShipmentSnapshot) -> ShipmentSnapshot:
+        """A shipment made with what is sent today replaces one that could never be bought; it was free."""
+        async with self._book.locked(ref.order_id) as order:
+            order.step(SHIP)
+            row = await _shipment_of(order)
+            if row is not None and row.shipment_id == former.id:
+                row.shipment_id, row.state, row.buy_sent_at, row.refused_at = fresh.id, "created", None, None
+                order.session.add(row)
+        return fresh
 
     async def _record_purchase(self, ref: OrderRef, bought: ShipmentSnapshot) -> Label:
         async with self._book.locked(ref.order_id) as order:
@@ -82,6 +97,12 @@ class Shipping:
             return await self._carrier.buy(shipment)
         except PostageExists:
             return await self._carrier.retrieve(shipment.id)
+        except CallRefused:
+            async with self._book.locked(ref.order_id) as order:
+                if (refused := await _shipment_of(order)) is not None and refused.shipment_id == shipment.id:
+                    refused.refused_at = now()
+                    order.session.add(refused)
+            raise
         except ShipmentRefused:
             async with self._book.locked(ref.order_id) as order:
                 refused = await _shipment_of(order)

@@ -42,8 +42,8 @@ log = structlog.get_logger()
 async def answer(services: Services, record: OrderRecord, *, confirmed: int = 201, answered: bool = True) -> Response:
     """201 confirmed, 202 pending or the customer has to act, 402 declined, 409 out of stock or canceled.
 
-    503 while a fault of ours holds the order up: the same request later has its outcome. A 402 with `retryUntil` waits
-    for another payment method until then. `answered` is False for an order whose next answer is still to come.
+    503 while a fault of ours holds the order up: the same request has its outcome later. A 402 with `retryUntil`
+    waits for another payment method until then. `answered` is False for an order whose next answer is still to come.
     """
     view = record.view
     if view.status in CONFIRMED:

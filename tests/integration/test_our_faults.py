@@ -18,7 +18,8 @@ from domain.repairs import STEP_KEEPS_FAILING
 from domain.steps import SHIP
 from tests.fakes import StepFaults
 from tests.orders import Books, Shop, undos_run
-from tests.repairs import Desk, Ticket
+from tests.our_faults import cause_of, ticket_about, tickets_about
+from tests.repairs import Desk
 from tests.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -42,23 +43,6 @@ def desk(api: httpx.AsyncClient) -> Desk:
     return Desk(api)
 
 
-async def about(api: httpx.AsyncClient, cause: str) -> list[Ticket]:
-    """The open tickets of the cause."""
-    answer = await api.get("/api/repairs", params={"kind": "our_fault"})
-    return [ticket for ticket in answer.json()["tickets"] if ticket["subject"] == cause]
-
-
-async def waiting(shop: Shop, order_id: str) -> str | None:
-    waits = (await shop.order(order_id)).waits_for
-    return waits["cause"] if waits else None
-
-
-async def ticket_of(api: httpx.AsyncClient, cause: str) -> Ticket:
-    """The one open ticket of the cause, as an operator sees it."""
-    (ticket,) = await about(api, cause)
-    return await Desk(api).look(ticket["ticketId"])
-
-
 async def test_a_carrier_without_funds_undoes_no_confirmed_order(
     shop: Shop, faults: StepFaults, api: httpx.AsyncClient, desk: Desk
 ) -> None:
@@ -68,8 +52,8 @@ async def test_a_carrier_without_funds_undoes_no_confirmed_order(
     placed = [await shop.put(product, quantity=1) for _ in range(5)]
     orders, handles = [order.order_id for order in placed], [await shop.start(order) for order in placed]
     for order_id in orders:
-        await until(lambda order_id=order_id: waiting(shop, order_id), NO_FUNDS)  # type: ignore[misc]
-    ticket = await ticket_of(api, NO_FUNDS)
+        await until(lambda order_id=order_id: cause_of(shop, order_id), NO_FUNDS)  # type: ignore[misc]
+    ticket = await ticket_about(api, NO_FUNDS)
     assert (ticket["step"], ticket["waiting"]["count"]) == ("carrier", 5)
     assert set(ticket["waiting"]["examples"]) == set(orders)
     assert "add funds" in ticket["detail"]
@@ -79,9 +63,9 @@ async def test_a_carrier_without_funds_undoes_no_confirmed_order(
     await shop.no_faults()
     for order_id, handle in zip(orders, handles, strict=True):
         await until(lambda order_id=order_id: shop.status(order_id), OrderStatus.READY_TO_SHIP)  # type: ignore[misc]
-        assert (await undos_run(handle), await waiting(shop, order_id)) == ([], None)
+        assert (await undos_run(handle), await cause_of(shop, order_id)) == ([], "")
         assert await desk.tickets(order_id, "all") == []
-    assert await about(api, NO_FUNDS) == []
+    assert await tickets_about(api, NO_FUNDS) == []
     assert await desk.trail(ticket) == [("opened", "carrier"), ("closed", "carrier")]
 
 
@@ -92,11 +76,11 @@ async def test_a_confirmed_order_that_waits_can_be_canceled(
     await shop.fault("carrier", "shipments.buy", "refuse_402", times=None)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
-    await until(lambda: waiting(shop, order.order_id), NO_FUNDS)
+    await until(lambda: cause_of(shop, order.order_id), NO_FUNDS)
     await handle.signal(OrderFulfillment.cancel_order)
     assert await handle.result() is OrderStatus.CANCELED
     assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
-    assert (await waiting(shop, order.order_id), await about(api, NO_FUNDS)) == (None, [])
+    assert (await cause_of(shop, order.order_id), await tickets_about(api, NO_FUNDS)) == ("", [])
 
 
 async def test_an_undo_waits_for_the_fault_as_well(shop: Shop, faults: StepFaults, api: httpx.AsyncClient) -> None:
@@ -107,11 +91,11 @@ async def test_an_undo_waits_for_the_fault_as_well(shop: Shop, faults: StepFault
     await shop.fault("carrier", "shipments.refund", "refuse_400", times=None, code="ACCOUNT.CLOSED")
     await handle.signal(OrderFulfillment.cancel_order)
     cause = "carrier HTTP 400 ACCOUNT.CLOSED"
-    await until(lambda: waiting(shop, order.order_id), cause)
-    assert (await ticket_of(api, cause))["waiting"]["count"] == 1
+    await until(lambda: cause_of(shop, order.order_id), cause)
+    assert (await ticket_about(api, cause))["waiting"]["count"] == 1
     await shop.no_faults()
     assert await handle.result() is OrderStatus.CANCELED
-    assert (await waiting(shop, order.order_id), await about(api, cause)) == (None, [])
+    assert (await cause_of(shop, order.order_id), await tickets_about(api, cause)) == ("", [])
 
 
 async def test_our_mistake_about_a_confirmed_order_waits_for_a_person(
@@ -153,7 +137,7 @@ async def test_a_business_refusal_ends_the_wait_and_the_order(
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.CANCELED
-    assert (await waiting(shop, order.order_id), await about(api, NO_FUNDS)) == (None, [])
+    assert (await cause_of(shop, order.order_id), await tickets_about(api, NO_FUNDS)) == ("", [])
 
 
 async def test_an_order_that_fails_for_another_reason_since_reaches_a_person(
@@ -168,12 +152,12 @@ async def test_an_order_that_fails_for_another_reason_since_reaches_a_person(
         fault = OurFault("no funds", far_end="carrier", cause=NO_FUNDS)
         await our_faults.wait(locked, SHIP, fault)
         instead = await our_faults.ticket_instead(locked, SHIP)
-    assert str(instead) == (await ticket_of(api, NO_FUNDS))["ticketId"]
+    assert str(instead) == (await ticket_about(api, NO_FUNDS))["ticketId"]
     assert await desk.is_calm(order.order_id)
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
         await our_faults.fails_otherwise(locked)
     assert await desk.kinds(order.order_id) == [STEP_KEEPS_FAILING]
-    assert (await waiting(shop, order.order_id), await about(api, NO_FUNDS)) == (None, [])
+    assert (await cause_of(shop, order.order_id), await tickets_about(api, NO_FUNDS)) == ("", [])
     faults.release("ship_order")
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
     await handle.terminate()
@@ -186,17 +170,17 @@ async def test_a_ticket_that_was_closed_by_hand_too_early_opens_again(
     await shop.fault("carrier", "shipments.buy", "refuse_402", times=None)
     order = await shop.put(await shop.product())
     await shop.start(order)
-    await until(lambda: waiting(shop, order.order_id), NO_FUNDS)
-    first = await ticket_of(api, NO_FUNDS)
+    await until(lambda: cause_of(shop, order.order_id), NO_FUNDS)
+    first = await ticket_about(api, NO_FUNDS)
     await desk.settle(first, "mark_done", evidence="invoice 4711")
 
     async def another() -> bool:
-        return [one["ticketId"] for one in await about(api, NO_FUNDS)] not in ([], [first["ticketId"]])
+        return await tickets_about(api, NO_FUNDS) not in ([], [first["ticketId"]])
 
     await until(another, True)
     await shop.no_faults()
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
-    await until(lambda: about(api, NO_FUNDS), [])
+    assert await tickets_about(api, NO_FUNDS) == []
 
 
 async def body(shop: Shop) -> dict[str, Any]:
@@ -210,7 +194,7 @@ async def body(shop: Shop) -> dict[str, Any]:
 async def test_a_checkout_that_a_fault_of_ours_holds_up_is_told_so_and_has_its_outcome_later(
     shop: Shop, faults: StepFaults, api: httpx.AsyncClient
 ) -> None:
-    """400 at Stripe's create: 503 with a link before the budget is over; the same key later is 201, with one charge."""
+    """400 at Stripe's create: 503 with a link early; the same key later is 201, one charge."""
     await shop.fault("stripe", "payment_intents.create", "refuse_400", times=None, code="parameter_unknown")
     wanted, key = await body(shop), {"Idempotency-Key": "held-up"}
     held = await api.post("/api/orders", json=wanted, headers=key)
@@ -222,14 +206,14 @@ async def test_a_checkout_that_a_fault_of_ours_holds_up_is_told_so_and_has_its_o
     assert held.headers["Location"] == problem["links"]["self"]
     again = await api.post("/api/orders", json=wanted, headers=key)
     assert (again.status_code, again.json()["orderId"]) == (503, order_id)
-    assert (await ticket_of(api, REFUSED))["waiting"]["examples"] == [order_id]
+    assert (await ticket_about(api, REFUSED))["waiting"]["examples"] == [order_id]
 
     await shop.no_faults()
-    await until(lambda: waiting(shop, order_id), None)
+    await until(lambda: cause_of(shop, order_id), "")
     outcome = await api.post("/api/orders", json=wanted, headers=key)
     assert (outcome.status_code, outcome.json()["orderId"]) == (201, order_id)
     assert await shop.authorizations(order_id) == 1
-    assert await about(api, REFUSED) == []
+    assert await tickets_about(api, REFUSED) == []
 
 
 @pytest.mark.parametrize("nonsense", ["html", "empty", "list", "types"])
@@ -253,5 +237,5 @@ async def test_an_order_that_never_waited_pays_nothing_for_it(shop: Shop, faults
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
-    assert await waiting(shop, order.order_id) is None
+    assert await cause_of(shop, order.order_id) == ""
     await handle.terminate()
