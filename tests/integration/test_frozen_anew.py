@@ -132,7 +132,7 @@ async def test_an_undo_does_not_send_what_was_given_up(shop: Shop, steps: Steps)
 
 
 async def test_a_shipment_that_can_never_be_bought_is_made_anew(shop: Shop, steps: Steps) -> None:
-    """Its purchase is refused each time: another one takes over once no purchase that was sent can arrive any more."""
+    """Its purchase is refused each time: another one takes over once none can arrive any more."""
     order = await shop.put(await shop.product())
     await steps.reach("authorize_payment", order.order_id)
     await shop.fault("carrier", "shipments.buy", "refuse_400", times=2, code="SHIPMENT.INVALID_PARAMS")
