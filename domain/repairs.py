@@ -177,7 +177,11 @@ TABLE: Mapping[str, Rule] = {
         Owner.DESK,
         {_DONE: "it is mended: who waits tries again within a minute; the ticket opens again if not"},
     ),
-    BRAKE: Rule("Too many orders would end by our own fault: `ordersaga brake release`", Owner.DESK, {}),
+    BRAKE: Rule(
+        "Too many orders would end by our own fault: the brake holds them",
+        Owner.DESK,
+        {_DONE: "it is mended: the brake is released, as by `ordersaga brake release`"},
+    ),
     DRIFT: Rule(
         "Two of our books disagree",
         Owner.DESK,

@@ -23,6 +23,7 @@ from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.integration.command import Command, served
 from tests.orders import Books, Handle, Shop
+from tests.repairs import Desk
 from tests.scrape import Scrape
 from tests.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
@@ -87,6 +88,18 @@ async def test_holds_orders_until_it_is_released_and_then_they_try_again(
     assert (await api.get("/api/repairs", params={"kind": "brake"})).json()["tickets"] == []
     again = await api.post("/api/brake/release", json={"by": "alice", "note": "once more"})
     assert (again.status_code, again.json()["code"]) == (409, "brake_not_on")
+
+
+async def test_its_ticket_releases_it_as_well(shop: Shop, faults: StepFaults, api: httpx.AsyncClient) -> None:
+    """Whoever settles the ticket at the repair desk has said what the command asks for."""
+    await turned_back(shop, faults, 2)
+    order, _ = await fails(shop, faults)
+    await until(lambda: held(api), 1)
+    (ticket,) = (await api.get("/api/repairs", params={"kind": "brake"})).json()["tickets"]
+    await Desk(api).settle(ticket, "mark_done", evidence="deploy 4711")
+    state = (await api.get("/api/brake")).json()
+    assert (state["on"], state["releasedBy"], state["note"]) == (False, "alice", "deploy 4711")
+    await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
 
 
 async def test_a_customer_cancels_an_order_that_is_held(
