@@ -39,7 +39,7 @@ async def wait(order: LockedOrder, step: str, fault: OurFault) -> None:
         "farEnd": fault.far_end,
         "code": fault.code,
         "step": step,
-        "called": False,
+        "called": former is not None and former["step"] == step and former["called"],
     }
     if former is not None and former["cause"] != fault.cause:
         await _close_unless_awaited(order, former)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from adapters import our_faults
-from adapters.order_book import OrderBook
+from adapters.order_book import LockedOrder, OrderBook
 from adapters.settings import Settings
 from domain.errors import BusinessRefusal, OurFault, ParametersDrifted, TryAgain
 from domain.order_states import OrderStatus
@@ -24,6 +25,7 @@ from tests.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 NO_FUNDS = "carrier HTTP 402 PAYMENT_REQUIRED"
+NO_MONEY = OurFault("no funds", far_end="carrier", cause=NO_FUNDS)
 REFUSED = "Stripe HTTP 400 parameter_unknown"
 
 
@@ -133,7 +135,7 @@ async def test_a_business_refusal_ends_the_wait_and_the_order(
 ) -> None:
     """Behind a mended fault the address turns out to be wrong: that is an answer, and is undone as ever."""
     faults.fail("ship_order", BusinessRefusal("address_refused", "no such street"))
-    faults.fail("ship_order", OurFault("no funds", far_end="carrier", cause=NO_FUNDS))
+    faults.fail("ship_order", NO_MONEY)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.CANCELED
@@ -149,10 +151,10 @@ async def test_an_order_that_fails_for_another_reason_since_reaches_a_person(
     handle = await shop.start(order)
     await faults.arrived("ship_order")
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
-        fault = OurFault("no funds", far_end="carrier", cause=NO_FUNDS)
-        await our_faults.wait(locked, SHIP, fault)
-        instead = await our_faults.ticket_instead(locked, SHIP)
-    assert str(instead) == (await ticket_about(api, NO_FUNDS))["ticketId"]
+        await our_faults.wait(locked, SHIP, OurFault("400", far_end="carrier", cause="carrier HTTP 400"))
+        assert await our_faults.ticket_instead(locked, SHIP) is not None
+        await our_faults.wait(locked, SHIP, NO_MONEY)  # one fault behind the other
+    assert await tickets_about(api, "carrier HTTP 400") == []
     assert await desk.is_calm(order.order_id)
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
         await our_faults.fails_otherwise(locked)
@@ -161,6 +163,22 @@ async def test_an_order_that_fails_for_another_reason_since_reaches_a_person(
     faults.release("ship_order")
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
     await handle.terminate()
+
+
+async def test_the_last_ones_to_go_on_close_the_ticket_whichever_they_are(shop: Shop, api: httpx.AsyncClient) -> None:
+    """All at the same moment: none may take another one for somebody who still waits."""
+    product = await shop.product()
+    orders = [(await shop.put(product, quantity=1)).order_id for _ in range(6)]
+    for _ in range(5):
+        await asyncio.gather(*(note(shop, one, lambda o: our_faults.wait(o, SHIP, NO_MONEY)) for one in orders))
+        assert (await ticket_about(api, NO_FUNDS))["waiting"]["count"] == 6
+        await asyncio.gather(*(note(shop, one, our_faults.go_on) for one in orders))
+        assert await tickets_about(api, NO_FUNDS) == []
+
+
+async def note(shop: Shop, order_id: str, what: Callable[[LockedOrder], Awaitable[None]]) -> None:
+    async with OrderBook(shop.sessions).locked(order_id) as order:
+        await what(order)
 
 
 async def test_a_ticket_that_was_closed_by_hand_too_early_opens_again(
