@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from commandline.failures import Failure, Misused
-from commandline.operations import bulk_cancel, repairs
+from commandline.operations import brake, bulk_cancel, repairs
 from commandline.options import ApiOption, Cursor, JsonOption, Limit, OrderId, Product, api_at, printer
 from domain.order_states import OrderStatus
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 orders = typer.Typer(help="Orders: list, show, watch, place, cancel, ship-now.", no_args_is_help=True)
 app.add_typer(orders, name="orders")
 app.add_typer(repairs, name="repairs")
+app.add_typer(brake, name="brake")
 app.command("cancel")(bulk_cancel)
 
 

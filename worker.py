@@ -27,6 +27,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.attempts import Attempts
 from activities.book_comparison import BookComparison
+from activities.brakes import Brakes
 from activities.failures import FailureTranslation
 from activities.health import HUNG, WorkerHangs, WorkerHealth
 from activities.heartbeats import INTERVAL, Heartbeats
@@ -34,6 +35,7 @@ from activities.inventory import Inventory
 from activities.metrics import StepMetrics, order_reached
 from activities.missed_events import MissedEvents
 from activities.orders import Orders
+from activities.our_faults import OurFaults, order_opened
 from activities.parcels import Parcels
 from activities.payments import Payments
 from activities.reconciliation import Reconciliations
@@ -43,6 +45,7 @@ from activities.shipping import Shipping, VoidRules
 from activities.texts import Texts
 from activities.tickets import Tickets
 from adapters import health_page, reachability, telemetry, temporal, tracing
+from adapters.brake import BrakeRule
 from adapters.carrier_gateway import CarrierGateway
 from adapters.database import create_engine, create_sessions, dispose
 from adapters.foreign_refunds import RefundBooking
@@ -84,7 +87,13 @@ class Activities:
     comparison: BookComparison
     missed_events: MissedEvents
     texts: Texts
+    brakes: Brakes
+    book: OrderBook
     engine: AsyncEngine  # of all of them
+
+    def interceptors(self) -> list[Interceptor]:
+        """What stands around each attempt, next to it."""
+        return [OurFaults(self.book)]
 
     def methods(self) -> list[object]:
         return [
@@ -116,6 +125,7 @@ class Activities:
             self.comparison.compare_payments,
             self.missed_events.list_missed_events,
             self.texts.keep_text,
+            self.brakes.ask_brake,
         ]
 
 
@@ -126,7 +136,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     stripe, carrier = StripeGateway(settings), CarrierGateway(settings)
     refunds, lists = RefundGateway(settings), StripeLists(settings)
     sessions = create_sessions(engine)
-    book = OrderBook(sessions, order_reached)
+    book = OrderBook(sessions, order_reached, order_opened)
     reconciliations = Reconciliations(sessions, book)
     try:
         yield Activities(
@@ -142,6 +152,8 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             BookComparison(sessions, book, lists, RefundBooking(book, refunds), reconciliations),
             MissedEvents(sessions, lists),
             Texts(sessions),
+            Brakes(sessions, BrakeRule.of(settings), settings.fault_retry),
+            book,
             engine,
         )
     finally:
@@ -188,8 +200,9 @@ def build_worker(
         interceptors=[
             attempts or Attempts(settings.worker_hung_after),
             StepMetrics(meter_of(client)),
-            FailureTranslation(),
+            FailureTranslation(settings.fault_retry),
             Heartbeats(grace=timedelta(seconds=settings.worker_shutdown_grace)),
+            *activities.interceptors(),
             *interceptors,
         ],
         workflow_runner=workflow_runner(),

@@ -26,10 +26,10 @@ from adapters.order_book import OrderBook
 from adapters.payment_comparison import Compared, beside, changed
 from adapters.repair_desk import close_ticket_about, open_subjects, open_ticket, open_ticket_about
 from adapters.rested_orders import Rested
-from adapters.stripe_errors import PaymentNotFound
 from adapters.stripe_lists import StripeLists
 from adapters.tables import Order
 from domain.commands import Attention
+from domain.errors import PaymentNotFound
 from domain.order_states import OrderStatus
 from domain.recovery import UNDONE, DriftFound, PaymentAtStripe, ReconcileOrders, Verdict, judge_payment
 from domain.repairs import LATE_MONEY, SETTLED_TWICE

@@ -12,8 +12,8 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from domain.errors import (
     BusinessRefusal,
-    Misconfigured,
     OrderSagaError,
+    OurFault,
     OurMistake,
     PaymentDeclined,
     StepUndone,
@@ -22,15 +22,25 @@ from domain.errors import (
 
 log = structlog.get_logger(__name__)
 
-CONFIGURATION_RETRY = timedelta(minutes=1)
+FAULT_RETRY = timedelta(minutes=1)
+"""A person has to mend a fault of ours: once a minute is soon enough, also for the far end."""
 
 
 class FailureTranslation(Interceptor):
+    """`fault_retry` is the time between two tries of a step that waits for a fault of ours to be mended."""
+
+    def __init__(self, fault_retry: timedelta = FAULT_RETRY) -> None:
+        self._fault_retry = fault_retry
+
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Translation(next)
+        return _Translation(next, self._fault_retry)
 
 
 class _Translation(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, fault_retry: timedelta) -> None:
+        super().__init__(next)
+        self._fault_retry = fault_retry
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         context = {"workflow_id": info.workflow_id, "step": info.activity_type, "attempt": info.attempt}
@@ -39,10 +49,13 @@ class _Translation(ActivityInboundInterceptor):
                 return await super().execute_activity(input)
             except OrderSagaError as error:
                 # What is expected needs no stack in the history; a mistake of ours does.
-                raise translate(error, local=info.is_local) from (error if isinstance(error, OurMistake) else None)
+                failure = translate(error, local=info.is_local, fault_retry=self._fault_retry)
+                raise failure from (error if isinstance(error, OurMistake) else None)
 
 
-def translate(error: OrderSagaError, *, local: bool = False) -> ApplicationError:
+def translate(
+    error: OrderSagaError, *, local: bool = False, fault_retry: timedelta = FAULT_RETRY
+) -> ApplicationError:
     """BENIGN marks what is expected, so that it neither fills the logs nor raises the failure metrics.
 
     A local attempt names no delay: the SDK would wait for it inside the worker, whatever the retry policy says of
@@ -58,8 +71,8 @@ def translate(error: OrderSagaError, *, local: bool = False) -> ApplicationError
     if isinstance(error, OurMistake):
         log.error("step refused as our mistake", code=error.code, detail=str(error))
         return ApplicationError(str(error), type=error.code, non_retryable=True)
-    if isinstance(error, Misconfigured):
-        log.error("step waits for a mended configuration", code=error.code, detail=str(error))
-        return ApplicationError(str(error), type=error.code, next_retry_delay=None if local else CONFIGURATION_RETRY)
+    if isinstance(error, OurFault):
+        log.error("step waits for a mended fault of ours", code=error.code, cause=error.cause, detail=str(error))
+        return ApplicationError(str(error), type=error.code, next_retry_delay=None if local else fault_retry)
     delay = error.delay if isinstance(error, TryAgain) and not local else None
     return ApplicationError(str(error), type=error.code, next_retry_delay=delay, category=benign)

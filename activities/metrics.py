@@ -20,7 +20,7 @@ from adapters.columns import now
 from adapters.tables import Order
 from adapters.telemetry import CONFIRMED_AFTER, SHIPPED_AFTER
 from domain.commands import CloseOrder
-from domain.errors import Misconfigured, OnItsWay, TryAgain
+from domain.errors import Misconfigured, OnItsWay, OurFault, TryAgain
 from domain.order_states import FINAL, OrderStatus
 from domain.recovery import NEVER_STARTED, RECOVERED
 
@@ -62,7 +62,8 @@ class StepMetrics(Interceptor):
             for waits in (TryAgain, OnItsWay):
                 self.undo_failures.add(0, {"step": step, "code": waits.code})
         for step in FAR_STEPS:
-            self.step_failures.add(0, {"step": step, "code": Misconfigured.code})
+            for fault in (Misconfigured, OurFault):
+                self.step_failures.add(0, {"step": step, "code": fault.code})
         for outcome, code in (("delivered", ""), ("canceled", "canceled"), ("rejected", "out_of_stock")):
             self.closed.add(0, {"outcome": outcome, "code": code})
         for code in (RECOVERED, NEVER_STARTED):

@@ -2,7 +2,8 @@
 
 What is sent is frozen in `payment_attempts` before the first send. While a call's key lasts, an unknown outcome is
 settled by sending the same call again; when that keeps failing, or the key may be gone, by looking. There is never a
-new key before a look.
+new key before a look. A call that Stripe refuses for what was sent (a fresh 4xx, not one from its memory) is given up
+once a look has shown that it has not taken effect: the next attempt makes it anew.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import activity
 
 from adapters.order_book import LockedOrder, OrderBook
-from adapters.payment_book import FrozenCall, freeze, freeze_again, read_so_far, save_read
+from adapters.payment_book import FrozenCall, freeze, freeze_again, give_up, read_so_far, save_read
 from adapters.stripe_errors import PaymentStateDiffers
 from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
-from domain.errors import CaptureRefused, TryAgain
+from domain.errors import CallRefused, CaptureRefused, TryAgain
 
 LOOK_AFTER_ATTEMPTS = 3
 LOOK_BUDGET = 15.0  # seconds that one attempt reads a list: less than an attempt may take
@@ -28,6 +29,7 @@ CLOCKS_DIFFER = timedelta(minutes=1)  # ours and Stripe's
 
 Send = Callable[[FrozenCall], Awaitable[PaymentSnapshot]]
 Look = Callable[[], Awaitable[PaymentSnapshot | None]]
+Given = TypeVar("Given")
 
 
 class PaymentCalls:
@@ -88,26 +90,50 @@ class PaymentCalls:
 
     async def _cancel(self, intent_id: str, call: FrozenCall) -> None:
         """The caller has looked just before: it was not canceled then."""
-        voided = await self._stripe.cancel(intent_id, call.params, call.key)
+
+        async def look() -> PaymentSnapshot | None:
+            intent = await self._stripe.retrieve(intent_id)
+            return intent if intent.status == "canceled" else None
+
+        send = self._stripe.cancel(intent_id, call.params, call.key)
+        voided = await self._unless_refused(call, send, look)
         if voided.status != "canceled":
             raise TryAgain(f"the payment is {voided.status}, not voided")
 
     async def _settle(self, call: FrozenCall, send: Send, look: Look) -> PaymentSnapshot:
         """`look` answers None when the call has certainly not taken effect."""
-        if call.key_may_be_pruned or activity.info().attempt > LOOK_AFTER_ATTEMPTS:
+        if call.key_may_be_pruned or _is_late(call):
             if (seen := await look()) is not None:
                 return seen
             async with self._book.locked(call.order_id) as order:
                 call = await freeze_again(order, call)
         try:
-            return await send(call)
+            return await self._unless_refused(call, send(call), look)
         except PaymentStateDiffers:
             if (seen := await look()) is None:
                 raise
             return seen
 
+    async def _unless_refused(
+        self, call: FrozenCall, sent: Awaitable[Given], look: Callable[[], Awaitable[Given | None]]
+    ) -> Given:
+        """What was given; what a look shows where the call is refused. Raises CallRefused once it is given up."""
+        try:
+            return await sent
+        except CallRefused:
+            if (seen := await look()) is not None:
+                return seen
+            async with self._book.locked(call.order_id) as order:
+                await give_up(order, call)
+            raise
+
 
 async def freeze_anew(order: LockedOrder, operation: str, params: dict[str, Any], round: int) -> FrozenCall:
     """For an attempt that has looked before it comes here: one whose key keeps failing gets a new one."""
     call = await freeze(order, operation, params, round)
-    return await freeze_again(order, call) if activity.info().attempt > LOOK_AFTER_ATTEMPTS else call
+    return await freeze_again(order, call) if _is_late(call) else call
+
+
+def _is_late(call: FrozenCall) -> bool:
+    """Whether its outcome has been unknown for several attempts; of one that was given up it is known."""
+    return activity.info().attempt > LOOK_AFTER_ATTEMPTS and not call.given_up

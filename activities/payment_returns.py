@@ -18,7 +18,15 @@ from adapters.settled_payments import settled_payments
 from adapters.stripe_gateway import PaymentSnapshot
 from adapters.undo_waits import note_wait
 from domain.commands import Hold, OrderRef
-from domain.errors import OnItsWay, OurMistake, ParametersDrifted, PaymentDeclined, ReturnRefused, TryAgain
+from domain.errors import (
+    CallRefused,
+    OnItsWay,
+    OurMistake,
+    ParametersDrifted,
+    PaymentDeclined,
+    ReturnRefused,
+    TryAgain,
+)
 from domain.events import EventName
 from domain.money import Money
 from domain.order_states import PaymentStatus
@@ -76,12 +84,13 @@ class PaymentReturns(PaymentCalls):
 
         It looks when the key may be gone, and when the call keeps failing: Stripe keeps a 500 under its key, too.
         """
-        if not create.key_may_be_pruned and activity.info().attempt <= LOOK_AFTER_ATTEMPTS:
+        sendable = not create.key_may_be_pruned and not create.given_up
+        if sendable and activity.info().attempt <= LOOK_AFTER_ATTEMPTS:
             try:
                 return await self._stripe.create(create.params, create.key)
             except ParametersDrifted:
                 raise
-            except (OurMistake, PaymentDeclined):
+            except (CallRefused, OurMistake, PaymentDeclined):
                 pass  # Stripe refuses the call as such, so it has made nothing: look, to be sure
         return await self._find(create)
 
@@ -128,6 +137,11 @@ class PaymentReturns(PaymentCalls):
         A failed refund's money is back with the shop (https://docs.stripe.com/refunds#failed-refunds), and mostly
         the customer's card is gone: only a person knows whether another try makes sense. Raises ReturnRefused.
         """
+
+        async def look() -> None:
+            if intent.amount_received - _given(await self._stripe.refunds(intent.id)) < amount:
+                raise TryAgain("money has gone back meanwhile: it is counted first", delay=PART_POLL)
+
         async with self._book.locked(ref.order_id) as order:
             operation = await _operation(order, "refund", intent)
             call = await frozen(order, operation, intent.round)
@@ -144,7 +158,7 @@ class PaymentReturns(PaymentCalls):
                 call = await freeze_again(order, replace(call, params=params))
             else:
                 call = await freeze_anew(order, operation, params, intent.round)
-        return await self._stripe.refund(call.params, call.key)
+        return await self._unless_refused(call, self._stripe.refund(call.params, call.key), look)
 
     # our books
 

@@ -243,12 +243,16 @@ class Payments(PaymentReturns):
                 return customer.stripe_customer_id
             params = {"metadata": {"customer_id": customer.customer_id}}
             call = await freeze_anew(order, "customer", params, 1)
-        created = await self._stripe.create_customer(call.params, call.key)
+        created = await self._unless_refused(call, self._stripe.create_customer(call.params, call.key), _nothing)
         async with self._book.locked(ref.order_id) as order:
             customer = await order.session.get_one(Customer, order.row.customer_id, with_for_update=True)
             customer.stripe_customer_id = customer.stripe_customer_id or created
             order.session.add(customer)
             return customer.stripe_customer_id
+
+
+async def _nothing() -> None:
+    """Of a call whose repeat moves no money: there is no need to look."""
 
 
 async def _known(intent: PaymentSnapshot) -> PaymentSnapshot:

@@ -36,7 +36,7 @@ from domain.commands import (
     VoidedShipment,
     VoidOutcome,
 )
-from domain.errors import OurMistake, ShipmentRefused, StepUndone, TryAgain
+from domain.errors import CallRefused, OurMistake, ShipmentRefused, StepUndone, TryAgain
 from domain.events import EventName
 from domain.parcels import LabelRefund, Rate, next_void_look
 from domain.repairs import SCAN_AFTER_VOID, VOID_PENDING, VOID_REJECTED
@@ -75,10 +75,10 @@ class Shipping:
                 return Label.model_validate(order.result_of(SHIP))
             address = order.row.shipping_address
             row = await shipment_of(order)
-        if row is None:
-            created = await self._carrier.create(ref.order_id, address)
-        else:
-            created = await self._carrier.retrieve(row.shipment_id)
+        created = await self._carrier.retrieve(row.shipment_id) if row is not None else None
+        if created is None or (not created.bought and row is not None and self._is_given_up(row)):
+            fresh = await self._carrier.create(ref.order_id, address)
+            created = fresh if created is None else await self._take_over(ref, created, fresh)
         if not created.bought:
             created = await self._buy(ref, created)
         try:
@@ -87,6 +87,22 @@ class Shipping:
             # The undo found no label, and this one came after its last look: nobody else knows of it.
             await self._carrier.void(created.id)
             raise
+
+    def _is_given_up(self, row: ShipmentRow) -> bool:
+        """Whether its purchase was refused for what was sent, and none that was sent can arrive any more."""
+        ends = purchase_ends(row, self._carrier.timeout)
+        return row.refused_at is not None and (ends is None or now() > ends + CLOCK_MARGIN)
+
+    async def _take_over(self, ref: OrderRef, former: ShipmentSnapshot, fresh: ShipmentSnapshot) -> ShipmentSnapshot:
+        """A shipment made with what is sent today replaces one that could never be bought; it was free."""
+        async with self._book.locked(ref.order_id) as order:
+            order.step(SHIP)
+            row = await shipment_of(order)
+            if row is not None and row.shipment_id == former.id:
+                row.shipment_id, row.state, row.updated_at = fresh.id, "created", now()
+                row.buy_sent_at = row.buy_deadline = row.refused_at = None
+                order.session.add(row)
+        return fresh
 
     async def _record_purchase(self, ref: OrderRef, bought: ShipmentSnapshot) -> Label:
         async with self._book.locked(ref.order_id) as order:
@@ -117,6 +133,12 @@ class Shipping:
             return await self._carrier.buy(shipment.id, rate, until)
         except PostageExists:
             return await self._carrier.retrieve(shipment.id)
+        except CallRefused:
+            async with self._book.locked(ref.order_id) as order:
+                if (refused := await shipment_of(order)) is not None and refused.shipment_id == shipment.id:
+                    refused.refused_at = now()
+                    order.session.add(refused)
+            raise
         except ShipmentRefused:
             async with self._book.locked(ref.order_id) as order:
                 if (refused := await shipment_of(order)) is not None:

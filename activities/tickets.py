@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from adapters import repair_desk
+from adapters import our_faults, repair_desk
 from adapters.order_book import OrderBook
 from adapters.undo_waits import is_on_its_way
 from domain.commands import Attention
@@ -17,10 +17,17 @@ class Tickets:
 
     @activity.defn
     async def open_ticket(self, about: Attention) -> int | None:
-        """The ticket's id; 0 where nobody is needed yet, None in histories of older versions."""
+        """The ticket's id; 0 where nobody is needed yet, None in histories of older versions.
+
+        An order that waits for a fault of ours has the ticket of the cause: a thousand of its own would tell no more.
+        """
         async with self._book.locked(about.order_id) as order:
-            if about.kind == STEP_KEEPS_FAILING and is_on_its_way(order, about.step):
-                return NOBODY_YET
+            if about.kind == STEP_KEEPS_FAILING:
+                if is_on_its_way(order, about.step):
+                    return NOBODY_YET
+                ticket = await our_faults.ticket_instead(order, about.step)
+                if ticket is not None:
+                    return ticket
             return await repair_desk.open_ticket(order, about)
 
     @activity.defn

@@ -7,6 +7,7 @@ and from looking before anything is repeated. Never run against EasyPost itself.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -17,7 +18,7 @@ import httpx
 from adapters.columns import now
 from adapters.settings import Settings
 from domain.commands import ParcelStatus
-from domain.errors import Misconfigured, OurMistake, ShipmentRefused, TryAgain
+from domain.errors import CallRefused, Misconfigured, OurFault, ShipmentNotFound, ShipmentRefused, TryAgain
 from domain.parcels import LabelRefund, Rate, cheapest, label_refund, parcel_status
 
 
@@ -123,18 +124,31 @@ class CarrierGateway:
         except (httpx.HTTPError, ValueError, TimeoutError) as error:
             raise TryAgain(f"the carrier's answer did not arrive: {type(error).__name__}") from None
         if response.is_success:
-            return _snapshot(answer)
-        raise _refusal(response.status_code, answer)
+            return _read(answer)
+        known = method == "GET" and response.status_code == 404
+        raise (
+            ShipmentNotFound("the carrier does not know the shipment")
+            if known
+            else refusal(response.status_code, answer)
+        )
 
 
-def _refusal(status: int, answer: Any) -> Exception:
-    """What an error answer means. Its message is not passed on: it may quote the address."""
+def refusal(status: int, answer: Any) -> Exception:
+    """What an error answer means. Its message is not passed on: it may quote the address.
+
+    Statuses and codes: https://docs.easypost.com/guides/errors-guide. What is not listed here is taken to be about us
+    (no funds, a request that is wrong for every order), and never about the one order that met it first.
+    """
     error = answer.get("error") if isinstance(answer, dict) else None
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
+    code = code if re.fullmatch(r"[A-Z_.]{1,60}", code) else ""
     said = f"the carrier says {code or 'nothing more'} (HTTP {status})"
+    about_us = {"far_end": "carrier", "cause": f"carrier HTTP {status} {code}".rstrip()}
     if status in (401, 403):
-        return Misconfigured(f"{said}: check ORDERSAGA_CARRIER_API_KEY")
-    if status == 429 or status >= 500:
+        return Misconfigured(
+            f"{said}: check ORDERSAGA_CARRIER_API_KEY", **about_us, mend="set ORDERSAGA_CARRIER_API_KEY right"
+        )
+    if status in (408, 425, 429) or status >= 500:
         return TryAgain(said)
     if code == "SHIPMENT.POSTAGE.EXISTS":
         return PostageExists(said)
@@ -142,12 +156,24 @@ def _refusal(status: int, answer: Any) -> Exception:
         return VoidRefused(said)
     if code.startswith("ADDRESS."):
         return ShipmentRefused("address_refused", "the carrier cannot deliver to this address")
-    return OurMistake(said)
+    if status == 402:
+        return OurFault(said, **about_us, mend="add funds to the carrier's account; orders go on by themselves")
+    mend = "find the refused request in the carrier's logs; when what we send is right, orders go on by themselves"
+    return CallRefused(said, **about_us, mend=mend)
+
+
+def _read(answer: Any) -> ShipmentSnapshot:
+    try:
+        return _snapshot(answer)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise TryAgain(f"the carrier's answer cannot be read ({type(error).__name__})") from None
 
 
 def _snapshot(answer: dict[str, Any]) -> ShipmentSnapshot:
     tracker = answer.get("tracker") or {}
     details = [detail.get("status") for detail in tracker.get("tracking_details") or ()]
+    if not isinstance(answer["id"], str) or not isinstance(answer.get("tracking_code"), str | None):
+        raise TypeError("a text was expected")
     return ShipmentSnapshot(
         id=answer["id"],
         status=parcel_status(answer.get("status"), [tracker.get("status"), *details]),

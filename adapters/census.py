@@ -1,6 +1,6 @@
 """What the books say of the shop as a whole: how many orders are where, and what waits for somebody.
 
-Each reading is five short statements without locks. The counts of backlogs end at `MOST`, so that a backlog of
+Each reading is seven short statements without locks. The counts of backlogs end at `MOST`, so that a backlog of
 millions does not make its own reading slow.
 """
 
@@ -40,6 +40,13 @@ _INBOX = text("""
      GROUP BY source
 """)
 
+_WAITING = text("""
+    SELECT cause, count(*) AS orders
+      FROM (SELECT waits_for ->> 'cause' AS cause FROM orders WHERE waits_for IS NOT NULL LIMIT :most) AS waiting
+     GROUP BY cause
+""")
+_BRAKE = text("SELECT EXISTS (SELECT FROM brake_pulls WHERE released_at IS NULL)")
+
 UNANSWERED = (OrderStatus.PLACED, OrderStatus.RESERVED)
 
 
@@ -57,6 +64,8 @@ class Census:
     tickets: dict[tuple[str, str], int] = field(default_factory=dict)  # by step and kind
     outbox: Backlog = Backlog()
     inbox: dict[str, Backlog] = field(default_factory=dict)  # by source
+    waiting: dict[str, int] = field(default_factory=dict)  # orders that wait for a fault of ours, by its cause
+    brake_on: bool = False
 
 
 async def take(reads: AsyncEngine) -> Census:
@@ -72,6 +81,8 @@ async def take(reads: AsyncEngine) -> Census:
             tickets={(row.step, row.kind): row.tickets for row in tickets},
             outbox=await _outbox(connection),
             inbox=await _inbox(connection),
+            waiting={row.cause: row.orders for row in await connection.execute(_WAITING, {"most": MOST})},
+            brake_on=(await connection.execute(_BRAKE)).scalar_one(),
         )
 
 

@@ -40,3 +40,8 @@ def json_column(**more: Any) -> Any:
 
 def maybe_texts_column() -> Any:
     return Field(default=None, sa_type=ARRAY(Text))
+
+
+def maybe_json_column() -> Any:
+    """One whose None is NULL, not the JSON value null: for what a partial index is about."""
+    return Field(default=None, sa_type=JSONB(none_as_null=True), nullable=True)

@@ -28,6 +28,8 @@ EVENT_SOURCE = "/orders"
 
 Reached = Callable[[tables.Order, OrderStatus], None]
 """Told of each new status of an order, once its transaction is committed."""
+Opened = Callable[[tables.Order], None]
+"""Told of each order that is opened, as its row is before anything is changed."""
 
 
 class LockedOrder:
@@ -182,9 +184,12 @@ def _items(row: tables.Order, lines: list[tables.OrderLine]) -> list[EventItem]:
 class OrderBook:
     """Opens orders for a change."""
 
-    def __init__(self, sessions: Sessions, reached: Reached = lambda row, status: None) -> None:
+    def __init__(
+        self, sessions: Sessions, reached: Reached = lambda row, status: None, opened: Opened = lambda row: None
+    ) -> None:
         self._sessions = sessions
         self._reached = reached
+        self._opened = opened
 
     @asynccontextmanager
     async def locked(self, order_id: str) -> AsyncIterator[LockedOrder]:
@@ -194,6 +199,7 @@ class OrderBook:
         """
         async with self._sessions() as session, session.begin():
             order = await lock_order(session, order_id)
+            self._opened(order.row)
             yield order
         for status in order.reached:
             self._reached(order.row, status)

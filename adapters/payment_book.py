@@ -37,6 +37,7 @@ class FrozenCall:
     params: dict[str, Any]
     first_sent_at: datetime
     round: int = 1
+    given_up: bool = False  # whatever was sent of it has certainly not taken effect, and never will
 
     @property
     def key(self) -> str:
@@ -49,13 +50,35 @@ class FrozenCall:
 
 
 async def freeze(order: LockedOrder, operation: str, params: dict[str, Any], round: int = 1) -> FrozenCall:
-    """Saves the call if its round has none; returns what is saved: a former version may have written it otherwise."""
+    """Saves the call if its round has none; returns what is saved: a former version may have written it otherwise.
+
+    What was given up is made anew from today's parameters, as the next business attempt: frozen once more it would be
+    wrong for ever, whatever is mended. With the same parameters it is sent again as it is.
+    """
     latest = await frozen(order, operation)
     saved = await frozen(order, operation, round) if latest is not None and latest.round > round else latest
+    anew = False
     if saved is not None and saved.round == round:
-        return saved
+        if not saved.given_up:
+            return saved
+        if saved.params == params:
+            await _set_refused(order, saved, None)  # what is sent from now on may take effect
+            return saved
+        anew = True
     attempt = latest.attempt + 1 if latest else 1
-    return await _save(order, FrozenCall(order.row.order_id, operation, attempt, params, now(), round))
+    return await _save(order, FrozenCall(order.row.order_id, operation, attempt, params, now(), round, anew))
+
+
+async def give_up(order: LockedOrder, call: FrozenCall) -> None:
+    """The call was refused for what was sent, and looking has shown that it has not taken effect."""
+    await _set_refused(order, call, now())
+
+
+async def _set_refused(order: LockedOrder, call: FrozenCall, at: datetime | None) -> None:
+    key = (call.order_id, call.operation, call.attempt)
+    saved = await order.session.get_one(saga_tables.PaymentAttempt, key)
+    saved.refused_at = at
+    order.session.add(saved)
 
 
 async def freeze_again(order: LockedOrder, call: FrozenCall) -> FrozenCall:
@@ -68,7 +91,7 @@ async def freeze_again(order: LockedOrder, call: FrozenCall) -> FrozenCall:
     assert latest is not None
     if latest.attempt > call.attempt and latest.round == call.round:
         return latest
-    return await _save(order, replace(call, attempt=latest.attempt + 1, first_sent_at=now()))
+    return await _save(order, replace(call, attempt=latest.attempt + 1, first_sent_at=now(), given_up=False))
 
 
 async def frozen(order: LockedOrder, operation: str, round: int | None = None) -> FrozenCall | None:
@@ -78,7 +101,10 @@ async def frozen(order: LockedOrder, operation: str, round: int | None = None) -
     if round is not None:
         query = query.where(calls.round == round)
     row = (await order.session.exec(query.order_by(col(calls.attempt).desc()).limit(1))).first()
-    return FrozenCall(row.order_id, operation, row.attempt, row.params, row.first_sent_at, row.round) if row else None
+    if row is None:
+        return None
+    given_up = row.refused_at is not None
+    return FrozenCall(row.order_id, operation, row.attempt, row.params, row.first_sent_at, row.round, given_up)
 
 
 async def read_so_far(order: LockedOrder, call: FrozenCall) -> ListRead:
@@ -102,7 +128,9 @@ async def _row_of(order: LockedOrder, call: FrozenCall) -> saga_tables.PaymentAt
 
 async def _save(order: LockedOrder, call: FrozenCall) -> FrozenCall:
     """Under the lock of the order's row, so that there is no other writer."""
-    order.session.add(saga_tables.PaymentAttempt(**asdict(call)))
+    row = asdict(call)
+    del row["given_up"]
+    order.session.add(saga_tables.PaymentAttempt(**row))
     await order.session.flush()
     return call
 

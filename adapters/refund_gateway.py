@@ -10,12 +10,11 @@ from typing import Any
 import stripe
 
 from adapters.settings import Settings
-from adapters.stripe_client import StripeConnection
-from adapters.stripe_errors import translate
+from adapters.stripe_client import StripeConnection, text_of
+from adapters.stripe_errors import UNREADABLE, replayed, translate, unreadable
 from domain.errors import BusinessRefusal, OrderSagaError, TryAgain
 
 REFUSED = frozenset([400, 404])
-REPLAYED = "idempotent-replayed"
 NOTHING_LEFT = "charge_already_refunded"
 
 
@@ -77,14 +76,15 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except stripe.StripeError as error:
         raise _translate(error) from None  # the SDK's error quotes the request: it must not reach a history
+    except UNREADABLE as error:
+        raise unreadable(error) from None
 
 
 def _translate(error: stripe.StripeError) -> OrderSagaError:
     meant = translate(error)
     if isinstance(error, stripe.InvalidRequestError) and error.http_status in REFUSED:
         return RefundRefused(error.code or "refused", str(meant))
-    replayed = {name.lower(): value for name, value in (error.headers or {}).items()}.get(REPLAYED) == "true"
-    return KeyUsedUp(str(meant)) if replayed and (error.http_status or 0) >= 500 else meant
+    return KeyUsedUp(str(meant)) if replayed(error) and (error.http_status or 0) >= 500 else meant
 
 
 def given(refund: stripe.Refund) -> GivenRefund:
@@ -92,4 +92,4 @@ def given(refund: stripe.Refund) -> GivenRefund:
     metadata = refund.metadata
     operation = metadata["operation"] if metadata is not None and "operation" in metadata else None
     reason = getattr(refund, "failure_reason", None)
-    return GivenRefund(refund.id, refund.status or "", refund.amount, operation, reason)
+    return GivenRefund(text_of(refund.id), refund.status or "", int(refund.amount), operation, reason)

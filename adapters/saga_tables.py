@@ -70,6 +70,7 @@ class PaymentAttempt(SQLModel, table=True):
     params: dict[str, Any] = json_column()
     first_sent_at: datetime = time_column()
     look: dict[str, Any] | None = json_column(default=None, nullable=True)  # how far Stripe's list has been read
+    refused_at: datetime | None = maybe_time_column()  # it has certainly not taken effect: the next one is made anew
 
 
 class Payment(SQLModel, table=True):
@@ -140,6 +141,7 @@ class ShipmentRow(SQLModel, table=True):
     buy_sent_at: datetime | None = maybe_time_column()
     buy_deadline: datetime | None = maybe_time_column()  # no purchase is sent after it, or waited for
     void_requested_at: datetime | None = maybe_time_column()
+    refused_at: datetime | None = maybe_time_column()  # the purchase, for what was sent: another shipment takes over
     carrier: str | None = Field(default=None, sa_type=Text)
     tracking_number: str | None = Field(default=None, sa_type=Text)
     parcel_status: str = Field(default="unknown", sa_type=Text)

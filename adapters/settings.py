@@ -144,6 +144,20 @@ class Settings(BaseSettings):
         ge=timedelta(0),
         description="how long an order has rested before anybody else than its workflow looks at it",
     )
+    fault_retry: timedelta = Field(
+        default=timedelta(minutes=1),
+        gt=timedelta(0),
+        description="between two tries of a step that a fault of ours holds up, e.g. an account without funds",
+    )
+    brake_orders: int = Field(
+        default=10, ge=1, description="so many orders that would end by our own fault within the window may brake"
+    )
+    brake_share: float = Field(
+        default=0.05, ge=0, le=1, description="and they do when they are more than this share of those placed in it"
+    )
+    brake_window: timedelta = Field(
+        default=timedelta(minutes=10), gt=timedelta(0), description="the time in which these orders are counted"
+    )
     event_catch_up_every: timedelta = Field(
         default=timedelta(minutes=5),
         ge=timedelta(seconds=1),

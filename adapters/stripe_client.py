@@ -10,7 +10,7 @@ from typing import Any
 import stripe
 
 from adapters.settings import Settings
-from adapters.stripe_errors import translate
+from adapters.stripe_errors import UNREADABLE, translate, unreadable
 
 
 class StripeConnection:
@@ -50,8 +50,17 @@ class _TimedClient(stripe.HTTPXClient):
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Raises our errors instead of the SDK's."""
+    """Raises our errors instead of the SDK's, also for an answer that is none of Stripe's."""
     try:
         yield
     except stripe.StripeError as error:
         raise translate(error) from None  # the SDK's error quotes the request: it must not reach a history
+    except UNREADABLE as error:
+        raise unreadable(error) from None
+
+
+def text_of(value: object) -> str:
+    """A field without which an answer is none of Stripe's. Raises TypeError, which `translated` knows."""
+    if not isinstance(value, str) or not value:
+        raise TypeError("a text was expected")
+    return value

@@ -15,7 +15,7 @@ import stripe
 
 from adapters.refund_gateway import GivenRefund, given
 from adapters.settings import Settings
-from adapters.stripe_client import StripeConnection, translated
+from adapters.stripe_client import StripeConnection, text_of, translated
 from domain.commands import Hold
 from domain.recovery import PaymentAtStripe
 
@@ -126,7 +126,7 @@ class StripeGateway(StripeConnection):
     async def create_customer(self, params: Any, key: str) -> str:
         """A Stripe Customer, on which a card is kept for renewals; its id."""
         async with translated():
-            return (await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id
+            return text_of((await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id)
 
     async def refund(self, params: Any, key: str) -> GivenRefund:
         async with translated():
@@ -147,12 +147,12 @@ async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:
 def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
     failed = intent.last_payment_error
     return PaymentSnapshot(
-        id=intent.id,
-        status=intent.status,
+        id=text_of(intent.id),
+        status=text_of(intent.status),
         client_secret=intent.client_secret,
-        amount=intent.amount,
-        amount_capturable=intent.amount_capturable or 0,
-        amount_received=intent.amount_received or 0,
+        amount=int(intent.amount),
+        amount_capturable=int(intent.amount_capturable or 0),
+        amount_received=int(intent.amount_received or 0),
         capture_before=_capture_before(intent),
         round=int(_metadata(intent, "round") or 1),
         customer=_id(intent.customer),

@@ -24,7 +24,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from adapters.columns import bigint_column, json_column, maybe_texts_column, maybe_time_column, time_column
+from adapters.columns import (
+    bigint_column,
+    json_column,
+    maybe_json_column,
+    maybe_texts_column,
+    maybe_time_column,
+    time_column,
+)
 from domain.order_states import PaymentStatus
 
 
@@ -83,6 +90,7 @@ class Order(SQLModel, table=True):
         Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
         Index("ix_orders_status_created_at", "status", text("created_at DESC")),
         Index("ix_orders_status_updated_at", "status", "updated_at"),
+        Index("ix_orders_waits_for", text("(waits_for ->> 'cause')"), postgresql_where=text("waits_for IS NOT NULL")),
     )
 
     order_id: str = Field(primary_key=True, sa_type=Text)
@@ -101,6 +109,8 @@ class Order(SQLModel, table=True):
     hold: str | None = Field(default=None, sa_type=Text)  # of `domain.commands.Hold`: unshipped goods stay here
     # {"code", "detail"} of a REJECTED order; with "retryUntil" of one that waits for another payment method
     refusal: dict[str, str] | None = json_column(default=None, nullable=True)
+    # {"cause", "farEnd", "code", "step", "called"} while a step waits for a fault of ours (`adapters/our_faults.py`)
+    waits_for: dict[str, Any] | None = maybe_json_column()
     version: int = bigint_column(1)  # the sequence of the last timeline row
     event_sequence: int = bigint_column(0)
     created_at: datetime = time_column()

@@ -17,7 +17,20 @@ from adapters.refund_gateway import RefundGateway
 from adapters.settings import Settings
 from adapters.stripe_gateway import StripeGateway
 from adapters.temporal import connect
-from api import customers, health, inventory, metrics, openapi, orders, problems, products, refunds, repairs, webhooks
+from api import (
+    brake,
+    customers,
+    health,
+    inventory,
+    metrics,
+    openapi,
+    orders,
+    problems,
+    products,
+    refunds,
+    repairs,
+    webhooks,
+)
 from api.body_limit import BodyLimit
 from api.deps import Services
 from api.inbox import Inbox
@@ -50,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
-    for noun in (orders, refunds, repairs, products, inventory, customers, webhooks, health, metrics):
+    for noun in (orders, refunds, repairs, brake, products, inventory, customers, webhooks, health, metrics):
         app.include_router(noun.router)
     openapi.install(app)
     return app

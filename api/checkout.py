@@ -17,6 +17,7 @@ from adapters.tables import Order
 from adapters.temporal import workflow_id
 from api.deps import Services
 from api.engine import engine_away, engine_calls, start_of
+from api.fault_watch import HeldUp, unless_held_up
 from api.order_schemas import OrderWanted
 from api.order_view import OrderRecord, read_order
 from api.placement import place
@@ -49,12 +50,15 @@ async def _await_answer(services: Services, row: Order) -> None:
         async with asyncio.timeout(budget):
             with engine_calls():
                 async with start_of(services.settings, row) as start:
-                    await services.temporal.execute_update_with_start_workflow(
+                    update = services.temporal.execute_update_with_start_workflow(
                         OrderFulfillment.checkout,
                         start_workflow_operation=start,
                         id=CHECKOUT_UPDATE,
                         rpc_timeout=timedelta(seconds=budget),
                     )
+                    await unless_held_up(services.reads, row.order_id, update)
+    except HeldUp:
+        log.warning("checkout_held_up", order_id=row.order_id)
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         await _require_workflow(services, row.order_id)
     except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:

@@ -12,25 +12,29 @@ from api.order_schemas import OrderAnswer, OrderView
 from api.order_view import OrderRecord
 from api.payment_news import Payments
 from api.problems import problem
+from domain.errors import ENDS_BY_OUR_FAULT
 from domain.order_states import OrderStatus
 
 CONFIRMED = frozenset([OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP, OrderStatus.SHIPPED, OrderStatus.DELIVERED])
+UNANSWERED = frozenset([OrderStatus.PLACED, OrderStatus.RESERVED])
 OVER = frozenset([OrderStatus.CANCELING, OrderStatus.CANCELED])
 
 # A refusal for any other reason came from the payment: 402.
-NOT_THE_PAYMENT = frozenset(
-    [
-        "out_of_stock",
-        "abandoned",
-        "timed_out",
-        "our_mistake",
-        "parameters_drifted",
-        "misconfigured",
-        "error",
-        "never_started",
-        "recovered",
-    ]
+NOT_THE_PAYMENT = (
+    frozenset(
+        [
+            "out_of_stock",
+            "abandoned",
+            "timed_out",
+            "error",
+            "never_started",
+            "recovered",
+        ]
+    )
+    | ENDS_BY_OUR_FAULT
 )
+
+FAULT_RETRY_AFTER = 15  # seconds: a person has to mend it
 
 log = structlog.get_logger()
 
@@ -38,12 +42,15 @@ log = structlog.get_logger()
 async def answer(services: Services, record: OrderRecord, *, confirmed: int = 201, answered: bool = True) -> Response:
     """201 confirmed, 202 pending or the customer has to act, 402 declined, 409 out of stock or canceled.
 
-    A 402 with `retryUntil` waits for another payment method until then. `answered` is False for an order whose
-    next answer is still to come.
+    503 while a fault of ours holds the order up: the same request has its outcome later. A 402 with `retryUntil`
+    waits for another payment method until then. `answered` is False for an order whose next answer is still to come.
     """
     view = record.view
     if view.status in CONFIRMED:
         return _document(confirmed, view)
+    if view.waits_for and (view.status in UNANSWERED or not answered):
+        detail = "a fault on our side holds this order up; it goes on by itself, or is undone with nothing charged"
+        return _problem(503, "temporarily_unavailable", detail, view, retry_after=FAULT_RETRY_AFTER)
     if not answered:
         return _document(202, view)
     if view.status is OrderStatus.REJECTED:
@@ -73,12 +80,15 @@ def _rejected(view: OrderView) -> Response:
     return _problem(status, code, refusal.get("detail") or "the order was rejected", view)
 
 
-def _problem(status: int, code: str, detail: str, view: OrderView, **members: Any) -> Response:
+def _problem(
+    status: int, code: str, detail: str, view: OrderView, *, retry_after: int | None = None, **members: Any
+) -> Response:
+    again = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return problem(
         status,
         code,
         detail,
-        headers={"Location": view.links.self},
+        headers={"Location": view.links.self} | again,
         orderId=view.order_id,
         orderStatus=view.status.value,
         links=view.links.model_dump(),

@@ -104,6 +104,9 @@ class Books(Collector):
         words = "Orders with an open ticket, and open tickets of no order"
         yield _gauge("orders_needing_attention", words, seen.flagged)
         yield _gauge("tickets_open", "Open tickets", seen.tickets, "step", "kind")
+        waiting = {(cause,): number for cause, number in seen.waiting.items()} or {("none",): 0}
+        yield _gauge("orders_waiting", "Orders that wait for a fault of ours to be mended", waiting, "cause")
+        yield _gauge("brake_on", "Whether orders that would end by a fault of ours are held", float(seen.brake_on))
         yield _gauge("outbox_unpublished", "Events that wait for the relay", seen.outbox.count)
         yield _gauge("outbox_oldest_age_seconds", "Of the oldest unpublished event", seen.outbox.age)
         counts = {(source,): backlog.count for source, backlog in seen.inbox.items()}

@@ -215,6 +215,12 @@ class OrderSummary(Wire):
         description="review, dispute or refunded: unshipped goods stay here",
     )
     needs_attention: bool
+    waits_for: str | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="the fault of ours that holds it up until it is mended: the `subject` of its ticket",
+        examples=["carrier HTTP 402 PAYMENT_REQUIRED"],
+    )
     created_at: datetime
     updated_at: datetime
     version: int

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.temporal import workflow_id
 from api.deps import Services
 from api.engine import engine_calls
+from api.fault_watch import HeldUp, unless_held_up
 from api.order_schemas import PaymentWanted
 from api.order_view import OrderRecord, read_order
 from api.placement import stripe_method
@@ -38,7 +39,7 @@ async def offer(
     try:
         await _pay(services, order_id, stripe_method(wanted.payment_method, services.settings), key)
         answered = True
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+    except (TimeoutError, HeldUp, WorkflowUpdateRPCTimeoutOrCancelledError):
         answered = False
     except WorkflowUpdateFailedError:
         raise _not_awaited(record) from None
@@ -55,12 +56,13 @@ async def _pay(services: Services, order_id: str, method: str, key: str | None) 
     budget = services.settings.checkout_budget
     async with asyncio.timeout(budget):
         with engine_calls():
-            await services.temporal.get_workflow_handle(workflow_id(order_id)).execute_update(
+            update = services.temporal.get_workflow_handle(workflow_id(order_id)).execute_update(
                 OrderFulfillment.pay,
                 NewPaymentMethod(payment_method=method),
                 id=f"pay-{key or secrets.token_hex(8)}",
                 rpc_timeout=timedelta(seconds=budget),
             )
+            await unless_held_up(services.reads, order_id, update)
 
 
 def _not_awaited(record: OrderRecord) -> RequestRefused:

@@ -18,7 +18,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters import repair_desk
+from adapters import brake, repair_desk
 from adapters.order_book import OrderBook
 from adapters.recovery import start_recovery
 from adapters.repair_tables import Ticket
@@ -32,6 +32,7 @@ from api.repair_schemas import ResolutionView, ResolutionWanted
 from domain.errors import RequestRefused
 from domain.order_states import FINAL
 from domain.repairs import (
+    BRAKE,
     BY_STEP,
     PAYMENT_REFUNDED,
     REFUND_STEP,
@@ -183,7 +184,11 @@ async def _follow_up(services: Services, ticket: Ticket, resolution: Resolution,
 async def _about_no_order(services: Services, resolution: Resolution) -> ResolutionAnswer:
     async with services.sessions() as session, session.begin():
         query = select(Ticket).where(col(Ticket.id) == resolution.ticket_id).with_for_update()
-        return await repair_desk.resolve_about(session, (await session.exec(query)).one(), resolution)
+        ticket = (await session.exec(query)).one()
+        answer = await repair_desk.resolve_about(session, ticket, resolution)
+        if answer.accepted and ticket.kind == BRAKE:
+            await brake.release(session, resolution.by, resolution.note or resolution.evidence)
+        return answer
 
 
 def _view(services: Services, ticket: Ticket, answer: ResolutionAnswer | None) -> ResolutionView:

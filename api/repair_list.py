@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 from temporalio.service import RPCError
 
-from adapters import texts
+from adapters import our_faults, texts
 from adapters.repair_tables import Ticket, TicketAction
 from adapters.saga_tables import Payment, ShipmentRow
 from adapters.settings import Settings
@@ -28,10 +28,11 @@ from api.repair_schemas import (
     TicketActionRow,
     TicketOrder,
     TicketStatus,
+    WaitingOrders,
 )
 from domain.errors import RequestRefused
 from domain.order_states import OrderStatus, PaymentStatus
-from domain.repairs import Owner, rule_of
+from domain.repairs import OUR_FAULT, Owner, rule_of
 
 tickets = Ticket.__table__  # type: ignore[attr-defined]
 actions = TicketAction.__table__  # type: ignore[attr-defined]
@@ -91,6 +92,7 @@ async def read_ticket(services: Services, ticket_id: int) -> RepairView:
     return RepairView(
         **_summary(services.settings, row),
         order=_order(order) if order else None,
+        waiting=await _waiting(services, row.subject) if row.kind == OUR_FAULT else None,
         last_error=(await _pending_error(services, row) if waits else None) or row.detail,
         possible=[PossibleDecision(decision=decision, means=means) for decision, means in possible.items()],
         actions=[_action(one, words) for one in rows],
@@ -105,6 +107,12 @@ def _action(row: Row[Any], words: texts.Words) -> TicketActionRow:
         note=words[row.note_id] if row.note_id else row.note,
         evidence=words[row.evidence_id] if row.evidence_id else row.evidence,
     )
+
+
+async def _waiting(services: Services, cause: str) -> WaitingOrders:
+    async with services.sessions() as session:
+        count = await our_faults.count_waiting(session, cause)
+        return WaitingOrders(count=count, examples=await our_faults.some_waiting(session, cause))
 
 
 def no_such_ticket() -> RequestRefused:
@@ -129,6 +137,7 @@ def _summary(settings: Settings, row: Row[Any]) -> dict[str, Any]:
         "title": rule.title,
         "step": row.step,
         "order_id": row.order_id,
+        "subject": row.subject,
         "detail": row.detail,
         "owner": rule.owner,
         "opened_at": row.opened_at,

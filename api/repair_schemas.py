@@ -71,6 +71,9 @@ class RepairSummary(Wire):
     title: str
     step: str = Field(examples=["return_payment"])
     order_id: str | None = Field(default=None, exclude_if=_unset)
+    subject: str | None = Field(
+        default=None, exclude_if=_unset, description="which of several things of the kind it is about"
+    )
     detail: str
     owner: Owner = Field(description="saga: the order's workflow waits for the decision; desk: nobody does")
     opened_at: datetime
@@ -108,8 +111,16 @@ class TicketOrder(Wire):
     tracking_number: str | None = Field(default=None, exclude_if=_unset)
 
 
+class WaitingOrders(Wire):
+    """Of a fault of ours: the orders that it holds up."""
+
+    count: int
+    examples: list[str] = Field(description="the ids of some of them")
+
+
 class RepairView(RepairSummary):
     order: TicketOrder | None = Field(default=None, exclude_if=_unset)
+    waiting: WaitingOrders | None = Field(default=None, exclude_if=_unset)
     last_error: str = Field(description="of the step that is retried, or what opened the ticket")
     possible: list[PossibleDecision] = Field(description="empty once the ticket is resolved")
     actions: list[TicketActionRow]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from temporalio import activity, workflow
+from temporalio.worker import Interceptor
 
 with workflow.unsafe.imports_passed_through():
     from benchmarks.database_steps import DatabaseSteps
@@ -45,8 +46,12 @@ class OurActivities:
     async def cancel_shipment(self, ref: OrderRef) -> None:
         await self._steps.unship(ref.order_id)
 
-    def methods(self) -> list[Callable[..., Any]]:
+    def interceptors(self) -> list[Interceptor]:
         """Under the name that `worker.build_worker` asks for."""
+        return []
+
+    def methods(self) -> list[Callable[..., Any]]:
+        """Likewise."""
         return [
             self.reserve_stock,
             self.release_stock,

@@ -68,7 +68,7 @@ class Station:
 
 def our_worker(client: Client, settings: Settings, steps: DatabaseSteps) -> Worker:
     """A worker with the service's own settings, whatever these come to be, for the benchmark's workflows."""
-    activities = cast(Activities, OurActivities(steps))  # all that build_worker asks for is `methods`
+    activities = cast(Activities, OurActivities(steps))  # it has all that build_worker asks for
     template = build_worker(client, settings.model_copy(update={"task_queue": "bench-template"}), activities)
     config = template.config()
     restrictions = workflow_runner().restrictions.with_passthrough_modules("benchmarks")

@@ -74,6 +74,18 @@ async def check_api(place: Place) -> list[Check]:
     return fail("API", f"{place.url} answers {answer.status_code}, but not as the API does", mend)
 
 
+async def check_brake(place: Place) -> list[Check]:
+    try:
+        async with httpx.AsyncClient(base_url=place.url, timeout=PATIENCE, trust_env=not place.is_local) as http:
+            said = (await http.get("/api/brake")).raise_for_status().json()
+        if said["on"]:
+            mend = 'mend it, then `ordersaga brake release --by WHO --note "what was mended"`'
+            return fail("Brake", f"on: {said['why']}; {said['held']} orders wait", mend)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return warn("Brake", "the API does not say whether it is on", "look at the check of the API")
+    return ok("Brake", "off")
+
+
 async def check_temporal(configuration: Configuration) -> list[Check]:
     """Address, namespace, search attributes and worker: each needs the one before it."""
     address = configuration.settings.temporal_address

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import RenderableType
 from rich.text import Text
 
-from commandline.checks import Check, State, check_api, check_temporal, fail
+from commandline.checks import Check, State, check_api, check_brake, check_temporal, fail
 from commandline.far_end_checks import check_carrier, check_database, check_secrets, check_stripe
 from commandline.output import Printer, state, table
 from commandline.places import Place
@@ -31,7 +31,10 @@ async def doctor(place: Place, out: Printer) -> int:
 
 async def examine(place: Place, configure: Callable[[], Configuration]) -> list[Check]:
     """All checks, asked at the same time, told in a fixed order."""
-    asked: list[tuple[str, Awaitable[list[Check]]]] = [("API", check_api(place))]
+    asked: list[tuple[str, Awaitable[list[Check]]]] = [
+        ("API", check_api(place)),
+        ("Brake", check_brake(place)),
+    ]
     unusable: list[Check] = []
     try:
         found = configure()

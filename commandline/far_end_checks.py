@@ -18,7 +18,7 @@ from adapters.database import create_engine
 from adapters.settings import LOOPBACK, Settings
 from adapters.stripe_errors import translate
 from commandline.checks import PATIENCE, Check, fail, ok, warn
-from domain.errors import Misconfigured, OrderSagaError, OurMistake
+from domain.errors import Misconfigured, OrderSagaError, ShipmentNotFound
 
 OLDEST_POSTGRES = 15
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -140,7 +140,7 @@ async def check_carrier(settings: Settings) -> list[Check]:
     try:
         async with asyncio.timeout(PATIENCE):
             await gateway.retrieve(NO_SUCH_SHIPMENT)
-    except OurMistake:
+    except ShipmentNotFound:
         pass  # it answered, and knows no such shipment
     except Misconfigured:
         return fail("Carrier", f"{base} refuses the key", "set ORDERSAGA_CARRIER_API_KEY")

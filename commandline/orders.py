@@ -100,6 +100,7 @@ def _shown(order: Mapping[str, Any]) -> Iterator[RenderableType]:
             "Status": state(order["status"]),
             "Payment": order["paymentStatus"],
             "Refused": refusal.get("detail"),
+            "Waits for": order.get("waitsFor"),
             "Attention": Text("a person is needed", style="bold red") if order["needsAttention"] else None,
             "Customer": order["customerId"],
             "Total": f"{order['totalAmount']} {order['currency']}",

@@ -48,7 +48,7 @@ def _listed(page: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _shown(ticket: Mapping[str, Any]) -> Iterator[RenderableType]:
-    order = ticket.get("order") or {}
+    order, waiting = ticket.get("order") or {}, ticket.get("waiting") or {"count": None, "examples": []}
     yield facts(
         {
             "Ticket": ticket["ticketId"],
@@ -57,6 +57,9 @@ def _shown(ticket: Mapping[str, Any]) -> Iterator[RenderableType]:
             "Step": ticket["step"],
             "Status": ticket["status"],
             "Order": ticket.get("orderId"),
+            "Cause": ticket.get("subject"),
+            "Orders waiting": waiting["count"],
+            "Some of them": " ".join(waiting["examples"]),
             "State": state(order["status"]) if order else None,
             "Payment": order.get("paymentStatus"),
             "PaymentIntent": order.get("paymentIntentId"),

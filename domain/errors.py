@@ -9,9 +9,13 @@ OrderSagaError
 │   └── ReturnRefused          money that cannot go back by itself: a person decides
 ├── TryAgain                   429, 5xx, connection, not settled yet: retry, after `delay` where one is named
 │   └── OnItsWay               a far end has accepted it and needs its time: nothing is wrong
-├── OurMistake                 a far end refuses what we sent: do not repeat, be loud
-│   └── ParametersDrifted      an idempotency key was used for something else
-├── Misconfigured              401 or 403 of a far end: wait for a person, undo nothing
+├── OurMistake                 a bug about this one order: do not repeat, be loud, a person decides
+│   ├── ParametersDrifted      an idempotency key was used for something else
+│   ├── PaymentNotFound        Stripe does not know the PaymentIntent that we saved
+│   └── ShipmentNotFound       the carrier does not know the shipment that we saved
+├── OurFault                   about us, not about this order: wait until it is mended, undo nothing, be loud
+│   ├── CallRefused            a 4xx that we do not know, about what we sent: it may be sent otherwise
+│   └── Misconfigured          401 or 403 of a far end
 ├── StepUndone                 the step's undo came first: a late attempt stops here
 └── RequestRefused             the API's client asked for something impossible; carries the HTTP status
 """
@@ -79,7 +83,35 @@ class ParametersDrifted(OurMistake):
     code = "parameters_drifted"
 
 
-class Misconfigured(OrderSagaError):
+class PaymentNotFound(OurMistake):
+    code = "payment_not_found"
+
+
+class ShipmentNotFound(OurMistake):
+    code = "shipment_not_found"
+
+
+class OurFault(OrderSagaError):
+    """Every order that comes this way meets the same, e.g. a carrier's account without funds.
+
+    `far_end` is who refuses, `cause` a short text that is the same for all orders that meet it (no ids in it), `mend`
+    says what to do about it. The message may say more, e.g. the request's id, but nothing of what was sent.
+    """
+
+    code = "our_fault"
+
+    def __init__(self, detail: str, *, far_end: str = "service", cause: str = "", mend: str = "") -> None:
+        super().__init__(detail)
+        self.far_end = far_end
+        self.cause = cause or self.code
+        self.mend = mend
+
+
+class CallRefused(OurFault):
+    """The far end refuses what was sent, freshly, not from its memory: this send has not taken effect."""
+
+
+class Misconfigured(OurFault):
     code = "misconfigured"
 
 
@@ -109,3 +141,20 @@ class RequestRefused(OrderSagaError):
         self.detail = detail
         self.errors = errors or []
         self.members = members
+
+
+ENDS_BY_OUR_FAULT = frozenset(
+    [
+        OurFault.code,
+        Misconfigured.code,
+        OurMistake.code,
+        ParametersDrifted.code,
+        PaymentNotFound.code,
+        ShipmentNotFound.code,
+        "no_rates",
+    ]
+)
+"""The codes of orders that would end because of us, whoever says so: the brake counts them."""
+
+OUR_MISTAKES = frozenset([OurMistake.code, ParametersDrifted.code, PaymentNotFound.code, ShipmentNotFound.code])
+"""With these a step refuses to go on for a reason that its customer has nothing to do with."""

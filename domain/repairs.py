@@ -29,6 +29,8 @@ FOREIGN_CAPTURE = "foreign_capture"
 SETTLED_TWICE = "settled_twice"
 PAYMENT_REFUNDED = "payment_refunded"
 STUCK_WORKFLOW_TASK = "stuck_workflow_task"
+OUR_FAULT = "our_fault"
+BRAKE = "brake"
 DRIFT = "drift"
 """Of all kinds that begin so: `drift_stock`, `drift_payment`."""
 
@@ -214,6 +216,16 @@ TABLE: Mapping[str, Rule] = {
     "payment_review": Rule("Stripe reviews the payment for fraud", Owner.DESK, _HOLD),
     STUCK_WORKFLOW_TASK: Rule(
         "An order's workflow is stuck on a bug", Owner.DESK, {_DONE: "the mended worker is deployed"}
+    ),
+    OUR_FAULT: Rule(
+        "Orders wait for a fault of ours: one ticket for each cause",
+        Owner.DESK,
+        {_DONE: "it is mended: who waits tries again within a minute; the ticket opens again if not"},
+    ),
+    BRAKE: Rule(
+        "Too many orders would end by our own fault: the brake holds them",
+        Owner.DESK,
+        {_DONE: "it is mended: the brake is released, as by `ordersaga brake release`"},
     ),
     DRIFT: Rule(
         "Two of our books disagree",

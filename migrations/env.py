@@ -8,12 +8,12 @@ from alembic import context
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from adapters import cancel_wishes, repair_tables, saga_tables, tables, texts
+from adapters import brake_tables, cancel_wishes, repair_tables, saga_tables, tables, texts
 from adapters.database import create_engine
 from adapters.settings import Settings
 
-MODULES = (tables.Order, saga_tables.Payment, repair_tables.Ticket, texts.StoredText, cancel_wishes.CancelWish)
-assert all(one.metadata is SQLModel.metadata for one in MODULES)
+for module in (brake_tables, cancel_wishes, repair_tables, saga_tables, tables, texts):
+    assert module.SQLModel.metadata is SQLModel.metadata
 
 
 def run(connection: Connection) -> None:

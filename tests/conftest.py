@@ -73,6 +73,7 @@ def base_settings(stack: Stack) -> Settings:
         public_url="http://127.0.0.1:8000",
         database_pool_size=10,
         checkout_budget=PATIENT,
+        brake_orders=10_000,  # the tests of the brake have their own: all tests share one database
     )
 
 

@@ -27,6 +27,7 @@ from devstack.stack import Stack
 from tests import (
     recorded_cancels,
     recorded_days,
+    recorded_faults,
     recorded_paths,
     recorded_payments,
     recorded_races,
@@ -53,7 +54,7 @@ PATHS: dict[str, Callable[[Shop, StepFaults], Awaitable[WorkflowHandle[Any, Any]
     **recorded_voids.PATHS,
     **recorded_texts.PATHS,
 }
-SKIPPED = recorded_days.PATHS  # walked with skipped time
+SKIPPED = {**recorded_days.PATHS, **recorded_faults.PATHS}  # walked with skipped time
 MACHINE = ("identity", "stackTrace")  # the fields that name a machine or its folders
 
 

@@ -18,8 +18,10 @@ from temporalio.types import MethodAsyncSingleParam
 from temporalio.workflow import ActivityConfig, ActivityHandle, LocalActivityConfig
 
 with workflow.unsafe.imports_passed_through():
+    from activities.brakes import Brakes
+    from domain.brake import EndsByOurFault
     from domain.commands import OrderRef
-    from domain.errors import Misconfigured
+    from domain.errors import ENDS_BY_OUR_FAULT, OUR_MISTAKES, Misconfigured, OurFault
     from domain.repairs import STEP_KEEPS_FAILING, STEP_REFUSED
     from workflows import policies
     from workflows.watch import Watch
@@ -62,6 +64,7 @@ class Saga:
         self._last: list[Activity[Any] | LongUndo] = []
         self._interruptible: ActivityHandle[Any] | None = None
         self._interrupted: ActivityHandle[Any] | None = None
+        self._interrupts = self._turns = 0
 
     # forward
 
@@ -77,10 +80,10 @@ class Saga:
             options = policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=self._words(step))
             result: Result = await workflow.execute_local_activity_method(step, argument or self._ref, **options)
         except FailureError as error:  # a local activity's failure comes without the ActivityError around it
-            if not _was_refused(error):
-                return await self._forward(step, argument, policies.BEFORE_CONFIRMATION, attended=False)
-            await self._checkpoint()
-            raise _failure(step, error) from error
+            if _was_refused(error):
+                await self._checkpoint()
+                await self._give_up(_failure(step, error))
+            return await self._forward(step, argument, policies.BEFORE_CONFIRMATION, attended=False)
         await self._checkpoint()
         return result
 
@@ -99,8 +102,11 @@ class Saga:
         self, step: Activity[Result], argument: Any, policy: ActivityConfig, *, attended: bool
     ) -> Result:
         """Runs until the step has succeeded or failed; begun again when a refused cancel interrupted it, or when its
-        time is over and what held it up is a key of ours."""
-        while True:
+        time is over and what held it up is a key of ours.
+
+        An `attended` step that our own mistake stops waits for a person: its order is confirmed, and stays so.
+        """
+        for pause in slower_and_slower():
             await self._checkpoint()
             await self.watch.gate()
             handle = self._start(step, argument, policy)
@@ -108,15 +114,7 @@ class Saga:
             try:
                 result = await (self.watch.over(_name(step), handle) if attended else handle)
             except ActivityError as error:
-                interrupted = _was_interrupted(error)
-                key_refused = not interrupted and _waits_for_key(error) and workflow.patched("wait-for-key")
-                if key_refused:
-                    await self.watch.call_person(_name(step), STEP_KEEPS_FAILING, "a far end refuses our key")
-                elif not (interrupted and self.watch.prodded(handle)):
-                    await self.watch.dismiss(_name(step))
-                await self._checkpoint()
-                if not interrupted and not key_refused:
-                    raise _failure(step, error) from error
+                await self._after_failure(step, error, pause, attended=attended, prodded=self.watch.prodded(handle))
             except asyncio.CancelledError:
                 # The step ended in the very workflow task that brought the cancel: the SDK gives no result then.
                 if self._interrupted is not handle and not self.watch.prodded(handle):
@@ -127,9 +125,54 @@ class Saga:
                 return result
             finally:
                 self._interruptible = None
+        raise AssertionError("unreachable: the pauses never end")
+
+    async def _after_failure(
+        self, step: Activity[Any], error: ActivityError, pause: timedelta, *, attended: bool, prodded: bool
+    ) -> None:
+        """Comes back when the step is to be tried again. Raises StepFailed, and whatever the checkpoint raises."""
+        if _was_interrupted(error):
+            if not prodded:
+                await self.watch.dismiss(_name(step))
+            return await self._checkpoint()
+        code = _last_code(error)
+        if code == Misconfigured.code and workflow.patched("wait-for-key"):
+            await self.watch.call_person(_name(step), STEP_KEEPS_FAILING, "a far end refuses our key")
+            return await self._checkpoint()
+        if attended and code in OUR_MISTAKES and workflow.patched("wait-for-mended-mistake"):
+            return await self._wait_for_person(_failure(step, error), pause)
+        await self.watch.dismiss(_name(step))
+        await self._checkpoint()
+        return await self._give_up(_failure(step, error))
+
+    async def _wait_for_person(self, failed: StepFailed, pause: timedelta) -> None:
+        """A ticket and a pause, which a cancel ends as well: it is decided before anything goes on."""
+        nudges, interrupts = self.watch.nudges, self._interrupts
+        await self.watch.call_person(failed.step, STEP_REFUSED, f"{failed.code}: {failed.detail}")
+
+        def canceled() -> bool:
+            return self._interrupts != interrupts
+
+        await self.watch.pause(nudges, pause, f"before trying again: {failed.step}", or_until=canceled)
+        if canceled():
+            await self.watch.dismiss(failed.step)
+
+    async def _give_up(self, failed: StepFailed) -> None:
+        """Raises `failed`, which turns the order back; comes back if the brake has held it: the step is tried again.
+
+        Only what is our own fault asks the brake: a customer's refusal is never held.
+        """
+        if failed.code in ENDS_BY_OUR_FAULT and workflow.patched("ask-the-brake"):
+            self._turns += 1
+            end = EndsByOurFault(order_id=self._ref.order_id, turn=self._turns, step=failed.step, code=failed.code)
+            answer = await self._forward(Brakes.ask_brake, end, policies.AFTER_CONFIRMATION, attended=False)
+            if answer.try_again:
+                return
+        raise failed
 
     def interrupt(self) -> None:
         """Ends the waiting retry of the running forward step; an attempt that was started finishes."""
+        self._interrupts += 1
         if self._interruptible is not None:
             self._interrupted, self._interruptible = self._interruptible, None
             self._interrupted.cancel()
@@ -224,18 +267,20 @@ def _was_interrupted(error: ActivityError) -> bool:
     return is_cancelled_exception(error) or error.retry_state == RetryState.CANCEL_REQUESTED
 
 
-def _waits_for_key(error: ActivityError) -> bool:
-    """Whether the last attempt met a 401 or 403, also where the end of the step's time hides it."""
-    cause: BaseException | None = error.cause
+def _last_code(error: FailureError) -> str | None:
+    """What the last attempt said, also where the end of the step's time hides it."""
+    cause = _cause(error)
     while cause is not None and not isinstance(cause, ApplicationError):
         cause = cause.__cause__
-    return cause is not None and cause.type == Misconfigured.code
+    return cause.type if cause is not None else None
 
 
 def _failure(activity: Activity[Any], error: FailureError) -> StepFailed:
     cause = _cause(error)
     if isinstance(cause, ApplicationError) and cause.non_retryable:
         return StepFailed(_name(activity), cause.type or "error", cause.message)
+    if _last_code(error) == OurFault.code:
+        return StepFailed(_name(activity), OurFault.code, "a fault on our side was not mended in time")
     return StepFailed(_name(activity), "timed_out", "it did not succeed in the time that it had")
 
 

@@ -27,5 +27,6 @@ def summaries_of(order: FulfillOrder) -> dict[str, str]:
         "record_delivered": "the customer has the parcel",
         "record_cancel_request": "write down who wants to cancel, and why",
         "record_cancel_refusal": "write down that the cancel was refused",
+        "ask_brake": "may the order end by a fault of ours?",
         "close_order": "write down how the order ended",
     }

@@ -7,6 +7,7 @@ order that runs through pays for a single timer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -156,10 +157,16 @@ class Watch:
         while self._deciding:
             await workflow.wait_condition(lambda: not self._deciding)
 
-    async def pause(self, nudges: int, time: timedelta, summary: str) -> None:
+    async def pause(
+        self, nudges: int, time: timedelta, summary: str, *, or_until: Callable[[], bool] = lambda: False
+    ) -> None:
         """A pause between two tries, until an operator has decided something since `nudges` were counted."""
-        if self.nudges == nudges:
+
+        def news() -> bool:
+            return self.nudges != nudges or or_until()
+
+        if not news():
             try:
-                await workflow.wait_condition(lambda: self.nudges != nudges, timeout=time, timeout_summary=summary)
+                await workflow.wait_condition(news, timeout=time, timeout_summary=summary)
             except TimeoutError:
                 return

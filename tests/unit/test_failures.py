@@ -8,12 +8,14 @@ import pytest
 import structlog
 from temporalio.exceptions import ApplicationErrorCategory
 
-from activities.failures import CONFIGURATION_RETRY, translate
+from activities.failures import FAULT_RETRY, translate
 from domain.errors import (
+    CallRefused,
     CaptureRefused,
     Misconfigured,
     OnItsWay,
     OrderSagaError,
+    OurFault,
     OurMistake,
     OutOfStock,
     ParametersDrifted,
@@ -38,6 +40,8 @@ BENIGN, LOUD = ApplicationErrorCategory.BENIGN, ApplicationErrorCategory.UNSPECI
         (OnItsWay("the bank has it next week"), "on_its_way", True, BENIGN),
         (OurMistake("400"), "our_mistake", False, LOUD),
         (ParametersDrifted("400"), "parameters_drifted", False, LOUD),
+        (OurFault("402"), "our_fault", True, LOUD),
+        (CallRefused("400"), "our_fault", True, LOUD),
         (Misconfigured("401"), "misconfigured", True, LOUD),
     ],
 )
@@ -68,12 +72,13 @@ def test_the_next_retry_comes_when_the_far_end_says(delay: timedelta | None) -> 
     assert translate(TryAgain("429", delay=delay)).next_retry_delay == delay
 
 
-def test_a_wrong_configuration_is_retried_slowly() -> None:
-    """A person has to mend a key: once a minute is soon enough."""
-    assert translate(Misconfigured("401")).next_retry_delay == CONFIGURATION_RETRY
+@pytest.mark.parametrize("error", [OurFault("402"), Misconfigured("401")])
+def test_a_fault_of_ours_is_retried_slowly(error: OrderSagaError) -> None:
+    """A person has to mend it: once a minute is soon enough."""
+    assert translate(error).next_retry_delay == FAULT_RETRY
 
 
-@pytest.mark.parametrize("error", [TryAgain("429", delay=timedelta(seconds=7)), Misconfigured("401")])
+@pytest.mark.parametrize("error", [TryAgain("429", delay=timedelta(seconds=7)), OurFault("402")])
 def test_a_local_attempt_names_no_delay(error: OrderSagaError) -> None:
     """The worker would sit on it: the ordinary activity that follows has its own."""
     failure = translate(error, local=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import stripe
 
+from adapters.stripe_client import text_of, translated
 from adapters.stripe_declines import (
     CUSTOMER_MESSAGES,
     FINAL,
@@ -17,8 +18,17 @@ from adapters.stripe_declines import (
     PLAIN_CODE,
     declined,
 )
-from adapters.stripe_errors import STATE_CODES, PaymentNotFound, PaymentStateDiffers, translate
-from domain.errors import Misconfigured, OrderSagaError, OurMistake, ParametersDrifted, PaymentDeclined, TryAgain
+from adapters.stripe_errors import STATE_CODES, AnswerUnreadable, PaymentStateDiffers, translate
+from domain.errors import (
+    CallRefused,
+    Misconfigured,
+    OrderSagaError,
+    OurFault,
+    ParametersDrifted,
+    PaymentDeclined,
+    PaymentNotFound,
+    TryAgain,
+)
 
 SECRET = "4242424242424242"  # stands for whatever a message of Stripe's may quote
 
@@ -55,7 +65,11 @@ ROWS: list[tuple[str, Any, type[OrderSagaError], str]] = [
         PaymentStateDiffers,
         "payment_state_differs",
     ),
-    ("bad parameter", _error(stripe.InvalidRequestError, 400, "amount"), OurMistake, "our_mistake"),
+    ("bad parameter", _error(stripe.InvalidRequestError, 400, "amount"), CallRefused, "our_fault"),
+    ("account blocked", _error(stripe.InvalidRequestError, 400, code="account_invalid"), CallRefused, "our_fault"),
+    ("402 without a card", _error(stripe.CardError, 402, type="invalid_request_error"), CallRefused, "our_fault"),
+    ("a 4xx of tomorrow", _error(stripe.APIError, 451), CallRefused, "our_fault"),
+    ("another service failed", _error(stripe.APIError, 424), TryAgain, "try_again"),
     ("not found", _error(stripe.InvalidRequestError, 404, "intent"), PaymentNotFound, "payment_not_found"),
     ("key of another call", _error(stripe.IdempotencyError, 400), ParametersDrifted, "parameters_drifted"),
     ("bad key", _error(stripe.AuthenticationError, 401), Misconfigured, "misconfigured"),
@@ -82,6 +96,39 @@ def test_says_what_an_error_of_stripe_means(error: Any, kind: type[OrderSagaErro
     assert type(meaning) is kind
     assert meaning.code == code
     assert SECRET not in str(meaning)
+
+
+@pytest.mark.parametrize(
+    ("param", "code", "cause"),
+    [
+        ("amount", "parameter_invalid_integer", "Stripe HTTP 400 parameter_invalid_integer about amount"),
+        ("metadata[order_id]", None, "Stripe HTTP 400 about metadata[order_id]"),
+        (None, None, "Stripe HTTP 400"),
+        (SECRET, f"no_such_{SECRET}", "Stripe HTTP 400"),
+    ],
+)
+def test_a_cause_is_the_same_text_for_every_order(param: str | None, code: str | None, cause: str) -> None:
+    """Names of codes and parameters only: it is a ticket's subject and a metric's label."""
+    meaning = translate(_error(stripe.InvalidRequestError, 400, param, code=code))
+    assert isinstance(meaning, OurFault)
+    assert (meaning.far_end, meaning.cause, bool(meaning.mend)) == ("stripe", cause, True)
+
+
+def test_a_refusal_from_stripes_memory_says_nothing_of_what_is_sent_today() -> None:
+    """Only a fresh one proves that the call as it is has not taken effect."""
+    error = _error(stripe.InvalidRequestError, 400, "amount")
+    error.headers["Idempotent-Replayed"] = "true"
+    assert type(translate(error)) is OurFault
+
+
+@pytest.mark.parametrize("broken", [AttributeError, KeyError, TypeError, ValueError])
+async def test_an_answer_that_is_none_of_stripes_is_an_outcome_that_is_not_known(broken: type[Exception]) -> None:
+    """A proxy's page, JSON without an id: tried again with the same key, and never an error that is not ours."""
+    with pytest.raises(AnswerUnreadable):
+        async with translated():
+            raise broken(SECRET)
+    with pytest.raises(TypeError):
+        text_of(None)
 
 
 @pytest.mark.parametrize("code", sorted(STATE_CODES))

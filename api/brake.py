@@ -1,0 +1,75 @@
+"""The brake: whether too many orders would end by our own fault, and its release."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+from fastapi import APIRouter
+from pydantic import Field
+
+from adapters import brake
+from adapters.brake import BrakeState
+from api.deps import Services, ServicesDep
+from api.exact_json import ExactJsonRoute
+from api.fields import Body, Text40, Wire
+from api.problems import documented
+from api.repair_schemas import Words
+from domain.errors import RequestRefused
+
+router = APIRouter(prefix="/api/brake", tags=["repairs"], route_class=ExactJsonRoute)
+
+log = structlog.get_logger()
+
+
+class BrakeView(Wire):
+    on: bool = Field(description="no order is turned back by a fault of ours until it is released")
+    held: int = Field(description="orders that wait for the release")
+    why: str | None = Field(default=None, description="of the last pull, as what follows")
+    pulled_at: datetime | None = None
+    released_at: datetime | None = None
+    released_by: str | None = None
+    note: str | None = None
+
+
+class ReleaseWanted(Body):
+    """Who releases the brake, and what was mended; kept for good."""
+
+    by: Text40
+    note: Words
+
+
+@router.get("", summary="Whether the brake is on")
+async def get_brake(services: ServicesDep) -> BrakeView:
+    return await _read(services)
+
+
+@router.post("/release", responses=documented(400, 409, 415, 422), summary="Release the brake")
+async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeView:
+    """Orders that were held try their step again; one that fails again by our fault is counted anew."""
+    async with services.sessions() as session, session.begin():
+        released = await brake.release(session, wanted.by, wanted.note)
+    if released is None:
+        raise RequestRefused(409, "brake-not-on", "the brake is not on")
+    log.warning("brake_released", by=wanted.by)
+    return await _read(services)
+
+
+async def _read(services: Services) -> BrakeView:
+    async with services.sessions() as session:
+        return _view(await brake.state_of(session))
+
+
+def _view(state: BrakeState) -> BrakeView:
+    pull = state.pull
+    if pull is None:
+        return BrakeView(on=False, held=0)
+    return BrakeView(
+        on=state.on,
+        held=state.held,
+        why=pull.why,
+        pulled_at=pull.pulled_at,
+        released_at=pull.released_at,
+        released_by=pull.released_by,
+        note=pull.note,
+    )
