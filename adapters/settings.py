@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         default=timedelta(0),
         description="how long a declined order waits for another payment method; 0 rejects it at once",
     )
+    customer_patience: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="how long a customer has for 3-D Secure before the order is undone",
+    )
     sweep_interval: float = Field(
         default=15.0,
         gt=0,
