@@ -120,6 +120,14 @@ class Settings(BaseSettings):
     checkout_budget: float = Field(
         default=10.0, gt=0, description="seconds a checkout waits for its answer; then 202 and a link"
     )
+    max_checkouts: int = Field(
+        default=50, ge=1, description="checkouts in flight per API process; one more is answered 503 and not stored"
+    )
+    max_checkout_wait: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds that an order may wait for a worker before further checkouts are answered 503",
+    )
     grace_period: timedelta = Field(
         default=timedelta(0),
         description="how long a confirmed order waits for a change of mind before it ships",
