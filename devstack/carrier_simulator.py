@@ -39,7 +39,7 @@ from devstack.carrier_ledger import SCHEMA, audit
 from devstack.carrier_shipments import CarrierRefusal, CarrierSettings, Shipments, hmac_signature
 from devstack.control_endpoints import SharedControls, control_route, view_route
 from devstack.durable_store import Document, DurableStore
-from devstack.fault_points import FaultBoard, FaultKind, FaultRule, after_effect, before_effect
+from devstack.fault_points import REFUSALS, FaultBoard, FaultKind, FaultRule, after_effect, before_effect
 from devstack.simulator_server import background, serve
 from devstack.webhook_sender import WebhookSender
 
@@ -70,6 +70,8 @@ class CarrierRequests:
         body = _decoded(await request.body())
         if fault and fault.kind is FaultKind.RATE_LIMIT_429:
             raise CarrierRefusal(429, "RATE_LIMITED", "Too many requests.")
+        if fault and fault.kind in REFUSALS:
+            raise _refused(REFUSALS[fault.kind], fault.code)
         instead = await before_effect(fault)
         if instead is not None:
             return instead
@@ -102,6 +104,11 @@ def _decoded(raw: bytes) -> Any:
         return json.loads(raw) if raw else {}
     except ValueError as error:
         raise CarrierRefusal(400, "BAD_REQUEST", "The body is not JSON.") from error
+
+
+def _refused(status: int, code: str | None) -> CarrierRefusal:
+    usual = "PAYMENT_REQUIRED" if status == 402 else "BAD_REQUEST"
+    return CarrierRefusal(status, code or usual, "This request is refused (simulated).")
 
 
 def _server_error() -> CarrierRefusal:

@@ -13,6 +13,8 @@ by a seeded random mix. Rules and mixes live in memory: a simulator that was res
 | after_effect_drop | yes | connection closed without an answer; where there are keys, the answer is saved |
 | truncated_body | yes | half an answer, then the connection is closed; saved likewise |
 | error_500_saved | yes | 500; where there are keys, the 500 is what is saved |
+| refuse_400, refuse_402 | no | 400 or 402 with the rule's `code`, kept under no key; a retry executes |
+| nonsense | no | 200 with something else than an answer: `code` is `html` (the usual), `empty`, `list` or `types` |
 """
 
 import asyncio
@@ -42,16 +44,34 @@ class FaultKind(StrEnum):
     AFTER_EFFECT_DROP = "after_effect_drop"
     TRUNCATED_BODY = "truncated_body"
     ERROR_500_SAVED = "error_500_saved"
+    REFUSE_400 = "refuse_400"
+    REFUSE_402 = "refuse_402"
+    NONSENSE = "nonsense"
+
+
+REFUSALS = {FaultKind.REFUSE_400: 400, FaultKind.REFUSE_402: 402}
+"""The status of each kind that refuses what was sent; each simulator words its error in its own shape."""
+
+_NONSENSE = {
+    "html": "<html><body>Bad gateway</body></html>",
+    "empty": "{}",
+    "list": "[]",
+    "types": '{"id": 7, "object": [], "status": {}, "amount": "much", "rates": 1, "data": 0}',
+}
 
 
 @dataclass
 class FaultRule:
-    """`operation` is a name or a pattern (`*`, `refunds.*`); `times` None means until removed."""
+    """`operation` is a name or a pattern (`*`, `refunds.*`); `times` None means until removed.
+
+    `code` is the far end's error code of a refusal, or which nonsense it is.
+    """
 
     operation: str
     kind: FaultKind
     times: int | None = 1
     delay_seconds: float = 0.5
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +191,9 @@ async def before_effect(fault: FaultRule | None) -> Response | None:
         return DroppedConnection()
     if fault.kind is FaultKind.CONNECTION_RESET:
         return DroppedConnection(reset=True)
+    if fault.kind is FaultKind.NONSENSE:
+        name = fault.code or "html"
+        return Response(_NONSENSE[name], media_type="text/html" if name == "html" else "application/json")
     return None
 
 

@@ -66,6 +66,12 @@ def rate_limited() -> StripeFailure:
     return StripeFailure(429, {"type": "invalid_request_error", "code": "rate_limit", "message": message})
 
 
+def refused(status: int, code: str | None) -> StripeFailure:
+    """Nothing that was sent, and no card, is named: what refuses is the account or a rule that we do not know."""
+    message = "This request is refused (simulated)."
+    return StripeFailure(status, {"type": "invalid_request_error", "code": code, "message": message})
+
+
 def server_error() -> StripeFailure:
     return StripeFailure(
         500, {"type": "api_error", "message": "Something went wrong at our end (simulated)."}, saved=True

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from devstack.fault_points import FaultBoard, FaultKind, FaultRule, after_effect, before_effect
+from devstack.fault_points import REFUSALS, FaultBoard, FaultKind, FaultRule, after_effect, before_effect
 from devstack.stripe_account import Call, StripeAccount
 from devstack.stripe_errors import (
     StripeFailure,
@@ -25,6 +25,7 @@ from devstack.stripe_errors import (
     key_in_use,
     key_reused,
     rate_limited,
+    refused,
     server_error,
     unauthorized,
     unknown_url,
@@ -122,6 +123,8 @@ class StripeRequests:
             return instead
         if fault and fault.kind is FaultKind.ERROR_500_UNSAVED:
             raise server_error()
+        if fault and fault.kind in REFUSALS:
+            raise refused(REFUSALS[fault.kind], fault.code)
         replay = self._replay(arrival)
         if replay is not None:
             return after_effect(fault, replay)

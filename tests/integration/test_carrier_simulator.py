@@ -225,6 +225,36 @@ async def test_each_fault_keeps_its_word_about_the_effect(
     assert await kinds(carrier, reference) == (["label_bought"] if bought else [])
 
 
+@pytest.mark.parametrize(
+    ("rule", "seen"),
+    [
+        ({"kind": "refuse_400"}, (400, "BAD_REQUEST")),
+        ({"kind": "refuse_402"}, (402, "PAYMENT_REQUIRED")),
+        ({"kind": "refuse_400", "code": "SHIPMENT.SOMETHING.NEW"}, (400, "SHIPMENT.SOMETHING.NEW")),
+    ],
+)
+async def test_a_refusal_that_nobody_expects_buys_nothing(
+    carrier: CarrierProcess, reference: str, rule: dict[str, str], seen: tuple[int, str]
+) -> None:
+    """With a code of the test's own, or the usual one; the next purchase is a purchase."""
+    shipment = await carrier.created(reference)
+    await carrier.control("faults", operation="shipments.buy", **rule)
+    assert code_of(await carrier.buy(shipment)) == seen
+    assert await kinds(carrier, reference) == []
+    assert (await carrier.buy(shipment)).status_code == 200
+
+
+@pytest.mark.parametrize("code", ["html", "empty", "list", "types"])
+async def test_nonsense_takes_the_place_of_an_answer(carrier: CarrierProcess, reference: str, code: str) -> None:
+    """200, and nothing in it that a client could work with; nothing was done either."""
+    shipment = await carrier.created(reference)
+    await carrier.control("faults", operation="shipments.buy", kind="nonsense", code=code)
+    answer = await carrier.buy(shipment)
+    assert answer.status_code == 200
+    assert "SIM" not in answer.text
+    assert await kinds(carrier, reference) == []
+
+
 async def test_a_slow_carrier_buys_after_the_client_has_given_up(carrier: CarrierProcess, reference: str) -> None:
     """The purchase cannot be fenced: it happens although nobody waits for it any more."""
     shipment = await carrier.created(reference)

@@ -148,6 +148,20 @@ async def test_an_unsaved_500_and_a_429_leave_the_key_free(simulator: StripeProc
     assert (await simulator.authorized(order_id, key=order_id)).status == "requires_capture"
 
 
+async def test_a_refusal_that_nobody_expects_leaves_the_key_free(simulator: StripeProcess, order_id: str) -> None:
+    """400 with a code of the test's own, 402 without a card: nothing executed, nothing kept, a retry executes."""
+    await simulator.control("faults", operation=CREATE, kind="refuse_400", code="parameter_invalid_empty")
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await simulator.authorized(order_id, key=order_id)
+    assert (refused.value.http_status, refused.value.code) == (400, "parameter_invalid_empty")
+    await simulator.control("faults", operation=CREATE, kind="refuse_402")
+    with pytest.raises(stripe.CardError) as unpaid:  # the SDK's name for every 402
+        await simulator.authorized(order_id, key=order_id)
+    assert unpaid.value.error is not None and unpaid.value.error.type == "invalid_request_error"
+    assert await simulator.ledger_kinds(order_id) == []
+    assert (await simulator.authorized(order_id, key=order_id)).status == "requires_capture"
+
+
 async def test_a_rule_shows_as_often_as_told_and_only_where_told(simulator: StripeProcess, order_id: str) -> None:
     """Two captures fail, the third works; other operations were never touched."""
     await simulator.control("faults", operation="payment_intents.capture", kind="before_effect", times=2)
