@@ -65,6 +65,14 @@ def no_answer_is_broken(books: Books) -> Iterator[Finding]:
             yield answer["orderId"], f"was refused ({answer['code']}), and is {status}"
 
 
+def nothing_is_stored_of_what_was_refused(books: Books) -> Iterator[Finding]:
+    """For runs in which every order is sent once: 503 `overloaded` says that there is none."""
+    stored = {order["idempotency_key"] for order in books.orders}
+    for answer in _answers(books):
+        if answer["code"] == "overloaded" and answer["key"] in stored:
+            yield answer["key"], "was refused for overload, and there is an order"
+
+
 def no_decision_on_a_cancel_is_broken(books: Books) -> Iterator[Finding]:
     """Accepted means canceled, refused means not canceled."""
     for cancel in (entry for entry in books.journal if entry["kind"] == "cancel"):
