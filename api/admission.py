@@ -3,7 +3,8 @@
 An overloaded shop that takes on everything answers nobody: each order waits behind all the others. Here a checkout
 too many is refused before anything is stored, which costs little and loses nothing. It is too many when
 
-- `most` checkouts are in flight in this process (`in_flight`), or
+- as many checkouts as the limit says are in flight in this process (`in_flight`). The limit is `most` at first; it
+  falls when orders wait for more than a second until a worker has them, and grows again while they do not; or
 - an order has waited for a worker for longer than `longest` seconds (`waiting`): its checkout was answered "pending",
   and it is still PLACED. Then one checkout at a time goes on, which finds out when workers take orders again.
 
@@ -13,7 +14,8 @@ of its own. Webhooks, reads and cancels are never refused, and checkouts leave t
 
 Each process decides by what it handed over itself, so that a decision costs nothing, and at most twice a second a
 look at the rows of the orders that it waits for. Why so, and not by the oldest PLACED row: decision 0019.
-https://sre.google/sre-book/handling-overload/ and https://sre.google/sre-book/addressing-cascading-failures/.
+The limit rises by one and falls by a factor, as TCP's window does (RFC 5681, section 3.1), but by the time in the
+queue (RFC 8289, section 3.1), since the time at Stripe says nothing about this machine.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ LOOK_EVERY = 0.5  # seconds
 LOOK_TIMEOUT = 1.0  # seconds
 LOCAL_ATTEMPT = 5.0  # seconds; a checkout that is RESERVED and older than the worker's first attempt waits for Stripe
 FOLLOWED = 100  # orders that wait for a worker; the oldest one decides, so that no more are looked at
+GOOD_WAIT = 1.0  # seconds until a worker has an order; more means that there are too many
+LEAST = 5  # checkouts in flight, however slow the machine is
+SMALLEST_CUT, LARGEST_CUT = 0.9, 0.5  # what is left of the limit when orders waited too long
 POOL_SHARE = 0.75  # of the database pool, for checkouts
 
 _TAKEN = text("SELECT order_id FROM orders WHERE order_id = ANY (:order_ids) AND status <> 'PLACED'")
@@ -76,6 +81,7 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask, self._most, self._longest, self._tell, self._clock = look, most, longest, shed, clock
+        self._limit, self._cut_at = float(most), clock()
         self._in_flight: set[Checkout] = set()
         self._pending: dict[str, float] = {}  # orders whose checkouts were answered "pending": since when
         self._placed: set[str] = set()  # those that were still PLACED at the last look
@@ -88,11 +94,16 @@ class Admission:
         """Checkouts that wait here for their answer."""
         return len(self._in_flight)
 
+    @property
+    def limit(self) -> int:
+        """How many may wait at a time."""
+        return int(self._limit)
+
     async def too_many(self) -> Shed | None:
         """Why another checkout would be one too many; None when it may begin."""
         await self._look()
         counted = sum(checkout.counts for checkout in self._in_flight)
-        if counted >= self._most:
+        if counted >= self.limit:
             return Shed.IN_FLIGHT
         now = self._clock()
         oldest = min((self._pending[order_id] for order_id in self._placed & self._pending.keys()), default=now)
@@ -118,14 +129,24 @@ class Admission:
         """Around what a checkout does with the database: the rest of the pool is left to everything else."""
         return self._share
 
-    def answer_pending(self, checkout: Checkout) -> None:
-        """Its order has a workflow and its client goes away without an answer: maybe no worker takes it."""
+    def taken(self, checkout: Checkout, elsewhere: float) -> None:
+        """A worker took its order, which then was for `elsewhere` seconds at Stripe."""
+        self._forget({checkout.order_id: checkout.since})
+        self._waited(checkout, self._clock() - checkout.since - elsewhere)
+
+    def pending(self, checkout: Checkout) -> None:
+        """Its client was told "pending": its order has a workflow, and no worker has taken it yet."""
         if len(self._pending) < FOLLOWED:
             self._pending.setdefault(checkout.order_id, checkout.since)
+        self._waited(checkout, self._clock() - checkout.since)
 
-    def answered(self, checkout: Checkout) -> None:
-        """A worker took its order."""
-        self._forget({checkout.order_id: checkout.since})
+    def _waited(self, checkout: Checkout, seconds: float) -> None:
+        if seconds <= GOOD_WAIT:
+            self._limit = min(self._most, self._limit + 1 / self._limit)
+        elif checkout.since > self._cut_at:  # once for all that were in flight together
+            self._cut_at = self._clock()
+            left = min(SMALLEST_CUT, max(LARGEST_CUT, GOOD_WAIT / seconds))
+            self._limit = max(min(LEAST, self._most), self._limit * left)
 
     async def _look(self) -> None:
         """Asks the database, at most twice a second and only where orders wait; one request asks for all."""

@@ -85,7 +85,7 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     refund_sweep = RefundSweep(each_on_its_own, temporal, settings)
     stack.push_async_callback(_stop, asyncio.create_task(refund_sweep.sweep_forever(settings.sweep_interval)))
     admission = admission_of(settings, each_on_its_own, measured.shed)
-    measured.in_flight(lambda: admission.in_flight)
+    measured.admission(lambda: admission.in_flight, lambda: admission.limit)
     return Services(settings, sessions, each_on_its_own, temporal, payments, inbox, admission)
 
 

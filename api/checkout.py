@@ -13,9 +13,10 @@ from temporalio.client import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.columns import now
 from adapters.tables import Order
 from adapters.temporal import workflow_id
-from api.admission import Checkout
+from api.admission import Admission, Checkout
 from api.deps import Services
 from api.engine import engine_away, engine_calls, start_of
 from api.order_schemas import OrderWanted
@@ -43,10 +44,11 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None) ->
         async with admission.database():
             row = await place(services, wanted, order_id, key)
         structlog.contextvars.bind_contextvars(order_id=order_id)
-        if OrderStatus(row.status) not in ANSWERED:
-            await _await_answer(services, row, checkout)
+        carried_on = OrderStatus(row.status) not in ANSWERED and await _await_answer(services, row)
         async with admission.database():
             record = await read_order(services.reads, services.settings, order_id)
+        if carried_on:
+            _tell(admission, checkout, record)
     log.info("checkout", order_id=order_id, status=record.view.status.value)
     return record
 
@@ -56,7 +58,8 @@ async def _is_stored(services: Services, order_id: str) -> bool:
         return await is_stored(services, order_id)
 
 
-async def _await_answer(services: Services, row: Order, checkout: Checkout) -> None:
+async def _await_answer(services: Services, row: Order) -> bool:
+    """Whether a workflow has answered, or will; False where it is over: then the row tells how the order stands."""
     budget = services.settings.checkout_budget
     try:
         async with asyncio.timeout(budget):
@@ -68,17 +71,28 @@ async def _await_answer(services: Services, row: Order, checkout: Checkout) -> N
                         id=CHECKOUT_UPDATE,
                         rpc_timeout=timedelta(seconds=budget),
                     )
-        services.admission.answered(checkout)
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         await _require_workflow(services, row.order_id)
-        services.admission.answer_pending(checkout)
     except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:
         # The workflow is over, or another one owns the order: the row tells how it stands.
         log.warning("checkout_without_answer", order_id=row.order_id, error=type(error).__name__)
+        return False
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         log.warning("checkout_without_answer", order_id=row.order_id, error=error.status.name)
+        return False
+    return True
+
+
+def _tell(admission: Admission, checkout: Checkout, record: OrderRecord) -> None:
+    """How long the order waited for a worker: until its answer, less what it was RESERVED."""
+    status, rows = record.view.status, record.view.timeline
+    if status is OrderStatus.PLACED:
+        return admission.pending(checkout)
+    reserved = next((row.at for row in rows if row.to is OrderStatus.RESERVED), None)
+    left = next((row.at for row in rows if row.from_ is OrderStatus.RESERVED is not row.to), now())
+    return admission.taken(checkout, elsewhere=(left - reserved).total_seconds() if reserved else 0.0)
 
 
 async def _require_workflow(services: Services, order_id: str) -> None:

@@ -78,6 +78,7 @@ class ApiMetrics:
         self._in_flight = Gauge(
             "ordersaga_checkouts_in_flight", "Checkouts that wait for their answer", registry=self.registry
         )
+        self._limit = Gauge("ordersaga_checkouts_limit", "How many may wait at a time", registry=self.registry)
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -89,9 +90,10 @@ class ApiMetrics:
     def shed(self, reason: Shed) -> None:
         self._shed.labels(reason.value).inc()
 
-    def in_flight(self, count: Callable[[], float]) -> None:
+    def admission(self, in_flight: Callable[[], float], limit: Callable[[], float]) -> None:
         """Asked for at each scrape."""
-        self._in_flight.set_function(count)
+        self._in_flight.set_function(in_flight)
+        self._limit.set_function(limit)
 
     def followed_up(self, source: str, seconds: float) -> None:
         self._lag.labels(source).observe(seconds)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
+from typing import Any
 
 import httpx
 
@@ -91,7 +92,9 @@ class Offer:
 
         async def client() -> None:
             while time.monotonic() - began < seconds:
-                await self._place(phase, next(waiting), began)
+                answer = await self._place(phase, next(waiting), began)
+                if answer.retry_after is not None and answer.status == 503:
+                    await asyncio.sleep(float(answer.retry_after))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(clients):
@@ -109,22 +112,21 @@ class Offer:
         phase.ended = datetime.now(UTC)
         return phase
 
-    async def _place(self, phase: Phase, wish: Wish, began: float) -> None:
+    async def _place(self, phase: Phase, wish: Wish, began: float) -> Answer:
         self._journal.write("sent", key=wish.key, course=wish.course)
         asked = time.monotonic()
         try:
-            answer = await self._http.post("/api/orders", json=wish.body, headers={"Idempotency-Key": wish.key})
+            got = await self._http.post("/api/orders", json=wish.body, headers={"Idempotency-Key": wish.key})
         except httpx.HTTPError:
-            phase.answers.append(Answer(asked - began, time.monotonic() - asked, UNANSWERED))
-            return
-        took, told = time.monotonic() - asked, answer.json()
-        order_id, order_status = told.get("orderId"), told.get("orderStatus") or told.get("status")
-        about = {"orderId": order_id, "orderStatus": order_status, "code": told.get("code")}
-        self._journal.write("answer", key=wish.key, status=answer.status_code, **about)
-        retry_after = answer.headers.get("Retry-After")
-        phase.answers.append(Answer(asked - began, took, answer.status_code, told.get("code"), retry_after))
-        if answer.status_code == 201:
-            self.confirmed.append(order_id)
+            answer = Answer(asked - began, time.monotonic() - asked, UNANSWERED)
+        else:
+            took, told = time.monotonic() - asked, got.json()
+            answer = Answer(asked - began, took, got.status_code, told.get("code"), got.headers.get("Retry-After"))
+            self._journal.write("answer", key=wish.key, status=got.status_code, **_about(told))
+            if got.status_code == 201:
+                self.confirmed.append(told["orderId"])
+        phase.answers.append(answer)
+        return answer
 
     def _draw(self, orders: int, seconds: float) -> list[Wish]:
         self._drawn += 1
@@ -133,3 +135,12 @@ class Offer:
     def _endless(self) -> Iterator[Wish]:
         while True:
             yield from self._draw(200, 1.0)
+
+
+def _about(told: dict[str, Any]) -> dict[str, Any]:
+    """What the journal keeps of an answer's body."""
+    return {
+        "orderId": told.get("orderId"),
+        "orderStatus": told.get("orderStatus") or told.get("status"),
+        "code": told.get("code"),
+    }

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from rich.console import Console
 from benchmarks.processes import CpuMeter
 from chaos import overload_report, report
 from chaos.auditor import audit, nothing_is_stored_of_what_was_refused
-from chaos.books import read_books
+from chaos.books import Books, read_books
 from chaos.bystanders import Bystanders
 from chaos.journal import Journal
 from chaos.load import Shop
@@ -35,9 +35,8 @@ from devstack.stack import Stack
 from devstack.story import console
 
 NEVER = 1e9  # seconds: no parcel is scanned, so that the orders of one phase do no work in the next
-FULL = 50  # clients of a full load: as many checkouts as an API process takes on at a time
-CLIENTS = (10, 25, FULL)
-WARM_UP, RAMP, OVERLOAD = 5.0, 15.0, 30.0  # seconds
+CLIENTS = (5, 10, 20, 40)
+WARM_UP, PHASE = 5.0, 20.0  # seconds
 TIMES = 3.0  # what is offered, of the best that the machine did
 SETTLE = 180.0  # seconds
 
@@ -47,23 +46,29 @@ _LAG = """
 """
 
 
+Look = Callable[[], Awaitable[Books]]
+
+
 class Overload:
     """One run on a running stack. `scale` below 1 shortens every phase."""
 
-    def __init__(self, stack: Stack, offer: Offer, bystanders: Bystanders, out: Console, scale: float) -> None:
-        self._stack, self._offer, self._bystanders, self._out, self._scale = stack, offer, bystanders, out, scale
+    def __init__(
+        self, stack: Stack, look: Look, offer: Offer, bystanders: Bystanders, out: Console, scale: float
+    ) -> None:
+        self._look, self._offer, self._bystanders, self._out, self._scale = look, offer, bystanders, out, scale
         self._cpu = CpuMeter({name: [pid] for name, pid in stack.pids.items()})
 
     async def ramp(self) -> list[Phase]:
-        """What the machine can do: so many clients at once, none of them refused."""
-        await self._offer.closed_loop("warm-up", FULL, WARM_UP * self._scale)
+        """What the machine can do: so many clients at once, each of which waits as long as it is told to."""
+        await self._offer.closed_loop("warm-up", CLIENTS[0], WARM_UP * self._scale)
         return [await self._closed(clients) for clients in CLIENTS]
 
     async def overload(self, rate: float) -> Phase:
         """Orders at a rate, while others look and cancel."""
+        await self._at_rest()
         others = asyncio.create_task(self._bystanders.ask())
         before = self._cpu.read()
-        phase = await self._offer.open_loop("overload", rate, OVERLOAD * self._scale)
+        phase = await self._offer.open_loop("overload", rate, PHASE * self._scale)
         phase.cpu = self._cpu.read().since(before)
         others.cancel()
         with suppress(asyncio.CancelledError):
@@ -72,11 +77,16 @@ class Overload:
         return phase
 
     async def _closed(self, clients: int) -> Phase:
+        await self._at_rest()
         before = self._cpu.read()
-        phase = await self._offer.closed_loop(f"{clients} clients", clients, RAMP * self._scale)
+        phase = await self._offer.closed_loop(f"{clients} clients", clients, PHASE * self._scale)
         phase.cpu = self._cpu.read().since(before)
         self._tell(phase)
         return phase
+
+    async def _at_rest(self) -> None:
+        """Labels and captures of the phase before are done: each begins on a machine that has nothing else to do."""
+        await settled(self._look, SETTLE)
 
     def _tell(self, phase: Phase) -> None:
         rate = f"{phase.goodput:.1f} confirmed a second, p99 {phase.p99():.2f} s"
@@ -88,8 +98,9 @@ async def overload(seed: int, out: Console, scale: float = 1.0) -> report.Docume
     with tempfile.TemporaryDirectory(prefix="ordersaga-overload-", ignore_cleanup_errors=True) as made:
         folder, journal = Path(made), Path(made) / "journal.jsonl"
         async with Stack(folder, carrier_clock=(NEVER, NEVER), environ=os.environ) as stack:
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=FULL, keepalive_expiry=2)
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=2)
             http = httpx.AsyncClient(base_url=stack.urls.api, limits=limits, timeout=TIMEOUT, trust_env=False)
+            look = partial(read_books, stack.urls.database_url, folder, journal)
             with Journal(journal) as book:
                 shop = Shop(stack.urls.api, stack.urls.stripe, stack.plan.connect, book)
                 await shop.stock_up(catalogue(0), customers())
@@ -97,12 +108,11 @@ async def overload(seed: int, out: Console, scale: float = 1.0) -> report.Docume
                 async with http:
                     offer = Offer(http, book, seed)
                     bystanders = Bystanders(http, offer.confirmed, book)
-                    run = Overload(stack, offer, bystanders, out, scale)
+                    run = Overload(stack, look, offer, bystanders, out, scale)
                     ramp = await run.ramp()
                     phase = await run.overload(TIMES * max(one.goodput for one in ramp))
             lag = await _webhook_lag(stack.urls.database_url, phase)
-            look = partial(read_books, stack.urls.database_url, folder, journal)
-            books, waited = await settled(look, SETTLE, lambda words: out.print(words, highlight=False))
+            books, waited = await settled(look, SETTLE)
     violations = audit(books, [*RULES, nothing_is_stored_of_what_was_refused])
     return {
         "seed": seed,

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.admission import LOCAL_ATTEMPT, LOOK_EVERY, Admission, Checkout, Shed
+from api.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, Admission, Checkout, Shed
 
 MOST, LONGEST = 3, 10.0
 
@@ -45,7 +45,7 @@ class Scene:
     def pending(self, order_id: str) -> None:
         """A checkout that was answered "pending" just now."""
         with self.admission.take_on(order_id) as checkout:
-            self.admission.answer_pending(checkout)
+            self.admission.pending(checkout)
 
 
 @pytest.fixture
@@ -69,6 +69,28 @@ async def test_a_refusal_is_counted_and_says_that_nothing_was_stored(scene: Scen
     refusal = scene.admission.refusal(Shed.WAITING)
     assert (refusal.status, refusal.code) == (503, "overloaded")
     assert scene.shed == [Shed.WAITING]
+
+
+async def test_takes_on_fewer_when_orders_wait_for_a_worker(scene: Scene) -> None:
+    """Cut once for all that were in flight together, by how long they waited, and never below the least."""
+    admission = Admission(scene._look, most=40, longest=LONGEST, clock=lambda: scene.now)
+
+    def answered_after(seconds: float, elsewhere: float = 0.0, at_once: int = 1) -> int:
+        scene.now += 0.1
+        with ExitStack() as open_:
+            checkouts = [open_.enter_context(admission.take_on(str(number))) for number in range(at_once)]
+            scene.now += seconds
+            for checkout in checkouts:
+                admission.taken(checkout, elsewhere)
+        return admission.limit
+
+    assert answered_after(1.0, at_once=30) == 40
+    assert answered_after(8.0, elsewhere=7.5, at_once=30) == 40
+    assert answered_after(1.25, at_once=30) == 32
+    assert answered_after(8.0) == 16
+    assert [answered_after(8.0) for _ in range(3)] == [8, LEAST, LEAST]
+    assert answered_after(0.1, at_once=6) == LEAST + 1
+    assert answered_after(0.1, at_once=2000) == 40
 
 
 async def test_an_order_that_no_worker_takes_closes_the_door_to_all_but_one(scene: Scene) -> None:
@@ -106,7 +128,7 @@ async def test_an_order_that_others_overtook_closes_nothing(scene: Scene) -> Non
     assert await scene.too_many(LONGEST + 1) is None
     with scene.admission.take_on("later") as checkout:
         assert await scene.too_many() is Shed.WAITING
-        scene.admission.answered(checkout)
+        scene.admission.taken(checkout, elsewhere=0.0)
         assert await scene.too_many() is None
 
 
