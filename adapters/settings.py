@@ -121,7 +121,9 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="seconds a checkout waits for its answer; then 202 and a link"
     )
     max_checkouts: int = Field(
-        default=50, ge=1, description="checkouts in flight per API process; one more is answered 503 and not stored"
+        default=50,
+        ge=1,
+        description="checkouts in flight per API process; one more is answered 503; fewer while the machine is slow",
     )
     max_checkout_wait: float = Field(
         default=10.0,

@@ -49,7 +49,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("p99", {"overload": phase("overload", *answers(90, 2.1, refused=210))}),
     ("confirmed a second", {"overload": phase("overload", *answers(80, 1.0, refused=210))}),
     ("nothing was refused", {"overload": phase("overload", *answers(90, 1.0))}),
-    ("nobody expects", {"overload": phase("overload", *answers(90, 1.0, refused=9), Answer(0.0, 60.0, 0))}),
+    ("nobody expects", {"overload": phase("overload", *answers(90, 1.0, refused=9), Answer(0.0, 1.0, 0))}),
     ("nobody expects", {"overload": phase("overload", *answers(90, 1.0, refused=9), Answer(0.0, 0.1, 500))}),
     ("is not", {"overload": phase("overload", *answers(90, 1.0), Answer(0.0, 0.1, 503, "overloaded"))}),
     ("is not", {"overload": phase("overload", *answers(90, 1.0), Answer(0.0, 0.1, 503, "engine_away", "2"))}),
