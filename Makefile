@@ -11,7 +11,7 @@ STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check bench proof chaos lint format lock clean venv
+.PHONY: help demo up test check bench proof overload chaos lint format lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -35,7 +35,11 @@ bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (unde
 proof: venv  ## the long run: an order file (ORDER_FILE=...), the payment storm (SEED=n), the races in every form
 	@$(ISOLATED) $(VENV) -m benchmarks.order_file $(ORDER_FILE)
 	@$(ISOLATED) $(VENV) -m chaos.storm --seed $(SEED)
+	@$(ISOLATED) $(VENV) -m chaos.overload
 	@$(ISOLATED) $(VENV) -m pytest -m long
+
+overload: venv  ## three times the orders that this machine can carry: who is answered, who is refused (3 minutes)
+	@$(ISOLATED) $(VENV) -m chaos.overload
 
 chaos: venv  ## 1,000 orders while everything is killed in turn (SEED=n), then an audit of every book (under 10 minutes)
 	@$(ISOLATED) $(VENV) -m chaos.run --seed $(SEED)

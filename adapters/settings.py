@@ -120,6 +120,16 @@ class Settings(BaseSettings):
     checkout_budget: float = Field(
         default=10.0, gt=0, description="seconds a checkout waits for its answer; then 202 and a link"
     )
+    max_checkouts: int = Field(
+        default=50,
+        ge=1,
+        description="checkouts in flight per API process; one more is answered 503; fewer while the machine is slow",
+    )
+    max_checkout_wait: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds that an order may wait for a worker before further checkouts are answered 503",
+    )
     grace_period: timedelta = Field(
         default=timedelta(0),
         description="how long a confirmed order waits for a change of mind before it ships",
@@ -127,6 +137,11 @@ class Settings(BaseSettings):
     payment_retry_window: timedelta = Field(
         default=timedelta(0),
         description="how long a declined order waits for another payment method; 0 rejects it at once",
+    )
+    customer_patience: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        description="how long a customer has for 3-D Secure before the order is undone",
     )
     sweep_interval: float = Field(
         default=15.0,

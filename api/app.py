@@ -31,6 +31,7 @@ from api import (
     repairs,
     webhooks,
 )
+from api.admission import admission_of
 from api.body_limit import BodyLimit
 from api.deps import Services
 from api.inbox import Inbox
@@ -96,7 +97,9 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     stack.push_async_callback(_stop, sweeper)
     refund_sweep = RefundSweep(each_on_its_own, temporal, settings)
     stack.push_async_callback(_stop, asyncio.create_task(refund_sweep.sweep_forever(settings.sweep_interval)))
-    return Services(settings, sessions, each_on_its_own, temporal, payments, inbox)
+    admission = admission_of(settings, each_on_its_own, measured.shed)
+    measured.admission(lambda: admission.in_flight, lambda: admission.limit)
+    return Services(settings, sessions, each_on_its_own, temporal, payments, inbox, admission)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

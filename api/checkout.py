@@ -13,14 +13,16 @@ from temporalio.client import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.columns import now
 from adapters.tables import Order
 from adapters.temporal import workflow_id
+from api.admission import Admission, Checkout
 from api.deps import Services
 from api.engine import engine_away, engine_calls, start_of
 from api.fault_watch import HeldUp, unless_held_up
 from api.order_schemas import OrderWanted
 from api.order_view import OrderRecord, read_order
-from api.placement import place
+from api.placement import is_stored, new_order_id, place
 from domain.order_states import ANSWERED, OrderStatus
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -33,18 +35,32 @@ log = structlog.get_logger()
 async def check_out(services: Services, wanted: OrderWanted, key: str | None) -> OrderRecord:
     """The order as it is when it has its answer or the budget is over.
 
-    Raises RequestRefused: as `place` does, and 503 where the engine is away.
+    Raises RequestRefused: as `place` does, 503 where the engine is away, and 503 before anything is stored where it
+    is one checkout too many. An order that is stored has been taken on: its client's next try is never too many.
     """
-    row = await place(services, wanted, key)
-    structlog.contextvars.bind_contextvars(order_id=row.order_id)
-    if OrderStatus(row.status) not in ANSWERED:
-        await _await_answer(services, row)
-    record = await read_order(services.reads, services.settings, row.order_id)
-    log.info("checkout", order_id=row.order_id, status=record.view.status.value)
+    order_id, admission = new_order_id(wanted.customer_id, key), services.admission
+    if (reason := await admission.too_many()) and not (key and await _is_stored(services, order_id)):
+        raise admission.refusal(reason)
+    with admission.take_on(order_id) as checkout:
+        async with admission.database():
+            row = await place(services, wanted, order_id, key)
+        structlog.contextvars.bind_contextvars(order_id=order_id)
+        carried_on = OrderStatus(row.status) not in ANSWERED and await _await_answer(services, row)
+        async with admission.database():
+            record = await read_order(services.reads, services.settings, order_id)
+        if carried_on:
+            _tell(admission, checkout, record)
+    log.info("checkout", order_id=order_id, status=record.view.status.value)
     return record
 
 
-async def _await_answer(services: Services, row: Order) -> None:
+async def _is_stored(services: Services, order_id: str) -> bool:
+    async with services.admission.database():
+        return await is_stored(services, order_id)
+
+
+async def _await_answer(services: Services, row: Order) -> bool:
+    """Whether a workflow has answered, or will; False where it is over: then the row tells how the order stands."""
     budget = services.settings.checkout_budget
     try:
         async with asyncio.timeout(budget):
@@ -64,10 +80,23 @@ async def _await_answer(services: Services, row: Order) -> None:
     except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:
         # The workflow is over, or another one owns the order: the row tells how it stands.
         log.warning("checkout_without_answer", order_id=row.order_id, error=type(error).__name__)
+        return False
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         log.warning("checkout_without_answer", order_id=row.order_id, error=error.status.name)
+        return False
+    return True
+
+
+def _tell(admission: Admission, checkout: Checkout, record: OrderRecord) -> None:
+    """How long the order waited for a worker: until its answer, less what it was RESERVED."""
+    status, rows = record.view.status, record.view.timeline
+    if status is OrderStatus.PLACED:
+        return admission.pending(checkout)
+    reserved = next((row.at for row in rows if row.to is OrderStatus.RESERVED), None)
+    left = next((row.at for row in rows if row.from_ is OrderStatus.RESERVED is not row.to), now())
+    return admission.taken(checkout, elsewhere=(left - reserved).total_seconds() if reserved else 0.0)
 
 
 async def _require_workflow(services: Services, order_id: str) -> None:

@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 from adapters.database import Sessions
 from adapters.settings import Settings
+from api.admission import Admission
 from api.engine import UpdatePlaces
 from api.inbox import Inbox
 from api.payment_news import Payments
@@ -24,6 +25,7 @@ class Services:
     temporal: Client
     payments: Payments
     inbox: Inbox
+    admission: Admission
     places: UpdatePlaces = field(default_factory=UpdatePlaces)
 
 

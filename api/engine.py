@@ -118,6 +118,7 @@ def _start_operation(settings: Settings, row: Order) -> Start:
             ship_not_before=row.ship_not_before,
             grace_period=settings.grace_period,
             payment_retry_window=settings.payment_retry_window,
+            customer_patience=settings.customer_patience,
         ),
         id=workflow_id(row.order_id),
         task_queue=settings.task_queue,

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Header, Request, Response
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -20,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters import census
 from adapters.census import Census
+from api.admission import Shed
 from api.deps import ServicesDep
 
 REFRESH = 5.0  # seconds that a reading of the books is good for, so that no number of scrapes can hurt
@@ -59,6 +67,18 @@ class ApiMetrics:
             buckets=LAG_BUCKETS,
             registry=self.registry,
         )
+        self._shed = Counter(
+            "ordersaga_checkouts_shed",
+            "Checkouts that were refused because there were too many",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in Shed:
+            self._shed.labels(reason.value)  # a series that is not there yet raises no alert
+        self._in_flight = Gauge(
+            "ordersaga_checkouts_in_flight", "Checkouts that wait for their answer", registry=self.registry
+        )
+        self._limit = Gauge("ordersaga_checkouts_limit", "How many may wait at a time", registry=self.registry)
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -66,6 +86,14 @@ class ApiMetrics:
         if (child := self._children.get(key)) is None:
             child = self._children[key] = self._requests.labels(*key)
         child.observe(seconds)
+
+    def shed(self, reason: Shed) -> None:
+        self._shed.labels(reason.value).inc()
+
+    def admission(self, in_flight: Callable[[], float], limit: Callable[[], float]) -> None:
+        """Asked for at each scrape."""
+        self._in_flight.set_function(in_flight)
+        self._limit.set_function(limit)
 
     def followed_up(self, source: str, seconds: float) -> None:
         self._lag.labels(source).observe(seconds)

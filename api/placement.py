@@ -34,6 +34,8 @@ _LOOK_UP = text(
     """
 )
 
+_STORED = text("SELECT true FROM orders WHERE order_id = :order_id")
+
 
 class Priced(NamedTuple):
     """A product as the catalogue has it now; the price in minor units."""
@@ -51,13 +53,18 @@ def new_order_id(customer_id: str, key: str | None) -> str:
     return hashlib.sha256(f"{len(customer_id)}:{customer_id}:{key}".encode()).hexdigest()[:32]
 
 
-async def place(services: Services, wanted: OrderWanted, key: str | None) -> Order:
-    """The order of this checkout, stored now or by an earlier try of it.
+async def is_stored(services: Services, order_id: str) -> bool:
+    """Whether an earlier try of this checkout has placed the order: one look by its primary key."""
+    async with services.reads.connect() as connection:
+        return (await connection.execute(_STORED, {"order_id": order_id})).first() is not None
+
+
+async def place(services: Services, wanted: OrderWanted, order_id: str, key: str | None) -> Order:
+    """The order of this checkout, stored now or by an earlier try of it. `order_id` is `new_order_id`'s.
 
     Raises RequestRefused: 422 for what the catalogue cannot serve or for a key that was used for another body,
     409 when the catalogue's total is not the expected one.
     """
-    order_id = new_order_id(wanted.customer_id, key)
     lines = merged_lines(wanted)
     try:
         async with services.sessions() as session, session.begin():

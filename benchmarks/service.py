@@ -53,7 +53,8 @@ class Service:
     async def place(self, order_id: str) -> str:
         """The order's id in the service; `order_id` goes along as the Idempotency-Key, as a shop would do it.
 
-        A 202 is an answer too: the API's budget was over, the order goes on. They are counted and told.
+        A 202 is an answer too: the API's budget was over, the order goes on. They are counted and told. A 503 says
+        that the API has as many checkouts as it can answer: sent again when it says, and the wait counts.
         """
         self._placed += 1
         body = {
@@ -62,7 +63,11 @@ class Service:
             "paymentMethod": "pm_card_visa",
         }
         asked = time.time()
-        answer = await self._http.post("/api/orders", json=body, headers={"Idempotency-Key": order_id})
+        while True:
+            answer = await self._http.post("/api/orders", json=body, headers={"Idempotency-Key": order_id})
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
         if answer.status_code not in (201, 202):
             raise BenchmarkFailed(f"POST /api/orders: {answer.status_code} {answer.text}")
         self._late += answer.status_code == 202

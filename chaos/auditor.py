@@ -4,16 +4,23 @@ Each rule is a pure function from the books to what it found wrong; `RULES` is a
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from chaos.books import Books, Row, by
+from chaos.books import AWAITING, OUR_FAULT, Books, Row, by
+from chaos.wishes import Course
 
 FINAL = frozenset(["DELIVERED", "CANCELED", "REJECTED"])
 WITH_CARRIER = frozenset(["READY_TO_SHIP", "SHIPPED"])  # waiting for the parcel's next scan
 PAID = WITH_CARRIER | {"DELIVERED"}
 LEFT = frozenset(["SHIPPED", "DELIVERED"])
 UNDONE = frozenset(["CANCELED", "REJECTED"])
+ABANDONED = "abandoned"  # why an order was rejected whose customer never came back
+CUSTOMER_PATIENCE = timedelta(seconds=30)
+"""How long the service waits for a customer in these runs: `chaos/circumstances.py` tells it so."""
+PATIENCE_MARGIN = timedelta(seconds=180)
+"""How much longer it may take to give the customer up: no outage of these runs lasts longer."""
 LIVE_LABEL = {"label_bought": 1, "label_voided": -1}
 
 
@@ -63,6 +70,14 @@ def no_answer_is_broken(books: Books) -> Iterator[Finding]:
             yield answer["orderId"], "was confirmed and then rejected"
         if answer["status"] in (402, 409) and status not in (answer["orderStatus"], "CANCELED"):
             yield answer["orderId"], f"was refused ({answer['code']}), and is {status}"
+
+
+def nothing_is_stored_of_what_was_refused(books: Books) -> Iterator[Finding]:
+    """For runs in which every order is sent once: 503 `overloaded` says that there is none."""
+    stored = {order["idempotency_key"] for order in books.orders}
+    for answer in _answers(books):
+        if answer["code"] == "overloaded" and answer["key"] in stored:
+            yield answer["key"], "was refused for overload, and there is an order"
 
 
 def no_decision_on_a_cancel_is_broken(books: Books) -> Iterator[Finding]:
@@ -203,9 +218,45 @@ def every_order_has_settled(books: Books) -> Iterator[Finding]:
         yield order_id, f"is left {books.statuses[order_id]}"
 
 
+def customers_are_waited_for_as_long_as_agreed(books: Books) -> Iterator[Finding]:
+    """Nobody is given up before the time is over; whoever never comes back is, soon after it."""
+    refusals = {order["order_id"]: order["refusal"] for order in books.orders}
+    for order_id, (began, left) in books.waited_for.items():
+        if refusals[order_id] == ABANDONED and left - began < CUSTOMER_PATIENCE:
+            yield order_id, f"was given up after {left - began} of {CUSTOMER_PATIENCE}"
+        if left - began > CUSTOMER_PATIENCE + PATIENCE_MARGIN:
+            yield order_id, f"its customer was waited for {left - began}, and has {CUSTOMER_PATIENCE}"
+
+
+def who_never_comes_back_gets_nothing(books: Books) -> Iterator[Finding]:
+    """An order whose customer left at the bank, and whom nobody canceled, is undone by itself."""
+    left = {entry["key"] for entry in books.journal if entry["kind"] == "sent" and entry["course"] == Course.ABANDONS}
+    for order in books.orders:
+        if order["idempotency_key"] in left and order["status"] in PAID | {"CONFIRMED"}:
+            yield order["order_id"], f"is {order['status']}, and its customer never paid"
+
+
+def nobody_is_called_for_nothing(books: Books) -> Iterator[Finding]:
+    """The ticket of a cause is closed by the last order that waited for it."""
+    causes = {order["waits_for"] for order in books.orders}
+    for ticket in books.tickets:
+        if ticket["kind"] == OUR_FAULT and ticket["subject"] not in causes:
+            yield str(ticket["subject"]), "has an open ticket, and no order waits for it"
+
+
 def every_webhook_is_followed_up(books: Books) -> Iterator[Finding]:
     for row in books.inbox:
         yield row["event_id"], f"{row['source']}'s {row['type']} was never followed up: {row['last_error']}"
+
+
+def waiting_for_customer(books: Books) -> set[str]:
+    """The orders whose customers may still come back: nothing has to happen before their time is over."""
+    latest = CUSTOMER_PATIENCE + PATIENCE_MARGIN
+    return {
+        order_id
+        for order_id, (began, left) in books.waited_for.items()
+        if books.statuses[order_id] == AWAITING and left - began <= latest
+    }
 
 
 def unsettled(books: Books) -> set[str]:
@@ -218,12 +269,17 @@ def unsettled(books: Books) -> set[str]:
         order_id
         for order_id, status in books.statuses.items()
         if status not in FINAL and not (status in waits and order_id not in waits[status])
-    }
+    } - waiting_for_customer(books)
+
+
+def undecided(books: Books) -> set[str]:
+    """Those whose customers may still come back, too."""
+    return unsettled(books) | waiting_for_customer(books)
 
 
 def unfinished(books: Books) -> set[str]:
-    """Those that wait for the carrier, too."""
-    return {order_id for order_id, status in books.statuses.items() if status not in FINAL}
+    """Those that wait for the carrier, too, but none that waits for a person."""
+    return {order_id for order_id, status in books.statuses.items() if status not in FINAL} - books.called_for
 
 
 def audit(books: Books, rules: Iterable[Rule]) -> list[Violation]:

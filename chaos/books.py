@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import asyncpg
 from chaos.journal import read
 
 Row = Mapping[str, Any]
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+AWAITING = "AWAITING_CUSTOMER"
+OUR_FAULT = "our_fault"  # the kind of a ticket that is about a cause, not about one order
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Books:
     money: list[Row] = field(default_factory=list)  # Stripe's ledger
     labels: list[Row] = field(default_factory=list)  # the carrier's ledger
     journal: list[Row] = field(default_factory=list)
+    read_at: datetime = EPOCH  # by the database's clock
 
     @cached_property
     def statuses(self) -> dict[str, str]:
@@ -42,13 +48,40 @@ class Books:
         return {order["order_id"]: order["status"] for order in self.orders}
 
     @cached_property
+    def called_for(self) -> set[str]:
+        """The orders that have an open ticket of their own: a person looks after them."""
+        return {ticket["order_id"] for ticket in self.tickets} - {None}
+
+    @cached_property
     def attended(self) -> set[str]:
-        """The orders with an open ticket: a person looks after them."""
-        return {ticket["order_id"] for ticket in self.tickets}
+        """Those, and the orders that wait for a cause that has an open ticket, one for all of them."""
+        causes = {ticket["subject"] for ticket in self.tickets if ticket["kind"] == OUR_FAULT}
+        return self.called_for | {order["order_id"] for order in self.orders if order["waits_for"] in causes - {None}}
+
+    @cached_property
+    def waited_for(self) -> dict[str, tuple[datetime, datetime]]:
+        """From when to when each order waited for its customer's 3-D Secure; until now, if it still does."""
+        found = {}
+        for order_id, rows in by(self.timeline, "order_id").items():
+            own = sorted(rows, key=lambda row: int(row["sequence"]))
+            began = next((row["at"] for row in own if row["to_status"] == AWAITING), None)
+            left = (row["at"] for row in own if row["from_status"] == AWAITING != row["to_status"])
+            if began is not None:
+                found[order_id] = (began, next(left, self.read_at))
+        return found
+
+    @cached_property
+    def touched(self) -> set[str]:
+        """The orders whose payments somebody changed at Stripe's dashboard, or tried to."""
+        return {entry["orderId"] for entry in self.journal if entry["kind"] == "hand"}
 
 
 SQL = {
-    "orders": "SELECT order_id, idempotency_key, status, total_minor, version, event_sequence FROM orders",
+    "orders": """
+        SELECT order_id, idempotency_key, status, total_minor, version, event_sequence, refusal ->> 'code' AS refusal,
+               to_jsonb(orders) -> 'waits_for' ->> 'cause' AS waits_for
+          FROM orders
+    """,
     "order_lines": "SELECT order_id, product_id, quantity, unit_price_minor, dropped FROM order_lines",
     "reservations": "SELECT order_id, product_id, quantity, state FROM reservations",
     "stock": "SELECT product_id, on_hand, reserved, event_sequence FROM stock",
@@ -59,7 +92,7 @@ SQL = {
         SELECT order_id, sequence, from_status, to_status, at, what, by FROM timeline ORDER BY order_id, sequence
     """,
     "outbox": "SELECT source, subject, sequence FROM outbox ORDER BY source, subject, sequence",
-    "tickets": "SELECT order_id, kind, step, detail FROM tickets WHERE resolved_at IS NULL",
+    "tickets": "SELECT id, order_id, kind, step, detail, subject FROM tickets WHERE resolved_at IS NULL",
     "inbox": "SELECT source, event_id, type, last_error FROM webhook_inbox WHERE processed_at IS NULL",
 }
 
@@ -70,11 +103,12 @@ async def read_books(database_url: str, folder: Path, journal: Path) -> Books:
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):  # one moment for all tables
             tables = {name: await _rows(connection, sql) for name, sql in SQL.items()}
+            read_at = await connection.fetchval("SELECT now()")
     finally:
         await connection.close()
     money = await asyncio.to_thread(read_ledger, folder / "stripe.db")
     labels = await asyncio.to_thread(read_ledger, folder / "carrier.db")
-    return Books(**tables, money=money, labels=labels, journal=list(read(journal)))
+    return Books(**tables, money=money, labels=labels, journal=list(read(journal)), read_at=read_at)
 
 
 async def _rows(connection: asyncpg.Connection, sql: str) -> list[Row]:

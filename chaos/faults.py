@@ -27,6 +27,13 @@ class FaultKind(StrEnum):
     REFUSE = "refuse"  # and new ones too, for a while
     SLOW = "slow"  # every chunk is late, for a while
     STALL = "stall"  # no byte gets through, on connections that stay open, for a while
+    SWALLOW = "swallow"  # every byte is lost, on connections that stay open, for longer than any timeout
+    ANSWERS = "answers"  # a far end answers wrongly, for a minute
+    FAILOVER = "failover"  # a copy takes the database's place
+
+
+SHORT = frozenset([FaultKind.KILL, FaultKind.DROP, FaultKind.REFUSE, FaultKind.SLOW, FaultKind.STALL])
+"""Those of `schedule`; the others are in `chaos/long_faults.py`."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class Happened:
     @property
     def name(self) -> str:
         target = "worker" if self.fault.target in WORKERS else self.fault.target
-        return f"{self.fault.kind} {target}" if self.fault.kind is FaultKind.KILL else self.fault.kind.value
+        of_part = self.fault.kind in (FaultKind.KILL, FaultKind.ANSWERS, FaultKind.FAILOVER)
+        return f"{self.fault.kind} {target}" if of_part else self.fault.kind.value
 
 
 def schedule(seed: int, count: int) -> list[Fault]:
@@ -100,13 +108,21 @@ class Injector:
         try:
             for number, fault in enumerate(faults):
                 await asyncio.sleep(max(0.0, began + fault.at - time.monotonic()))
-                self._bring_about(fault if self._possible(fault) else _instead(fault, number))
+                self._bring_about(fault if self._possible(fault) else self._instead(fault, number))
         finally:
             await asyncio.gather(*self._recoveries)
             self._links.heal()
 
     def _possible(self, fault: Fault) -> bool:
-        return fault.kind is not FaultKind.KILL or self._stack.parts[fault.target].state is PartState.READY
+        if fault.kind is FaultKind.KILL:
+            part = self._stack.parts[fault.target]
+            return part.state is PartState.READY and part.pid is not None
+        return fault.target in self._links.free
+
+    def _instead(self, fault: Fault, number: int) -> Fault:
+        """For a part that is not back yet, which would be no kill of the service, and for a link that swallows."""
+        free = self._links.free
+        return Fault(fault.at, FaultKind.DROP, free[number % len(free)])
 
     def _bring_about(self, fault: Fault) -> None:
         happened = Happened(fault, time.time())
@@ -140,11 +156,6 @@ class Injector:
             link.stall()
         await asyncio.sleep(fault.seconds)
         link.heal()
-
-
-def _instead(fault: Fault, number: int) -> Fault:
-    """For a part that is not back yet: it would be no kill of the service."""
-    return Fault(fault.at, FaultKind.DROP, LINKS[number % len(LINKS)])
 
 
 def kill(stack: Stack, part: str) -> None:

@@ -6,6 +6,7 @@
 | sent | key, course: a checkout that is about to be sent |
 | answer | key, status, orderId, orderStatus, code: the answer of a checkout |
 | cancel | orderId, status, decision, code: the answer to a cancel |
+| hand | orderId, paymentIntent, act, status: what somebody did at Stripe's dashboard; status null without an answer |
 """
 
 import json

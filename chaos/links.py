@@ -1,7 +1,7 @@
 """Every connection between two parts of a stack, each through a proxy of its own; and a second worker."""
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -28,6 +28,7 @@ class Links:
     def __init__(self) -> None:
         self._proxies = {name: Proxy() for name in LINKS}
         self._open = AsyncExitStack()
+        self._held: set[str] = set()
 
     async def __aenter__(self) -> Self:
         for proxy in self._proxies.values():
@@ -47,9 +48,24 @@ class Links:
         """Where the shop reaches the API."""
         return f"http://{LOOPBACK}:{self['shop-api'].port}"
 
+    @property
+    def free(self) -> list[str]:
+        """Those that no long fault has."""
+        return [name for name in LINKS if name not in self._held]
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[Proxy]:
+        """For one long fault, which no other ends early; healed behind it."""
+        self._held.add(name)
+        try:
+            yield self[name]
+        finally:
+            self[name].heal()
+            self._held.discard(name)
+
     def heal(self) -> None:
-        for proxy in self._proxies.values():
-            proxy.heal()
+        for name in self.free:
+            self[name].heal()
 
     def rewire(self, plan: Blueprint, parts: Sequence[Part]) -> list[Part]:
         """The same parts over the proxies, and a second worker."""

@@ -26,7 +26,7 @@ def book_figures(books: Books, violations: Sequence[Violation]) -> Document:
     return {
         "orders": len(books.orders),
         "outcomes": dict(sorted(Counter(books.statuses.values()).items())),
-        "attended": {ticket["order_id"]: f"{ticket['step']}: {ticket['kind']}" for ticket in books.tickets},
+        "attended": {order_id: _ticket_of(books, order_id) for order_id in sorted(books.attended)},
         "unsettled": {order_id: books.statuses[order_id] for order_id in sorted(waiting)},
         "money": {
             "authorized": sum(account.authorized for account in found),
@@ -37,6 +37,13 @@ def book_figures(books: Books, violations: Sequence[Violation]) -> Document:
         "violations": [violation._asdict() for violation in violations],
         "stories": {subject: story(books, subject) for subject in sorted({one.subject for one in violations})},
     }
+
+
+def _ticket_of(books: Books, order_id: str) -> str:
+    """Its own, or that of the cause which it waits for."""
+    own = [f"{ticket['step']}: {ticket['kind']}" for ticket in books.tickets if ticket["order_id"] == order_id]
+    waits_for = (order["waits_for"] for order in books.orders if order["order_id"] == order_id)
+    return ", ".join(own) or f"waits for {next(waits_for)}"
 
 
 def story(books: Books, order_id: str) -> Document:

@@ -9,23 +9,32 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import httpx
 import uvloop
 
-from chaos import report
+from chaos import desk, report
 from chaos.auditor import audit, unfinished
 from chaos.books import Books, read_books
+from chaos.circumstances import SETTINGS, told
+from chaos.dashboard import Hand
 from chaos.faults import Happened, Injector, schedule
 from chaos.journal import Journal
 from chaos.links import Links
 from chaos.load import Shop
+from chaos.long_faults import LongInjector, long_schedule
 from chaos.money_auditor import RULES
 from chaos.settling import settled
 from chaos.wishes import catalogue, customers, wishes
 from devstack.interruption import run_command
+from devstack.parts import Blueprint
+from devstack.process import Part
 from devstack.stack import Stack
 from devstack.story import console
 
@@ -59,23 +68,32 @@ class Chaos:
         stack_folder = self._folder / "stack"
         async with (
             Links() as links,
-            Stack(stack_folder, carrier_clock=CARRIER_CLOCK, environ=os.environ, tailor=links.rewire) as stack,
+            Stack(
+                stack_folder, carrier_clock=CARRIER_CLOCK, environ=os.environ, tailor=partial(_tailored, links)
+            ) as stack,
+            httpx.AsyncClient(base_url=stack.urls.stripe, timeout=10, trust_env=False) as stripe,
+            httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False) as api,
         ):
             look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)
             injector = Injector(stack, links, self._tell_fault)
+            long = LongInjector(stack, links, injector.happened, self._tell_fault)
             with Journal(self._journal) as journal:
                 shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal)
-                await self._suffer(shop, injector)
+                hand = Hand(stripe, stack.secrets.stripe_api_key, journal, plan.seed)
+                async with _while(hand.run()):
+                    await self._suffer(shop, injector, long)
                 seconds = time.monotonic() - self._began
                 self._say("the faults are over; waiting until everything has settled ...")
-                books, waited = await settled(look, plan.settle, self._say, unfinished)
+                async with _while(desk.work(api)):
+                    books, waited = await settled(look, plan.settle, self._say, unfinished)
                 await shop.aclose()
             self._say(f"settled after {waited:.1f} s; reading the books ...")
         return self._document(injector.happened, books, shop) | {
-            "seconds": {"load": round(seconds, 1), "settling": round(waited, 1)}
+            "actsAtTheDashboard": hand.acts,
+            "seconds": {"load": round(seconds, 1), "settling": round(waited, 1)},
         }
 
-    async def _suffer(self, shop: Shop, injector: Injector) -> None:
+    async def _suffer(self, shop: Shop, injector: Injector, long: LongInjector) -> None:
         plan = self._plan
         await shop.stock_up(catalogue(plan.orders), customers())
         faults = schedule(plan.seed, plan.faults)
@@ -83,7 +101,7 @@ class Chaos:
         load = asyncio.create_task(shop.run(wishes(plan.seed, plan.orders, lasts)))
         telling = asyncio.create_task(self._tell_load(shop))
         try:
-            await asyncio.gather(load, injector.run(faults))
+            await asyncio.gather(load, injector.run(faults), long.run(long_schedule(plan.seed, lasts), plan.seed))
         finally:
             telling.cancel()
             load.cancel()
@@ -110,6 +128,21 @@ class Chaos:
 
     def _say(self, words: str) -> None:
         self._out.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False, highlight=False)
+
+
+def _tailored(links: Links, plan: Blueprint, parts: list[Part]) -> list[Part]:
+    return told(links.rewire(plan, parts), SETTINGS)
+
+
+@asynccontextmanager
+async def _while(course: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs it beside the block, and ends it with the block."""
+    task = asyncio.create_task(course)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def chaos(plan: Plan, where: Path, keep: Path | None = None) -> report.Document:

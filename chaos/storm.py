@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +17,12 @@ import httpx
 import uvloop
 
 from chaos import report
-from chaos.auditor import audit
+from chaos.auditor import audit, undecided
 from chaos.books import read_books
+from chaos.circumstances import SETTINGS, told
 from chaos.faults import Injector, worker_kills
 from chaos.journal import Journal
-from chaos.links import SERVICES, WORKERS, Links
+from chaos.links import Links
 from chaos.load import Shop
 from chaos.money_auditor import RULES
 from chaos.run import SETTLE, failed
@@ -50,8 +50,10 @@ RATES = {
 """The chance of each fault at every request to Stripe."""
 
 WEBHOOKS = {"duplicate": 0.2, "reorder": 0.3, "lose": 0.1, "delay_seconds": 0.05}
-QUICK_MIX: dict[Course, int] = {course: share for course, share in MIX.items() if course is not Course.AUTHENTICATES}
-"""Without what takes a minute where a webhook is lost: until then nobody asks Stripe."""
+QUICK_MIX: dict[Course, int] = {
+    course: share for course, share in MIX.items() if course not in (Course.AUTHENTICATES, Course.ABANDONS)
+}
+"""Without what takes a customer's patience, also where a webhook is lost: until then nobody asks Stripe."""
 
 
 async def storm(seed: int, orders: int, *, quick: bool = False, settle: float = SETTLE) -> report.Document:
@@ -72,7 +74,7 @@ async def storm(seed: int, orders: int, *, quick: bool = False, settle: float = 
                 shown = await _blow(stripe, shop, injector, seed, orders, quick=quick)
                 seconds = time.monotonic() - began
                 look = partial(read_books, stack.urls.database_url, folder, journal)
-                books, waited = await settled(look, settle)
+                books, waited = await settled(look, settle, left=undecided)
                 await shop.aclose()
     return {
         "seed": seed,
@@ -88,11 +90,7 @@ async def storm(seed: int, orders: int, *, quick: bool = False, settle: float = 
 
 def _tailored(links: Links, plan: Blueprint, parts: list[Part]) -> list[Part]:
     """A client that gives up before a slow answer comes."""
-    impatient = {"ORDERSAGA_STRIPE_TIMEOUT": str(STRIPE_TIMEOUT)}
-    return [
-        replace(part, environment={**part.environment, **impatient}) if part.name in {*SERVICES, *WORKERS} else part
-        for part in links.rewire(plan, parts)
-    ]
+    return told(links.rewire(plan, parts), {**SETTINGS, "ORDERSAGA_STRIPE_TIMEOUT": str(STRIPE_TIMEOUT)})
 
 
 async def _blow(

@@ -31,18 +31,22 @@ class Course(StrEnum):
     HOT = "hot product"
     AUTHENTICATES = "3-D Secure, completed"
     FAILS_AT_BANK = "3-D Secure, failed"
-    LEAVES_BANK = "3-D Secure, never completed"
+    LEAVES_BANK = "3-D Secure, given up and canceled"
+    ABANDONS = "3-D Secure, abandoned"
     CANCELS = "canceled through the API"
     SIGNALED = "canceled by a signal"
 
 
+AT_BANK = frozenset([Course.AUTHENTICATES, Course.FAILS_AT_BANK, Course.LEAVES_BANK, Course.ABANDONS])
+
 MIX = {
-    Course.GOOD: 46,
+    Course.GOOD: 45,
     Course.DECLINED: 10,
     Course.HOT: 12,
     Course.AUTHENTICATES: 7,
     Course.FAILS_AT_BANK: 2,
-    Course.LEAVES_BANK: 3,
+    Course.LEAVES_BANK: 2,
+    Course.ABANDONS: 2,
     Course.CANCELS: 12,
     Course.SIGNALED: 8,
 }
@@ -100,7 +104,7 @@ def _wish(draw: random.Random, mix: Mapping[Course, int], key: str, at: float) -
 def _cards(course: Course) -> tuple[str, ...]:
     if course is Course.DECLINED:
         return DECLINED
-    return ASKS if course in (Course.AUTHENTICATES, Course.FAILS_AT_BANK, Course.LEAVES_BANK) else GOOD
+    return ASKS if course in AT_BANK else GOOD
 
 
 def _wait(draw: random.Random, course: Course) -> float:

@@ -32,6 +32,7 @@ class FulfillOrder(Message):
     ship_not_before: datetime | None = None
     grace_period: timedelta = timedelta(0)
     payment_retry_window: timedelta = timedelta(0)
+    customer_patience: timedelta | None = None  # for 3-D Secure; None of an order from before it was a setting
 
     def ship_at(self, confirmed_at: datetime) -> datetime:
         """When shipping may begin: the grace period after the confirmation or `ship_not_before`, the later."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chaos.books import Books
+from chaos.wishes import Course
 
 FORWARD = ["PLACED", "RESERVED", "CONFIRMED", "READY_TO_SHIP", "SHIPPED", "DELIVERED"]
 UNDO = ["PLACED", "RESERVED", "CONFIRMED", "CANCELING", "CANCELED"]
@@ -16,12 +17,24 @@ PATHS = {
     "voided": UNDO,
     "refunded": [*FORWARD[:4], *UNDO[3:]],
     "declined": ["PLACED", "RESERVED", "REJECTED"],
+    "abandoned": ["PLACED", "RESERVED", "AWAITING_CUSTOMER", "REJECTED"],
     "stuck": ["PLACED", "RESERVED"],
+    "asked": ["PLACED", "RESERVED", "AWAITING_CUSTOMER"],
 }
-"""Each order of two lamps at 5.00; all but the last are in clean books."""
+"""Each order of two lamps at 5.00; all but the last two are in clean books."""
 
-ANSWERS: dict[str, tuple[int, str, str | None]] = {"declined": (402, "REJECTED", "insufficient_funds")}
-RESERVED = {"delivered": "shipped", "shipped": "shipped", "ready": "held", "stuck": "held"}
+ANSWERS: dict[str, tuple[int, str, str | None]] = {
+    "declined": (402, "REJECTED", "insufficient_funds"),
+    "abandoned": (202, "AWAITING_CUSTOMER", None),
+    "asked": (202, "AWAITING_CUSTOMER", None),
+}
+COURSES = {"abandoned": Course.ABANDONS}
+REFUSALS = {"declined": "insufficient_funds", "abandoned": "abandoned"}
+MOMENTS = {("abandoned", "REJECTED"): 3 + 31}
+"""Unix times of rows that are not written a second after the one before."""
+
+READ_AT = 60  # Unix time
+RESERVED = {"delivered": "shipped", "shipped": "shipped", "ready": "held", "stuck": "held", "asked": "held"}
 EFFECTS = {
     "delivered": ["authorize", "capture"],
     "shipped": ["authorize", "capture"],
@@ -29,7 +42,9 @@ EFFECTS = {
     "voided": ["authorize", "void"],
     "refunded": ["authorize", "capture", "refund"],
     "declined": [],
+    "abandoned": [],
     "stuck": [],
+    "asked": [],
 }
 LABELS = {
     "delivered": ["label_bought", "scanned", "delivered"],
@@ -37,14 +52,22 @@ LABELS = {
     "ready": ["label_bought"],
     "refunded": ["label_bought", "void_requested", "label_voided"],
 }
-STATES = {"voided": "voided", "refunded": "refunded", "declined": "declined", "stuck": "created"}
+STATES = {
+    "voided": "voided",
+    "refunded": "refunded",
+    "declined": "declined",
+    "abandoned": "voided",
+    "stuck": "created",
+    "asked": "requires_action",
+}
 
 
 def clean_books() -> Books:
-    books = Books(stock=[{"product_id": "lamp", "on_hand": 96, "reserved": 2, "event_sequence": 2}])
+    stock = {"product_id": "lamp", "on_hand": 96, "reserved": 2, "event_sequence": 2}
+    books = Books(stock=[stock], read_at=datetime.fromtimestamp(READ_AT, UTC))
     books.journal.append({"kind": "product", "productId": "lamp", "onHand": 100})
     books.outbox.extend(event("/products", "lamp", number) for number in (1, 2))
-    for name in PATHS.keys() - {"stuck"}:
+    for name in PATHS.keys() - {"stuck", "asked"}:
         add(books, name)
     for name in ("voided", "refunded"):
         books.journal.append(cancel(name, 202, "accepted"))
@@ -61,6 +84,8 @@ def add(books: Books, name: str) -> None:
             "total_minor": 1000,
             "version": len(path),
             "event_sequence": 1,
+            "refusal": REFUSALS.get(name),
+            "waits_for": None,
         }
     )
     line = {"order_id": name, "product_id": "lamp", "quantity": 2}
@@ -71,13 +96,14 @@ def add(books: Books, name: str) -> None:
     books.payments.append({**payment, "captured_minor": captured, "refunded_minor": refunded})
     for number, status in enumerate(path, start=1):
         before = path[number - 2] if number > 1 else None
-        moment = {"order_id": name, "sequence": number, "at": datetime.fromtimestamp(number, UTC)}
+        at = datetime.fromtimestamp(MOMENTS.get((name, status), number), UTC)
+        moment = {"order_id": name, "sequence": number, "at": at}
         books.timeline.append({**moment, "from_status": before, "to_status": status})
     books.outbox.append(event("/orders", name, 1))
     books.money.extend(entry(name, kind) for kind in EFFECTS[name])
     books.labels.extend({"reference": name, "kind": kind} for kind in LABELS.get(name, []))
     http_status, told, code = ANSWERS.get(name, (201, "CONFIRMED", None))
-    books.journal.append({"kind": "sent", "key": f"key-{name}"})
+    books.journal.append({"kind": "sent", "key": f"key-{name}", "course": COURSES.get(name, Course.GOOD)})
     books.journal.append(answer(f"key-{name}", http_status, name, told, code))
 
 
@@ -96,3 +122,7 @@ def answer(key: str, status: int, order_id: str | None, told: str, code: str | N
 
 def cancel(order_id: str, status: int, decision: str | None, code: str | None = None) -> dict[str, Any]:
     return {"kind": "cancel", "orderId": order_id, "status": status, "decision": decision, "code": code}
+
+
+def hand(order_id: str, act: str) -> dict[str, Any]:
+    return {"kind": "hand", "orderId": order_id, "paymentIntent": f"pi_{order_id}", "act": act, "status": 200}

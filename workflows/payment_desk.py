@@ -81,9 +81,10 @@ class PaymentDesk:
     async def _customer_acts(self) -> Authorization:
         """3-D Secure: the customer answers to the bank; a webhook tells us, or a look each minute."""
         self._ask(AuthorizationState.REQUIRES_ACTION, "3-D Secure")
-        deadline = workflow.now() + policies.CUSTOMER_PATIENCE
+        deadline = workflow.now() + (self._order.customer_patience or policies.CUSTOMER_PATIENCE)
         while True:
-            await self._wait(lambda: self.news, policies.PAYMENT_POLL, "look at the payment")
+            left = deadline - workflow.now()
+            await self._wait(lambda: self.news, min(policies.PAYMENT_POLL, left), "look at the payment")
             self.news = False
             answer = await self._saga.step(Payments.check_payment, self._round)
             if answer.state is not AuthorizationState.REQUIRES_ACTION:

@@ -56,7 +56,7 @@ LAST_SLOW_RETRY = timedelta(hours=12)
 """Between two tries of a step that refused to succeed and waits for a person; doubled from the first to the last."""
 
 CUSTOMER_PATIENCE = timedelta(minutes=15)
-"""How long a customer has for 3-D Secure before the order is undone."""
+"""How long a customer has for 3-D Secure before the order is undone, where the order does not say."""
 
 PAYMENT_POLL = timedelta(minutes=1)
 """How often a payment that waits for its customer is looked at: webhooks are faster, but may be lost."""

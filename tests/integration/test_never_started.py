@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from adapters.tables import Order
 from api import checkout
 from api.order_schemas import OrderWanted
-from api.placement import place
+from api.placement import new_order_id, place
 from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.orders import Books, Shop
@@ -36,7 +36,8 @@ async def body(
 
 async def stored(app: FastAPI, body: dict[str, Any]) -> Order:
     """What a checkout leaves behind whose process died before it reached Temporal."""
-    return await place(app.state.services, OrderWanted.model_validate(body), KEY["Idempotency-Key"])
+    wanted, key = OrderWanted.model_validate(body), KEY["Idempotency-Key"]
+    return await place(app.state.services, wanted, new_order_id(wanted.customer_id, key), key)
 
 
 def assert_never_started(answer: httpx.Response) -> None:
@@ -86,7 +87,7 @@ async def test_a_retry_after_the_sweep_starts_nothing(
     await reconcile(shop, row.order_id)
     await recovery_of(shop, row.order_id).result()
 
-    await checkout._await_answer(app.state.services, row)  # `row` still says PLACED
+    assert not await checkout._await_answer(app.state.services, row)  # `row` still says PLACED
     assert_never_started(await api.post("/api/orders", json=body, headers=KEY))
 
     assert [entry.to_status for entry in await shop.timeline(row.order_id)] == ["PLACED", "REJECTED"]

@@ -9,8 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from chaos.books import Books
-from chaos.faults import SINGLE_PARTS, Fault, FaultKind, Happened, schedule, worker_kills
+from chaos.faults import SHORT, SINGLE_PARTS, Fault, FaultKind, Happened, schedule, worker_kills
 from chaos.links import LINKS, WORKERS
+from chaos.long_faults import long_schedule
 from chaos.recovery import in_hand, recoveries
 from chaos.wishes import HOT, MIX, PLENTY, Course, catalogue, wishes
 
@@ -36,11 +37,36 @@ def test_each_dozen_of_faults_has_every_kind() -> None:
     for seed in range(20):
         faults = schedule(seed, 60)
         for dozen in (faults[number : number + 12] for number in range(0, 60, 12)):
-            assert {fault.kind for fault in dozen} == set(FaultKind)
+            assert {fault.kind for fault in dozen} == SHORT
             killed = Counter(fault.target for fault in dozen if fault.kind is FaultKind.KILL)
             assert set(killed) - set(WORKERS) == set(SINGLE_PARTS)
             assert sum(killed[worker] for worker in WORKERS) == 2
             assert {fault.target for fault in dozen if fault.kind is not FaultKind.KILL} <= set(LINKS)
+
+
+def test_long_faults_come_in_two_tracks() -> None:
+    """One link at a time swallows for longer than any timeout; between the two far ends the database fails over."""
+    faults = long_schedule(1, 160.0)
+    swallows = [fault for fault in faults if fault.kind is FaultKind.SWALLOW]
+    others = [fault for fault in faults if fault.kind is not FaultKind.SWALLOW]
+    assert [(fault.kind, fault.target) for fault in others] == [
+        (FaultKind.ANSWERS, "carrier"),
+        (FaultKind.FAILOVER, "postgres"),
+        (FaultKind.ANSWERS, "stripe"),
+    ]
+    assert len(swallows) == 3
+    for track in (swallows, others):
+        assert all(later.at > earlier.at + earlier.seconds for earlier, later in pairwise(track))
+    assert all(35 <= fault.seconds <= 45 for fault in swallows)
+    assert all(fault.seconds >= 54 for fault in others if fault.kind is FaultKind.ANSWERS)
+
+
+def test_three_seeds_swallow_nine_links_and_a_short_run_none() -> None:
+    """The same for the same seed."""
+    assert long_schedule(3, 160.0) == long_schedule(3, 160.0)
+    swallowed = {fault.target for seed in (1, 2, 3) for fault in long_schedule(seed, 160.0)} & set(LINKS)
+    assert len(swallowed) == 9
+    assert long_schedule(1, 15.0) == []
 
 
 def test_kills_of_workers_last_as_long_as_the_storm() -> None:

@@ -71,6 +71,18 @@ async def test_an_order_whose_customer_never_acts_is_undone(timeless: Timeless) 
     assert refusal is not None and refusal["code"] == "abandoned"
 
 
+async def test_the_shop_says_how_long_a_customer_is_waited_for(timeless: Timeless) -> None:
+    """90 seconds: one look after a minute, the last at the end of the time and not a minute later."""
+    shop = timeless.shop
+    order = await shop.put(await shop.product(), payment_method="pm_card_authenticationRequired")
+    handle = await shop.start(order.model_copy(update={"customer_patience": timedelta(seconds=90)}))
+    assert await handle.result() is OrderStatus.REJECTED
+    assert timeless.faults.calls.count("check_payment") == 2
+    history = await handle.fetch_history()
+    waited = history.events[-1].event_time.ToDatetime() - history.events[0].event_time.ToDatetime()
+    assert timedelta(seconds=90) <= waited < timedelta(seconds=150)
+
+
 async def test_a_lost_webhook_is_made_up_for_by_asking_the_carrier(timeless: Timeless) -> None:
     """Nobody tells of the delivery: the carrier is asked every six hours."""
     shop = timeless.shop

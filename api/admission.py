@@ -1,0 +1,196 @@
+"""Admission control: how many checkouts this process takes on, so that those it took on are answered in time.
+
+An overloaded shop that takes on everything answers nobody: each order waits behind all the others. Here a checkout
+too many is refused before anything is stored, which costs little and loses nothing. It is too many when
+
+- as many checkouts as the limit says are in flight in this process (`in_flight`). The limit is `most` at first; it
+  falls when orders wait for more than a second until a worker has them, and grows again while they do not; or
+- an order has waited for a worker for longer than `longest` seconds (`waiting`): its checkout was answered "pending",
+  and it is still PLACED. Then one checkout at a time goes on, which finds out when workers take orders again.
+
+What waits for somebody else does not count: an order that left PLACED waits for its customer or for Stripe, however
+long; one that never got a workflow was not handed to a worker; and one that others overtook stands still for a reason
+of its own. Webhooks, reads and cancels are never refused, and checkouts leave them a part of the database pool.
+
+Each process decides by what it handed over itself, so that a decision costs nothing, and at most twice a second a
+look at the rows of the orders that it waits for. Why so, and not by the oldest PLACED row: decision 0019.
+The limit rises by one and falls by a factor, as TCP's window does (RFC 5681, section 3.1), but by the time in the
+queue (RFC 8289, section 3.1), since the time at Stripe says nothing about this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.settings import Settings
+from domain.errors import RequestRefused
+
+LOOK_EVERY = 0.5  # seconds
+LOOK_TIMEOUT = 1.0  # seconds
+LOCAL_ATTEMPT = 5.0  # seconds; a checkout that is RESERVED and older than the worker's first attempt waits for Stripe
+FOLLOWED = 100  # orders that wait for a worker; the oldest one decides, so that no more are looked at
+GOOD_WAIT = 1.0  # seconds until a worker has an order; more means that there are too many
+LEAST = 5  # checkouts in flight, however slow the machine is
+SMALLEST_CUT, LARGEST_CUT = 0.9, 0.5  # what is left of the limit when orders waited too long
+POOL_SHARE = 0.75  # of the database pool, for checkouts
+
+_TAKEN = text("SELECT order_id FROM orders WHERE order_id = ANY (:order_ids) AND status <> 'PLACED'")
+
+Look = Callable[[Collection[str]], Awaitable[set[str]]]
+"""Which of these orders a worker has taken: they are no longer PLACED."""
+
+log = structlog.get_logger()
+
+
+class Shed(StrEnum):
+    """Why a checkout was refused."""
+
+    IN_FLIGHT = "in_flight"
+    WAITING = "waiting"
+
+
+@dataclass(eq=False)
+class Checkout:
+    """One that is in flight. Times are the clock's, in seconds."""
+
+    order_id: str
+    since: float  # its first request
+    counts: bool = True  # False once it waits for somebody else
+
+
+class Admission:
+    """Of one API process. `look` asks the database; `shed` is told of each refusal."""
+
+    def __init__(
+        self,
+        look: Look,
+        *,
+        most: int,
+        longest: float,
+        connections: int = 20,
+        shed: Callable[[Shed], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask, self._most, self._longest, self._tell, self._clock = look, most, longest, shed, clock
+        self._limit, self._cut_at = float(most), clock()
+        self._in_flight: set[Checkout] = set()
+        self._pending: dict[str, float] = {}  # orders whose checkouts were answered "pending": since when
+        self._placed: set[str] = set()  # those that were still PLACED at the last look
+        self._share = asyncio.Semaphore(max(1, int(POOL_SHARE * connections)))
+        self._looked_at = -LOOK_EVERY
+        self._looking = asyncio.Lock()
+
+    @property
+    def in_flight(self) -> int:
+        """Checkouts that wait here for their answer."""
+        return len(self._in_flight)
+
+    @property
+    def limit(self) -> int:
+        """How many may wait at a time."""
+        return int(self._limit)
+
+    async def too_many(self) -> Shed | None:
+        """Why another checkout would be one too many; None when it may begin."""
+        await self._look()
+        counted = sum(checkout.counts for checkout in self._in_flight)
+        if counted >= self.limit:
+            return Shed.IN_FLIGHT
+        now = self._clock()
+        oldest = min((self._pending[order_id] for order_id in self._placed & self._pending.keys()), default=now)
+        return Shed.WAITING if counted and now - oldest > self._longest else None
+
+    def refusal(self, reason: Shed) -> RequestRefused:
+        """The answer to one too many, to be raised; it is counted."""
+        self._tell(reason)
+        detail = "more checkouts than can be served now; nothing was stored: send it again later"
+        return RequestRefused(503, "overloaded", detail)
+
+    @contextmanager
+    def take_on(self, order_id: str) -> Iterator[Checkout]:
+        """A checkout is in flight inside the block."""
+        checkout = Checkout(order_id, self._pending.get(order_id, self._clock()))
+        self._in_flight.add(checkout)
+        try:
+            yield checkout
+        finally:
+            self._in_flight.discard(checkout)
+
+    def database(self) -> AbstractAsyncContextManager[None]:
+        """Around what a checkout does with the database: the rest of the pool is left to everything else."""
+        return self._share
+
+    def taken(self, checkout: Checkout, elsewhere: float) -> None:
+        """A worker took its order, which then was for `elsewhere` seconds at Stripe."""
+        self._forget({checkout.order_id: checkout.since})
+        self._waited(checkout, self._clock() - checkout.since - elsewhere)
+
+    def pending(self, checkout: Checkout) -> None:
+        """Its client was told "pending": its order has a workflow, and no worker has taken it yet."""
+        if len(self._pending) < FOLLOWED:
+            self._pending.setdefault(checkout.order_id, checkout.since)
+        self._waited(checkout, self._clock() - checkout.since)
+
+    def _waited(self, checkout: Checkout, seconds: float) -> None:
+        if seconds <= GOOD_WAIT:
+            self._limit = min(self._most, self._limit + 1 / self._limit)
+        elif checkout.since > self._cut_at:  # once for all that were in flight together
+            self._cut_at = self._clock()
+            left = min(SMALLEST_CUT, max(LARGEST_CUT, GOOD_WAIT / seconds))
+            self._limit = max(min(LEAST, self._most), self._limit * left)
+
+    async def _look(self) -> None:
+        """Asks the database, at most twice a second and only where orders wait; one request asks for all."""
+        async with self._looking:
+            if self._clock() < self._looked_at + LOOK_EVERY:
+                return
+            self._looked_at = self._clock()
+            late = [one for one in self._in_flight if one.counts and self._clock() - one.since > LOCAL_ATTEMPT]
+            asked = {one.order_id: one.since for one in late} | self._pending
+            if not asked:
+                return
+            try:
+                async with asyncio.timeout(LOOK_TIMEOUT):
+                    taken = await self._ask(asked.keys())
+            except Exception as error:  # a database that is away is no overload: its own 503 says so
+                log.warning("admission_not_readable", error=type(error).__name__)
+                self._placed = set()
+                return
+            for checkout in late:
+                checkout.counts = checkout.order_id not in taken
+            self._placed = asked.keys() - taken
+            self._forget({order_id: asked[order_id] for order_id in taken})
+
+    def _forget(self, taken: dict[str, float]) -> None:
+        """Those that a worker has taken, and those that they overtook by so much that no queue explains it."""
+        if not self._pending or not taken:
+            return
+        latest = max(taken.values())
+        for order_id, since in list(self._pending.items()):
+            if order_id in taken or since < latest - self._longest:
+                del self._pending[order_id]
+
+
+def admission_of(settings: Settings, reads: AsyncEngine, shed: Callable[[Shed], None]) -> Admission:
+    """By the settings, asking the database."""
+
+    async def taken(order_ids: Collection[str]) -> set[str]:
+        async with reads.connect() as connection:
+            return set((await connection.execute(_TAKEN, {"order_ids": list(order_ids)})).scalars())
+
+    return Admission(
+        taken,
+        most=settings.max_checkouts,
+        longest=settings.max_checkout_wait,
+        connections=settings.database_pool_size,
+        shed=shed,
+    )

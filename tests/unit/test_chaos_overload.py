@@ -1,0 +1,89 @@
+"""The verdict on an overload run, and the figures that it is made of; the run itself is `make overload`."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chaos.auditor import audit, nothing_is_stored_of_what_was_refused
+from chaos.offered_load import Answer, Phase, percentile
+from chaos.overload_report import figures, shortcomings
+from tests.chaos_books import answer, clean_books
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def phase(name: str, *answers: Answer) -> dict[str, Any]:
+    """The figures of ten seconds."""
+    return figures(Phase(name, 10.0, BEGAN, BEGAN + timedelta(seconds=12), list(answers)))
+
+
+def answers(confirmed: int, took: float, refused: int = 0) -> list[Answer]:
+    good = [Answer(number * 0.01, took, 201) for number in range(confirmed)]
+    return good + [Answer(0.0, 0.01, 503, "overloaded", "2")] * refused
+
+
+def document(**changed: Any) -> dict[str, Any]:
+    """A run in which all was right: 10 a second at best, 9 under three times as many."""
+    bystanders = {"reads": 9, "readP99": 0.1, "cancels": 3, "cancelP99": 0.5, "unserved": {}, "webhookLagP99": 1.0}
+    right = {
+        "ramp": [phase("5 clients", *answers(80, 0.5)), phase("10 clients", *answers(100, 1.0))],
+        "overload": phase("overload", *answers(90, 1.9, refused=210)),
+        "bystanders": bystanders,
+        "violations": [],
+        "unsettled": {},
+        "attended": {},
+    }
+    return deepcopy(right) | changed
+
+
+def test_a_run_that_kept_its_promises_has_no_shortcoming() -> None:
+    """Within twice the 99th percentile and 15 percent of the best phase."""
+    assert shortcomings(document()) == []
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("p99", {"overload": phase("overload", *answers(90, 2.1, refused=210))}),
+    ("confirmed a second", {"overload": phase("overload", *answers(80, 1.0, refused=210))}),
+    ("nothing was refused", {"overload": phase("overload", *answers(90, 1.0))}),
+    ("nobody expects", {"overload": phase("overload", *answers(90, 1.0, refused=9), Answer(0.0, 1.0, 0))}),
+    ("nobody expects", {"overload": phase("overload", *answers(90, 1.0, refused=9), Answer(0.0, 0.1, 500))}),
+    ("is not", {"overload": phase("overload", *answers(90, 1.0), Answer(0.0, 0.1, 503, "overloaded"))}),
+    ("is not", {"overload": phase("overload", *answers(90, 1.0), Answer(0.0, 0.1, 503, "engine_away", "2"))}),
+    ("did not go on", {"bystanders": {"readP99": 9.0, "cancelP99": 0.1, "unserved": {}}}),
+    ("did not go on", {"bystanders": {"readP99": 0.1, "cancelP99": 0.1, "unserved": {"GET 503": 1}}}),
+    ("violations", {"violations": [{"rule": "no_order_is_lost"}]}),
+    ("orders are left", {"unsettled": {"an order": "PLACED"}}),
+]
+
+
+@pytest.mark.parametrize(("words", "wrong"), WRONG, ids=[words for words, _ in WRONG])
+def test_finds_each_way_to_fall_short(words: str, wrong: dict[str, Any]) -> None:
+    """One at a time, and named."""
+    (found,) = shortcomings(document(**wrong))
+    assert words in found
+
+
+def test_only_orders_confirmed_within_the_phase_count() -> None:
+    """Nor refusals, nor orders that were only pending: a goodput of late answers would hide a queue."""
+    late = Answer(9.5, 1.0, 201)
+    assert phase("late", late, Answer(0.0, 0.1, 202), *answers(20, 0.5, refused=5))["confirmedPerSecond"] == 2.0
+
+
+def test_the_percentile_is_the_nearest_rank() -> None:
+    """https://en.wikipedia.org/wiki/Percentile#The_nearest-rank_method"""
+    values = [float(number) for number in range(1, 201)]
+    assert (percentile(values, 0.99), percentile(values, 0.5), percentile([], 0.5)) == (198.0, 100.0, 0.0)
+
+
+def test_finds_an_order_that_was_stored_though_it_was_refused() -> None:
+    """A refusal says that there is none."""
+    books = clean_books()
+    books.journal.append(answer("key-nobody", 503, None, "", "overloaded"))
+    assert audit(books, [nothing_is_stored_of_what_was_refused]) == []
+    books.journal.append(answer("key-ready", 503, None, "", "overloaded"))
+    (found,) = audit(books, [nothing_is_stored_of_what_was_refused])
+    assert found.subject == "key-ready"
