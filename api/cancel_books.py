@@ -47,7 +47,7 @@ class Seen:
 
     status: OrderStatus
     scanned: bool = False
-    """The carrier has the parcel. No person has taken the label off, and no void is being asked for, which the carrier
+    """The carrier has the parcel; no person has taken the label off, and no void is being asked for, which the carrier
     may have carried out before the scan."""
 
     @property
