@@ -79,6 +79,7 @@ async def scanned(shop: Shop, sessions: Sessions) -> str:
         for status in (OrderStatus.RESERVED, OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP):
             order.move(status, "for the test")
             await order.session.flush()
+        order.mark("ship_order", "done")
         shipment = ShipmentRow(order_id=order_id, shipment_id=f"shp_{order_id}", state="bought")
         shipment.parcel_status = "in_transit"
         order.session.add(shipment)
