@@ -47,8 +47,8 @@ class Seen:
 
     status: OrderStatus
     scanned: bool = False
-    """The carrier has the parcel; no person has taken the label off, and no void is being asked for, which the carrier
-    may have carried out before the scan."""
+    """The carrier has the parcel; no person has taken the label off, and no void is being asked for: the carrier may
+    have carried that out before the scan."""
 
     @property
     def rule(self) -> Rule:
