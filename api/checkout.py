@@ -82,10 +82,12 @@ async def _await_answer(services: Services, row: Order) -> bool:
         log.warning("checkout_without_answer", order_id=row.order_id, error=type(error).__name__)
         return False
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
+        if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
             raise
         log.warning("checkout_without_answer", order_id=row.order_id, error=error.status.name)
-        return False
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        await _require_workflow(services, row.order_id)  # its task keeps failing: it goes on when that is mended
     return True
 
 

@@ -71,7 +71,9 @@ def engine_away() -> RequestRefused:
 
 def is_engine_away(error: BaseException) -> bool:
     if isinstance(error, RPCError):
-        return error.status in _ENGINE_AWAY
+        # A connection that breaks in the middle of a call is UNKNOWN to the SDK.
+        broken = error.status is RPCStatusCode.UNKNOWN and error.message == "transport error"
+        return broken or error.status in _ENGINE_AWAY
     # A lazy client's first call connects, and says so with nothing more precise than this.
     return isinstance(error, RuntimeError) and str(error).startswith("Failed client connect")
 

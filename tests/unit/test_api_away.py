@@ -70,6 +70,7 @@ def test_does_not_hide_a_mistake_of_ours_behind_503(error: Exception) -> None:
         RPCError("gone", RPCStatusCode.UNAVAILABLE, b""),
         RPCError("slow", RPCStatusCode.DEADLINE_EXCEEDED, b""),
         RPCError("busy", RPCStatusCode.RESOURCE_EXHAUSTED, b""),
+        RPCError("transport error", RPCStatusCode.UNKNOWN, b""),
         RuntimeError("Failed client connect: Server connection error"),
     ],
     ids=repr,
