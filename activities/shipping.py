@@ -36,7 +36,7 @@ from domain.commands import (
     VoidedShipment,
     VoidOutcome,
 )
-from domain.errors import CallRefused, OurMistake, ShipmentRefused, StepUndone, TryAgain
+from domain.errors import CallRefused, OurFault, OurMistake, ShipmentRefused, StepUndone, TryAgain
 from domain.events import EventName
 from domain.parcels import LabelRefund, Rate, next_void_look
 from domain.repairs import SCAN_AFTER_VOID, VOID_PENDING, VOID_REJECTED
@@ -44,7 +44,7 @@ from domain.steps import CANCEL_SHIPMENT, SHIP
 
 HOLD_POLL = timedelta(minutes=1)
 CLOCK_MARGIN = timedelta(seconds=2)
-LAST_RATES_RETRY = timedelta(minutes=15)
+RATES_RETRIES = 5  # about a minute of them
 LAST_DECISION_PAUSE = timedelta(minutes=10)
 """While nobody knows yet whether a cancel can be granted."""
 
@@ -146,11 +146,18 @@ class Shipping:
             raise
 
     def _rate_for(self, shipment: ShipmentSnapshot) -> Rate:
-        """No rates are no answer about the order: carriers give none for a moment, or for a wrong address of ours."""
+        """No rates are no answer about the order: carriers give none for a moment, or for a wrong address of ours.
+
+        What lasts for a minute is taken for our fault: so it has one ticket, however many orders meet it.
+        """
         try:
             return self._carrier.rate_for(shipment)
         except NoRateFits as none:
-            none.delay = min(timedelta(seconds=2 ** min(activity.info().attempt, 10)), LAST_RATES_RETRY)
+            attempt = activity.info().attempt
+            if attempt > RATES_RETRIES:
+                mend = "set ORDERSAGA_SHIPPING_ORIGIN and the parcel's settings right, or cancel the order"
+                raise OurFault(str(none), far_end="carrier", cause="no rate that fits", mend=mend) from none
+            none.delay = timedelta(seconds=2**attempt)
             raise
 
     @activity.defn

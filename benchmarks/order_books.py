@@ -59,7 +59,9 @@ def _label_faults(report: Report, entries: Iterable[Mapping[str, Any]]) -> Itera
     """One live label for an order that goes out, none for a canceled one."""
     live: Counter[str] = Counter()
     for entry in entries:
-        live[entry["reference"]] += {"label_bought": 1, "label_voided": -1}.get(entry["kind"], 0)
+        live[entry["reference"]] += {"label_bought": 1, "label_voided": -1, "label_not_billed": -1}.get(
+            entry["kind"], 0
+        )
     for order in report["placed"]:
         if live[order["orderId"]] != (0 if order["canceled"] else 1):
             yield f"invoice {order['invoice']} has {live[order['orderId']]} live labels"

@@ -21,7 +21,7 @@ CUSTOMER_PATIENCE = timedelta(seconds=30)
 """How long the service waits for a customer in these runs: `chaos/circumstances.py` tells it so."""
 PATIENCE_MARGIN = timedelta(seconds=180)
 """How much longer an order may be seen waiting: no outage of these runs lasts longer."""
-LIVE_LABEL = {"label_bought": 1, "label_voided": -1}
+LIVE_LABEL = {"label_bought": 1, "label_voided": -1, "label_not_billed": -1}
 
 
 class Violation(NamedTuple):

@@ -79,7 +79,7 @@ class Books:
         """Labels that are bought and not voided, from the carrier's own ledger."""
         entries = await _ledger(self._carrier)
         kinds = Counter(entry["kind"] for entry in entries if order_id in (entry["reference"] or ""))
-        return kinds["label_bought"] - kinds["label_voided"]
+        return kinds["label_bought"] - kinds["label_voided"] - kinds["label_not_billed"]
 
     async def violations(self) -> list[str]:
         """What Stripe's and the carrier's own audits of their ledgers find."""

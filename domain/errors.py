@@ -151,7 +151,6 @@ ENDS_BY_OUR_FAULT = frozenset(
         ParametersDrifted.code,
         PaymentNotFound.code,
         ShipmentNotFound.code,
-        "no_rates",
     ]
 )
 """The codes of orders that would end because of us, whoever says so: the brake counts them."""

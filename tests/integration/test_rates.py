@@ -12,6 +12,7 @@ from adapters.carrier_gateway import NoRateFits
 from adapters.order_book import OrderBook
 from adapters.settings import Settings
 from devstack.carrier_shipments import CarrierSettings
+from domain.errors import OurFault
 from domain.order_states import OrderStatus
 from domain.parcels import ShippingOrigin
 from tests.held_gateways import LateAttempts
@@ -71,13 +72,16 @@ async def test_the_label_is_bought_at_the_cheapest_rate_that_fits(
 
 
 async def test_no_rates_are_no_reason_to_cancel(shop: Shop, steps: Steps, late: LateAttempts) -> None:
-    """Tried again, more and more slowly; nothing is bought, and an undo finds nothing."""
+    """Tried again, more slowly; after a minute one ticket tells. Nothing is bought, and an undo finds nothing."""
     await shop.carrier(rates=[FOREIGN])
     order_id = await confirmed(shop, steps)
-    for attempt, delay in ((1, 2), (4, 16), (30, 900)):
+    for attempt, delay in ((1, 2), (5, 32)):
         with pytest.raises(NoRateFits, match="1 rates, none that fits") as none:
             await run_attempt(late.methods["ship_order"], order_id, attempt=attempt)
         assert none.value.delay == timedelta(seconds=delay)
+    with pytest.raises(OurFault, match="1 rates, none that fits") as lasting:
+        await run_attempt(late.methods["ship_order"], order_id, attempt=6)
+    assert lasting.value.cause == "no rate that fits"
     await shop.carrier(rates=[])
     with pytest.raises(NoRateFits, match="SimPost: rate_error"):
         await steps.run("ship_order", order_id)
