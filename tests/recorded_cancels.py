@@ -10,7 +10,7 @@ from functools import partial
 from temporalio.client import WorkflowUpdateStage
 
 from domain.commands import CancelRequest, FulfillOrder, ParcelStatus
-from domain.errors import CaptureRefused, OurMistake, TryAgain
+from domain.errors import BusinessRefusal, CaptureRefused, TryAgain
 from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.orders import Handle, Shop
@@ -28,8 +28,8 @@ UNDOS = ("cancel_shipment", "return_payment", "release_inventory")
 
 
 async def lost_answer(shop: Shop, faults: StepFaults, step: str) -> Handle:
-    """The step took effect and then failed for good."""
-    faults.fail(step, OurMistake("the answer was lost"), after=True)
+    """The step took effect and was refused all the same."""
+    faults.fail(step, BusinessRefusal("refused", "the answer was lost"), after=True)
     return (await _started(shop))[1]
 
 

@@ -106,7 +106,7 @@ async def test_scrapes_at_the_same_time_share_one_reading(app: FastAPI, api: htt
 
     pages = await asyncio.gather(*(page(api) for _ in range(10)))
 
-    assert len([statement for statement in statements if "FROM orders" in statement]) == 1
+    assert len([statement for statement in statements if "FROM brake_pulls" in statement]) == 1
     assert all(one.value("ordersaga_books_readable") == 1 for one in pages)
 
 

@@ -16,6 +16,8 @@ from adapters.brake_tables import BrakePull
 from adapters.columns import now
 from adapters.database import Sessions
 from adapters.settings import Settings
+from commandline.checks import check_brake
+from commandline.places import Place
 from domain.brake import EndsByOurFault
 from domain.commands import FulfillOrder
 from domain.errors import ParametersDrifted, PaymentDeclined
@@ -180,8 +182,15 @@ async def test_the_command_shows_and_releases_it(app: FastAPI, tmp_path: Path, s
         shown = await command("brake")
         assert (shown.code, "12 orders would end" in shown.out) == (0, True)
         assert (await command("brake", "--json")).document["on"] is True
+        (check,) = await check_brake(Place(url, "the test"))
+        assert (check.state, "12 orders would end" in check.found, "brake release" in check.mend) == (
+            "fail",
+            True,
+            True,
+        )
         words = ("brake", "release", "--by", "alice", "--note", "the key is right again")
         released = await command(*words, "--json")
         assert (released.code, released.document["on"], released.document["releasedBy"]) == (0, False, "alice")
         again = await command(*words)
         assert (again.code, "brake_not_on" in again.err) == (1, True)
+        assert [check.state for check in await check_brake(Place(url, "the test"))] == ["ok"]

@@ -86,7 +86,7 @@ async def test_finds_all_well_by_what_a_running_stack_says(
     assert [(check["name"], check["state"]) for check in ran.document["checks"]] == [
         (name, "ok")
         for name in (
-            "API", "Temporal", "Search attributes", "Worker", "Database", "Migrations", "Stripe key",
+            "API", "Brake", "Temporal", "Search attributes", "Worker", "Database", "Migrations", "Stripe key",
             "Stripe webhook secret", "Carrier webhook secret", "Carrier",
         )
     ]  # fmt: skip
@@ -114,7 +114,7 @@ async def test_tells_settings_that_make_no_sense_without_their_values(tmp_path: 
         "doctor", "--json"
     )
     assert ran.code == 1
-    assert [check["name"] for check in ran.document["checks"]] == ["Settings", "API"]
+    assert [check["name"] for check in ran.document["checks"]] == ["Settings", "API", "Brake"]
     assert "stripe_timeout" in ran.document["checks"][0]["found"].lower() and "hidden" not in ran.out
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.errors import CaptureRefused, OurMistake, ShipmentRefused, TryAgain
+from domain.errors import BusinessRefusal, CaptureRefused, ShipmentRefused, TryAgain
 from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.orders import Books, Shop, undos_run
@@ -74,8 +74,8 @@ async def test_voids_label_when_the_capture_is_refused(shop: Shop, faults: StepF
 async def test_undoes_a_step_whose_answer_was_lost(
     shop: Shop, faults: StepFaults, step: str, undos: list[str], end: str
 ) -> None:
-    """Step k took effect and then failed for good: its own undo was registered before it, so nothing is left."""
-    faults.fail(step, OurMistake("the answer was lost"), after=True)
+    """Step k took effect and was refused all the same: its own undo was registered before it, so nothing is left."""
+    faults.fail(step, BusinessRefusal("refused", "the answer was lost"), after=True)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     assert (await handle.result()).value == end
