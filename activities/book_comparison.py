@@ -6,32 +6,27 @@ counted and reaches a person. An order is compared once it has rested, and again
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import groupby
+from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import structlog
-from sqlmodel import col, func, select
 from temporalio import activity
 
 from activities import metrics
+from activities.payment_windows import NewPayments, Page, PaymentsAgain, PaymentWindow
 from activities.reconciliation import Reconciliations, owners_of, was_recovered
-from adapters import rested_orders
 from adapters.columns import now
-from adapters.cursors import cursor_of, move_cursor
 from adapters.database import Sessions
+from adapters.ended_orders import Piece, others_with_stock, undone_and_holding
 from adapters.foreign_refunds import RefundBooking
 from adapters.order_book import OrderBook
-from adapters.payment_comparison import Compared, beside, changed
+from adapters.payment_comparison import Compared, beside
 from adapters.repair_desk import close_ticket_about, open_subjects, open_ticket, open_ticket_about
 from adapters.rested_orders import Rested
+from adapters.stock_comparison import stock_drifts
 from adapters.stripe_lists import StripeLists
-from adapters.tables import Order
 from domain.commands import Attention
-from domain.errors import PaymentNotFound
-from domain.order_states import OrderStatus
-from domain.recovery import UNDONE, DriftFound, PaymentAtStripe, ReconcileOrders, Verdict, judge_payment
+from domain.recovery import UNDONE, DriftFound, OrderCursor, PaymentAtStripe, ReconcileOrders, Verdict, judge_payment
 from domain.repairs import LATE_MONEY, SETTLED_TWICE
 from domain.steps import AT_STRIPE, PAYMENTS, RETURN
 
@@ -45,21 +40,9 @@ TICKETS = {
     Verdict.TWICE: (SETTLED_TWICE, AT_STRIPE),
 }
 
-CURSOR, CURSOR_AGAIN = "payments_compared", "payments_compared_again"
-LOOK_BACK = timedelta(days=3)  # of the first comparison, and for what orders that are over still hold
-WINDOW = timedelta(hours=1)  # compared at once
-OVERLAP = timedelta(minutes=10)  # clocks differ, and a payment is created before its row is
-A_DAY, DAYS_AGAIN = timedelta(days=1), 35  # for how long a payment is compared again, each day
-WINDOW_AGAIN = timedelta(minutes=15)  # of each of these days, compared at once
+LOOK_BACK = timedelta(days=3)  # for what canceled and rejected orders still hold
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Window:
-    since: datetime
-    until: datetime
-    more: bool = False
 
 
 class BookComparison:
@@ -77,21 +60,36 @@ class BookComparison:
     @activity.defn
     async def look_at_ended_orders(self, asked: ReconcileOrders) -> DriftFound:
         """Orders that are over and by our own books still hold stock, money or a label."""
+        drifts = recovered = 0
+        async for found in self._holding(asked):
+            drifts += len(found)
+            for order in found:
+                recovered += await self._give_back(order, f"it is {order.status} and holds {order.what}")
+        metrics.drifts_found("orders", drifts)
+        return DriftFound(drifts=drifts, recovered=recovered)
+
+    async def _holding(self, asked: ReconcileOrders) -> AsyncIterator[list[Rested]]:
+        """Page by page: no transaction is open while one is seen to."""
         at = now()
-        async with self._sessions() as session:
-            connection = await session.connection()
-            before = at - asked.unchanged_for
-            found = await rested_orders.still_holding(connection, at - LOOK_BACK, before, asked.order_ids)
-        orders = [_merged(list(rows)) for _, rows in groupby(found, lambda row: row.order_id)]
-        outcomes = [await self._give_back(order, f"it is {order.status} and holds {order.what}") for order in orders]
-        metrics.drifts_found("orders", len(orders))
-        return DriftFound(drifts=len(orders), recovered=sum(outcomes))
+        since, before = at - LOOK_BACK, at - asked.unchanged_for
+        order: OrderCursor | None = OrderCursor(updated_at=since, order_id="")
+        while order is not None:
+            async with self._sessions() as session:
+                connection = await session.connection()
+                found, order = await undone_and_holding(connection, order, before, asked.order_ids, asked.batch)
+            yield found
+        piece: Piece | None = ("", "")
+        while piece is not None:
+            async with self._sessions() as session:
+                connection = await session.connection()
+                found, piece = await others_with_stock(connection, piece, since, before, asked.order_ids, asked.batch)
+            yield found
 
     @activity.defn
     async def compare_stock(self, asked: ReconcileOrders) -> DriftFound:
         """Pieces reserved against pieces that orders hold: a ticket per product, which closes by itself."""
         async with self._sessions() as session, session.begin():
-            drifts = await rested_orders.stock_drifts(await session.connection(), asked.order_ids)
+            drifts = await stock_drifts(await session.connection(), asked.order_ids)
             for drift in drifts:
                 await open_ticket_about(session, DRIFT_STOCK, STOCK, str(drift), subject=drift.product_id)
             if not asked.order_ids:
@@ -108,82 +106,29 @@ class BookComparison:
         """One window of payments: those that Stripe lists, and those of orders that came to rest in it.
 
         When that has caught up, those of the last weeks once more, each of them once a day: what somebody does at
-        Stripe changes nothing of our order.
+        Stripe changes nothing of our order. It is what comes last in a run.
         """
-        window, cursor = await self._window(asked), CURSOR
-        found = await self._compare_all(self._payments(window, asked), asked)
-        if not asked.order_ids and not window.more and (again := await self._window_again(asked)) is not None:
-            await self._move(CURSOR, window.until)
-            found += await self._compare_all(self._payments_again(again), asked)
-            window, cursor = again, CURSOR_AGAIN
-        if not asked.order_ids:
-            await self._move(cursor, window.until)
+        window: PaymentWindow = NewPayments(self._sessions, self._stripe, asked)
+        found = await self._compare_all(window.pages(), asked)
+        if not (window.more or asked.order_ids):
+            window = PaymentsAgain(self._sessions, self._stripe, asked)
+            found += await self._compare_all(window.pages(), asked)
         drifts = [verdict for verdict in found if verdict is not Verdict.AGREES]
         metrics.drifts_found("payments", len(drifts))
+        if not window.more:
+            metrics.reconciled()
         return DriftFound(drifts=len(drifts), recovered=drifts.count(Verdict.GIVE_BACK), more=window.more)
 
-    async def _move(self, cursor: str, to: datetime) -> None:
-        async with self._sessions() as session, session.begin():
-            await move_cursor(session, cursor, to)
-
-    async def _compare_all(
-        self, pages: AsyncIterator[list[PaymentAtStripe] | str], asked: ReconcileOrders
-    ) -> list[Verdict]:
+    async def _compare_all(self, pages: AsyncIterator[Page], asked: ReconcileOrders) -> list[Verdict]:
         before, found = now() - asked.unchanged_for, list[Verdict]()
         async for page in pages:
-            if isinstance(page, str):
-                found.append(await self._report_unknown(page))
-                continue
+            found += [await self._report_unknown(payment_id) for payment_id in page.unknown]
             async with self._sessions() as session:
-                compared = await beside(await session.connection(), page)
+                compared = await beside(await session.connection(), page.payments)
             # Of an order that is at work they are compared when it rests.
             rested = [one for one in compared if one.updated_at is None or one.updated_at <= before]
             found += [await self._settle(one) for one in rested]
         return found
-
-    async def _window(self, asked: ReconcileOrders) -> Window:
-        end = now() - asked.unchanged_for
-        async with self._sessions() as session:
-            if asked.order_ids:
-                oldest = select(func.min(Order.created_at)).where(col(Order.order_id).in_(asked.order_ids))
-                return Window((await session.exec(oldest)).one() or end, end)
-            since = min(await cursor_of(session, CURSOR) or end - LOOK_BACK, end)
-        until = min(since + WINDOW, end)
-        return Window(since, until, more=until < end)
-
-    async def _window_again(self, asked: ReconcileOrders) -> Window | None:
-        """None when it was looked at already; what was missed for longer than a day has its turn today."""
-        end = now() - asked.unchanged_for
-        async with self._sessions() as session:
-            known = await cursor_of(session, CURSOR_AGAIN) or end - WINDOW_AGAIN
-        since = max(known, end - A_DAY)
-        until = min(since + WINDOW_AGAIN, end)
-        return Window(since, until, more=until < end) if since < until else None
-
-    async def _payments_again(self, window: Window) -> AsyncIterator[list[PaymentAtStripe]]:
-        """Those that were created at this time of the day, on each day of the last weeks."""
-        for days in range(1, DAYS_AGAIN + 1):
-            ago = days * A_DAY
-            async for page in self._stripe.payments(window.since - ago, window.until - ago):
-                yield page
-
-    async def _payments(self, window: Window, asked: ReconcileOrders) -> AsyncIterator[list[PaymentAtStripe] | str]:
-        """Pages of payments; of one that Stripe does not know, its id."""
-        seen: set[str] = set()
-        async for page in self._stripe.payments(window.since - OVERLAP, window.until):
-            ours = [one for one in page if not asked.order_ids or one.order_id in asked.order_ids]
-            seen.update(one.id for one in ours)
-            yield ours
-        async with self._sessions() as session:
-            connection = await session.connection()
-            rest = await changed(connection, window.since, window.until, asked.order_ids, seen)
-        for payment_id in rest:
-            try:
-                payment = await self._stripe.payment(payment_id)
-            except PaymentNotFound:
-                yield payment_id
-            else:
-                yield [payment]
 
     async def _report_unknown(self, payment_id: str) -> Verdict:
         """A payment of our books that Stripe does not know: another account's, or made up."""
@@ -240,12 +185,3 @@ class BookComparison:
         subject, seen = (payment.id, payment.known) if payment else (None, None)
         async with self._book.locked(order.order_id) as locked:
             await open_ticket(locked, about, subject=subject, seen=seen)
-
-
-def _merged(rows: list[Rested]) -> Rested:
-    first = rows[0]
-    return Rested(first.order_id, OrderStatus(first.status), first.updated_at, _listed(row.what for row in rows))
-
-
-def _listed(things: Iterable[str]) -> str:
-    return " and ".join(dict.fromkeys(things))

@@ -52,7 +52,8 @@ class StepMetrics(Interceptor):
         self.recovered = meter.create_counter("ordersaga_orders_recovered", "Orders that nobody looked after")
         self.drifts = meter.create_counter("ordersaga_drifts_found", "Differences between books, at each comparison")
         self.missed = meter.create_counter("ordersaga_events_missed", "Events of Stripe that were never delivered")
-        self.reconciled = meter.create_counter("ordersaga_reconciliations", "Looks at all orders that are not over")
+        self.reconciled = meter.create_counter("ordersaga_reconciliations", "Comparisons of all books, at their end")
+        self.stopped = meter.create_counter("ordersaga_reconciliations_stopped", "Those that would undo too much")
         self._begin()
 
     def _begin(self) -> None:
@@ -72,6 +73,7 @@ class StepMetrics(Interceptor):
             self.drifts.add(0, {"book": book})
         self.missed.add(0)
         self.reconciled.add(0)
+        self.stopped.add(0)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Counted(next, self)
@@ -124,6 +126,11 @@ def recovered(code: str) -> None:
 def reconciled() -> None:
     if (running := _running.get()) is not None:
         running[0].reconciled.add(1)
+
+
+def reconciliation_stopped() -> None:
+    if (running := _running.get()) is not None:
+        running[0].stopped.add(1)
 
 
 def drifts_found(book: str, count: int) -> None:

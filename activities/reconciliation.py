@@ -25,19 +25,22 @@ from adapters.cursors import engine_of_orders
 from adapters.database import Sessions
 from adapters.order_book import OrderBook
 from adapters.recovery import WORKFLOW, start_recovery
-from adapters.repair_desk import close_tickets, open_ticket
+from adapters.repair_desk import close_ticket_about, close_tickets, open_ticket, open_ticket_about, wants_retry
 from adapters.rested_orders import Rested
 from adapters.temporal import workflow_id
 from domain.commands import Attention
 from domain.errors import OurMistake
 from domain.order_states import OrderStatus
-from domain.recovery import NEVER_STARTED, RECOVERED, OrderCursor, OrdersLookedAt, ReconcileOrders
-from domain.repairs import STUCK_WORKFLOW_TASK
+from domain.recovery import NEVER_STARTED, RECOVERED, OrderCursor, OrdersLookedAt, ReconcileOrders, stops
+from domain.repairs import RECONCILIATION_STOPPED, STUCK_WORKFLOW_TASK
 
 AT_ONCE = 8  # questions to Temporal
 STUCK_AFTER = 3  # attempts of a workflow task that has waited for as long as an order has to rest
 WORKFLOW_TASK = "workflow_task"
 """The step under which the repair desk knows the tickets of stuck workflow tasks."""
+WORKFLOWS = "look_at_orders"
+"""The step under which it knows the ticket of a reconciliation that stopped itself."""
+NAMED = 5  # orders that this ticket names
 
 ENDED = {
     WorkflowExecutionStatus.COMPLETED: "completed",
@@ -84,21 +87,60 @@ class Reconciliations:
             rested = await rested_orders.rested(
                 connection, before, asked.after or _BEGINNING, asked.order_ids, asked.batch
             )
-            called = await rested_orders.called_stuck(connection, asked.order_ids) if asked.after is None else []
-        owners = await owners_of([order.order_id for order in [*rested, *called]])
+        owners = await owners_of([order.order_id for order in rested])
+        lost = [order for order in rested if _is_lost(order, owners[order.order_id])]
+        looked_at = OrdersLookedAt(looked_at=len(rested), lost=len(lost))
+        if stops(asked, looked_at) and not await self._is_released():
+            await self._stop(asked, looked_at, lost)
+            return looked_at.model_copy(update={"stopped": True})
         outcomes = [await self._settle(order, owners[order.order_id], before) for order in rested]
-        for order in called:
-            if not owners[order.order_id].is_stuck(before):
-                await self._call_off(order)
+        if asked.after is None:
+            await self._call_off_what_got_on(asked, before)
         last = rested[-1] if len(rested) == asked.batch else None
         if last is None:
-            metrics.reconciled()
-        return OrdersLookedAt(
-            looked_at=len(rested),
-            recovered=outcomes.count(RECOVERED),
-            stuck=outcomes.count(STUCK_WORKFLOW_TASK),
-            next=OrderCursor(updated_at=last.updated_at, order_id=last.order_id) if last else None,
+            await self._call_off_the_stop(asked)
+        return looked_at.model_copy(
+            update={
+                "recovered": outcomes.count(RECOVERED),
+                "stuck": outcomes.count(STUCK_WORKFLOW_TASK),
+                "next": OrderCursor(updated_at=last.updated_at, order_id=last.order_id) if last else None,
+            }
         )
+
+    async def _call_off_what_got_on(self, asked: ReconcileOrders, before: datetime) -> None:
+        """Closes the tickets of workflow tasks that are stuck no longer."""
+        after = ""
+        while True:
+            async with self._sessions() as session:
+                connection = await session.connection()
+                called = await rested_orders.called_stuck(connection, after, asked.order_ids, asked.batch)
+            owners = await owners_of([order.order_id for order in called])
+            for order in called:
+                if not owners[order.order_id].is_stuck(before):
+                    await self._call_off(order)
+            if len(called) < asked.batch:
+                return
+            after = called[-1].order_id
+
+    async def _is_released(self) -> bool:
+        """Whether a person let the run that was stopped go on."""
+        async with self._sessions() as session:
+            return await wants_retry(session, RECONCILIATION_STOPPED, WORKFLOWS)
+
+    async def _stop(self, asked: ReconcileOrders, found: OrdersLookedAt, lost: list[Rested]) -> None:
+        looked_at, number = asked.so_far.looked_at + found.looked_at, asked.so_far.lost + found.lost
+        some = ", ".join(order.order_id for order in lost[:NAMED])
+        detail = f"{number} of {looked_at} orders have no running workflow, e.g. {some}: none is undone any more"
+        log.error("reconciliation_stopped", lost=number, looked_at=looked_at, namespace=activity.client().namespace)
+        metrics.reconciliation_stopped()
+        async with self._sessions() as session, session.begin():
+            await open_ticket_about(session, RECONCILIATION_STOPPED, WORKFLOWS, detail)
+
+    async def _call_off_the_stop(self, asked: ReconcileOrders) -> None:
+        """All orders were looked at: there are not too many any more, or a person's release is used up."""
+        async with self._sessions() as session, session.begin():
+            if not asked.order_ids or await wants_retry(session, RECONCILIATION_STOPPED, WORKFLOWS):
+                await close_ticket_about(session, RECONCILIATION_STOPPED, WORKFLOWS)
 
     async def _require_their_engine(self) -> None:
         """Raises OurMistake in another namespace: it knows none of the orders' workflows, and would undo them all."""
@@ -144,6 +186,11 @@ class Reconciliations:
     async def _call_off(self, order: Rested) -> None:
         async with self._book.locked(order.order_id) as locked:
             await close_tickets(locked, WORKFLOW_TASK)
+
+
+def _is_lost(order: Rested, owner: Owner) -> bool:
+    """Whether its recovery would undo something: a checkout that never got as far as Temporal holds nothing."""
+    return owner.closed is not None and not (owner.closed == NEVER_STARTED and order.status is OrderStatus.PLACED)
 
 
 async def owners_of(order_ids: Iterable[str]) -> dict[str, Owner]:

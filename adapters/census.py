@@ -1,7 +1,8 @@
-"""What the books say of the shop as a whole: how many orders are where, and what waits for somebody.
+"""What the books say of the shop as a whole: how many orders are under way, and what waits for somebody.
 
-Each reading is seven short statements without locks. The counts of backlogs end at `MOST`, so that a backlog of
-millions does not make its own reading slow.
+Each reading costs the same in a shop of any age: every statement reads a range of an index that only what is under
+way is in, and none counts beyond `MOST`. So orders that are over are not counted here; the worker counts them as
+they end (`ordersaga_orders_closed`).
 """
 
 from __future__ import annotations
@@ -11,21 +12,32 @@ from dataclasses import dataclass, field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.order_states import OrderStatus
+from domain.order_states import FINAL, OrderStatus
 
-MOST = 100_000
+MOST = 20_000
 
+# Each status is a range of an index (status, ...), and the counted ones need no look into the table itself.
 _ORDERS = text("""
-    SELECT status, count(*) AS orders, EXTRACT(EPOCH FROM now() - min(created_at)) AS age
-      FROM orders GROUP BY status
+    SELECT wanted.status, orders
+      FROM unnest(CAST(:open AS text[])) AS wanted (status)
+     CROSS JOIN LATERAL (SELECT count(*) AS orders FROM (
+           SELECT FROM orders WHERE orders.status = wanted.status LIMIT :most) AS some_of_them) AS counted
+""")
+_UNANSWERED = text("""
+    SELECT EXTRACT(EPOCH FROM now() - min(created_at))
+      FROM unnest(CAST(:unanswered AS text[])) AS wanted (status)
+     CROSS JOIN LATERAL (SELECT created_at FROM orders
+                          WHERE orders.status = wanted.status ORDER BY created_at LIMIT 1) AS oldest
 """)
 _TICKETS = text("""
     SELECT regexp_replace(step, '^refund.*', 'refund') AS step, kind, count(*) AS tickets
-      FROM tickets WHERE resolved_at IS NULL GROUP BY 1, kind
+      FROM (SELECT step, kind FROM tickets WHERE resolved_at IS NULL LIMIT :most) AS open
+     GROUP BY 1, kind
 """)
 # Money that belongs to no order of ours needs a person as much as an order does.
 _FLAGGED = text("""
-    SELECT count(DISTINCT order_id) + count(*) FILTER (WHERE order_id IS NULL) FROM tickets WHERE resolved_at IS NULL
+    SELECT count(DISTINCT order_id) + count(*) FILTER (WHERE order_id IS NULL)
+      FROM (SELECT order_id FROM tickets WHERE resolved_at IS NULL LIMIT :most) AS open
 """)
 _OUTBOX = text("""
     SELECT (SELECT count(*)
@@ -47,7 +59,8 @@ _WAITING = text("""
 """)
 _BRAKE = text("SELECT EXISTS (SELECT FROM brake_pulls WHERE released_at IS NULL)")
 
-UNANSWERED = (OrderStatus.PLACED, OrderStatus.RESERVED)
+OPEN = [status for status in OrderStatus if status not in FINAL]
+UNANSWERED = [OrderStatus.PLACED, OrderStatus.RESERVED]
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Census:
-    orders: dict[OrderStatus, int]
+    orders: dict[OrderStatus, int]  # that are not over
     unanswered_age: float  # seconds since the oldest checkout that has no answer yet
     flagged: int = 0  # orders with an open ticket, and open tickets of no order
     tickets: dict[tuple[str, str], int] = field(default_factory=dict)  # by step and kind
@@ -71,26 +84,30 @@ class Census:
 async def take(reads: AsyncEngine) -> Census:
     """Reads the books now."""
     async with reads.connect() as connection:
-        rows = {row.status: row for row in await connection.execute(_ORDERS)}
-        tickets = (await connection.execute(_TICKETS)).all()
-        flagged = (await connection.execute(_FLAGGED)).scalar_one()
-        return Census(
-            orders={status: rows[status].orders if status in rows else 0 for status in OrderStatus},
-            unanswered_age=max((float(rows[status].age) for status in UNANSWERED if status in rows), default=0.0),
-            flagged=flagged,
-            tickets={(row.step, row.kind): row.tickets for row in tickets},
-            outbox=await _outbox(connection),
-            inbox=await _inbox(connection),
-            waiting={row.cause: row.orders for row in await connection.execute(_WAITING, {"most": MOST})},
-            brake_on=(await connection.execute(_BRAKE)).scalar_one(),
-        )
+        return await read(connection)
 
 
-async def _outbox(connection: AsyncConnection) -> Backlog:
-    row = (await connection.execute(_OUTBOX, {"most": MOST})).one()
+async def read(connection: AsyncConnection, most: int = MOST) -> Census:
+    up_to = {"most": most}
+    orders = (await connection.execute(_ORDERS, {"open": OPEN} | up_to)).all()
+    tickets = (await connection.execute(_TICKETS, up_to)).all()
+    return Census(
+        orders={OrderStatus(row.status): row.orders for row in orders},
+        unanswered_age=float((await connection.execute(_UNANSWERED, {"unanswered": UNANSWERED})).scalar_one() or 0),
+        flagged=(await connection.execute(_FLAGGED, up_to)).scalar_one(),
+        tickets={(row.step, row.kind): row.tickets for row in tickets},
+        outbox=await _outbox(connection, up_to),
+        inbox=await _inbox(connection, up_to),
+        waiting={row.cause: row.orders for row in await connection.execute(_WAITING, up_to)},
+        brake_on=(await connection.execute(_BRAKE)).scalar_one(),
+    )
+
+
+async def _outbox(connection: AsyncConnection, up_to: dict[str, int]) -> Backlog:
+    row = (await connection.execute(_OUTBOX, up_to)).one()
     return Backlog(row.events, float(row.age or 0))
 
 
-async def _inbox(connection: AsyncConnection) -> dict[str, Backlog]:
-    rows = await connection.execute(_INBOX, {"most": MOST})
+async def _inbox(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, Backlog]:
+    rows = await connection.execute(_INBOX, up_to)
     return {row.source: Backlog(row.events, float(row.age)) for row in rows}

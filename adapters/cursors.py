@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.columns import now
@@ -17,10 +17,20 @@ async def cursor_of(session: AsyncSession, name: str) -> datetime | None:
     return row.at if row else None
 
 
-async def move_cursor(session: AsyncSession, name: str, to: datetime) -> None:
-    new = insert(Cursor).values(name=name, at=to)
-    later = func.greatest(Cursor.at, new.excluded.at)
-    await (await session.connection()).execute(new.on_conflict_do_update(index_elements=["name"], set_={"at": later}))
+async def position_of(session: AsyncSession, name: str) -> tuple[datetime | None, str | None]:
+    """The cursor's time, and how far the job has got behind it, in words of the job's own."""
+    row = await session.get(Cursor, name)
+    return (row.at, row.value) if row else (None, None)
+
+
+async def move_cursor(session: AsyncSession, name: str, to: datetime, value: str | None = None) -> None:
+    new = insert(Cursor).values(name=name, at=to, value=value)
+    moves = new.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"at": new.excluded.at, "value": new.excluded.value},
+        where=col(Cursor.at) <= new.excluded.at,
+    )
+    await (await session.connection()).execute(moves)
 
 
 async def engine_of_orders(session: AsyncSession, engine: str) -> str:

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.order_pages import OrderPages
 from adapters.settled_payments import settled_payments
 from domain.order_states import OrderStatus
-from domain.recovery import PaymentAtStripe, PaymentInBooks
+from domain.recovery import OrderCursor, PaymentAtStripe, PaymentInBooks
 from domain.settled_payments import Settled
 
-_ROWS = text("""
-    SELECT payments.payment_intent_id, orders.order_id, orders.status, orders.updated_at,
-           payments.state, payments.captured_minor, payments.refunded_minor,
+_ABOUT = """
+    SELECT {payment} orders.order_id, orders.status, orders.updated_at,
            (SELECT coalesce(sum(amount_minor), 0) FROM refunds
              WHERE refunds.order_id = orders.order_id AND refunds.state = 'pending') AS pending
-      FROM orders LEFT JOIN payments ON payments.order_id = orders.order_id AND payment_intent_id = ANY(:payments)
-     WHERE orders.order_id = ANY(:orders)
-        OR orders.order_id IN (SELECT order_id FROM payments WHERE payment_intent_id = ANY(:payments))
-""")
+      FROM {tables}
+"""
 
-_CHANGED = text("""
-    SELECT payment_intent_id FROM orders JOIN payments USING (order_id)
-     WHERE status = ANY(:all) AND orders.updated_at BETWEEN :since AND :until
-       AND (:every OR order_id = ANY(:order_ids))
-     ORDER BY payment_intent_id
-""")
+# Two statements, each by a primary key: one with OR would read all orders for each page of payments.
+_BY_PAYMENT = text(
+    _ABOUT.format(
+        payment="payment_intent_id, state, captured_minor, refunded_minor,",
+        tables="payments JOIN orders USING (order_id) WHERE payment_intent_id = ANY(:payments)",
+    )
+)
+_BY_ORDER = text(_ABOUT.format(payment="", tables="orders WHERE order_id = ANY(:orders)"))
+
+_CHANGED = OrderPages()
+_PAYMENTS = text("SELECT payment_intent_id FROM payments WHERE order_id = ANY(:orders) ORDER BY payment_intent_id")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ class Compared:
 
 async def beside(connection: AsyncConnection, payments: Sequence[PaymentAtStripe]) -> list[Compared]:
     """Each payment that is ours with its row and order; those of others are left out."""
-    wanted = {"payments": [one.id for one in payments], "orders": [one.order_id for one in payments if one.order_id]}
-    rows = (await connection.execute(_ROWS, wanted)).all()
-    by_payment = {row.payment_intent_id: row for row in rows if row.payment_intent_id}
-    by_order = {row.order_id: row for row in rows}
-    settled = await settled_payments(connection, list(by_order), wanted["payments"])
+    ids = [one.id for one in payments]
+    by_payment = {row.payment_intent_id: row for row in await connection.execute(_BY_PAYMENT, {"payments": ids})}
+    others = {one.order_id for one in payments if one.order_id and one.id not in by_payment}
+    by_order = {row.order_id: row for row in await connection.execute(_BY_ORDER, {"orders": sorted(others)})}
+    orders = {row.order_id for row in by_payment.values()} | by_order.keys()
+    settled = await settled_payments(connection, sorted(orders), ids)
     return [
         _compared(payment, by_payment.get(payment.id), by_order.get(payment.order_id), settled.get(payment.id))
         for payment in payments
@@ -81,9 +85,11 @@ def _compared(
 
 
 async def changed(
-    connection: AsyncConnection, since: datetime, until: datetime, order_ids: Sequence[str], but: Collection[str]
-) -> list[str]:
-    """The payments of orders that were last changed in a time, but for those that were compared already."""
-    bounds = {"since": since, "until": until, "all": [*OrderStatus], "every": not order_ids}
-    found = (await connection.execute(_CHANGED, bounds | {"order_ids": list(order_ids)})).scalars()
-    return [payment_id for payment_id in found if payment_id not in but]
+    connection: AsyncConnection, after: OrderCursor, until: datetime, order_ids: Sequence[str], most: int
+) -> tuple[list[str], OrderCursor | None]:
+    """The payments of a page of orders, by their last change, and the last of these orders; None behind the end."""
+    orders = await _CHANGED.read(connection, [*OrderStatus], after, until, order_ids, most)
+    if not orders:
+        return [], None
+    payments = (await connection.execute(_PAYMENTS, {"orders": [row.order_id for row in orders]})).scalars().all()
+    return [*payments], OrderCursor(updated_at=orders[-1].updated_at, order_id=orders[-1].order_id)

@@ -109,6 +109,14 @@ async def asked_again(order: LockedOrder, step: str, since: datetime) -> bool:
     return (await order.session.exec(query.limit(1))).first() is not None
 
 
+async def wants_retry(session: AsyncSession, kind: str, step: str) -> bool:
+    """Whether a person has answered the open ticket of no one order with a retry."""
+    query = select(TicketAction.id).join(Ticket).where(col(Ticket.order_id).is_(None), Ticket.kind == kind)
+    query = query.where(Ticket.step == step, col(Ticket.resolved_at).is_(None))
+    query = query.where(TicketAction.action == RepairDecision.RETRY.value)
+    return (await session.exec(query.limit(1))).first() is not None
+
+
 async def open_steps(order: LockedOrder) -> list[str]:
     """The steps about which tickets of the order are open."""
     return sorted({ticket.step for ticket in await _open_tickets(order)})
@@ -159,7 +167,8 @@ async def resolve_about(session: AsyncSession, ticket: Ticket, wanted: Resolutio
     if refused:
         return refused
     wanted = await without_words(session, None, wanted)
-    _close(session, ticket, wanted.by)
+    if wanted.decision is not RepairDecision.RETRY:
+        _close(session, ticket, wanted.by)
     session.add(_decision(ticket, wanted))
     return _accepted(ticket, wanted)
 

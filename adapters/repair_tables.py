@@ -26,6 +26,7 @@ class Ticket(SQLModel, table=True):
             postgresql_where=text("resolved_at IS NULL"),
             postgresql_nulls_not_distinct=True,
         ),
+        Index("ix_tickets_order_id_subject", "order_id", "subject"),  # also of what is resolved
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)

@@ -47,7 +47,13 @@ class Reservation(SQLModel, table=True):
             ["order_lines.order_id", "order_lines.product_id"],
             name="fk_reservations_line",
         ),
-        Index("ix_reservations_held", "product_id", postgresql_where=text("state = 'held'")),
+        Index(
+            "ix_reservations_held_pieces",
+            "product_id",
+            "order_id",
+            postgresql_include=["quantity"],
+            postgresql_where=text("state = 'held'"),
+        ),
     )
 
     order_id: str = Field(primary_key=True, sa_type=Text)

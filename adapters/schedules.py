@@ -40,9 +40,17 @@ class Job(NamedTuple):
 
 def jobs(settings: Settings) -> list[Job]:
     return [
-        Job("Reconciliation", ReconcileOrders(unchanged_for=settings.reconcile_after), settings.reconcile_every),
+        Job("Reconciliation", _reconciliation(settings), settings.reconcile_every),
         Job("StripeEvents", CatchUpEvents(), settings.event_catch_up_every),
     ]
+
+
+def _reconciliation(settings: Settings) -> ReconcileOrders:
+    return ReconcileOrders(
+        unchanged_for=settings.reconcile_after,
+        stop_orders=settings.reconcile_stop_orders,
+        stop_share=settings.reconcile_stop_share,
+    )
 
 
 def schedule_id(workflow: str, task_queue: str) -> str:

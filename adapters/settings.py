@@ -173,6 +173,15 @@ class Settings(BaseSettings):
     brake_window: timedelta = Field(
         default=timedelta(minutes=10), gt=timedelta(0), description="the time in which these orders are counted"
     )
+    reconcile_stop_orders: int = Field(
+        default=20,
+        ge=0,
+        description="a reconciliation that would undo more orders than this, and more than the share below, undoes "
+        "none and calls a person",
+    )
+    reconcile_stop_share: float = Field(
+        default=0.05, ge=0, le=1, description="of the orders that it has looked at; 1 never stops it"
+    )
     event_catch_up_every: timedelta = Field(
         default=timedelta(minutes=5),
         ge=timedelta(seconds=1),

@@ -28,12 +28,14 @@ _DECISIONS = text("""
            (SELECT coalesce(sum(amount_minor), 0) FROM refunds
              WHERE refunds.order_id = tickets.order_id AND refunds.payment_intent_id IS NULL
                AND refunds.state IN ('pending', 'succeeded')) AS refunded
-      FROM tickets JOIN ticket_actions ON ticket_actions.ticket_id = tickets.id
+      FROM (SELECT * FROM tickets WHERE order_id = ANY(:orders)
+             UNION ALL
+            SELECT * FROM tickets WHERE order_id IS NULL AND subject = ANY(:payments)) AS tickets
+      JOIN ticket_actions ON ticket_actions.ticket_id = tickets.id
       LEFT JOIN LATERAL (SELECT payment_intent_id FROM payments WHERE payments.order_id = tickets.order_id
                           ORDER BY attempt DESC LIMIT 1) AS latest ON true
       LEFT JOIN payments ON payments.payment_intent_id = coalesce(tickets.subject, latest.payment_intent_id)
-     WHERE (tickets.order_id = ANY(:orders) OR tickets.order_id IS NULL AND tickets.subject = ANY(:payments))
-       AND (tickets.step = ANY(:steps) OR tickets.kind = :twice)
+     WHERE (tickets.step = ANY(:steps) OR tickets.kind = :twice)
        AND ticket_actions.action IN ('retry', 'mark_done', 'write_off')
      ORDER BY ticket_actions.id
 """)

@@ -48,9 +48,13 @@ class StripeLists(StripeConnection):
         super().__init__(settings)
         self._intents, self._events = self._client.v1.payment_intents, self._client.v1.events
 
-    async def payments(self, since: datetime, until: datetime) -> AsyncIterator[list[PaymentAtStripe]]:
-        """The PaymentIntents created in a time, with what was refunded of each."""
+    async def payments(
+        self, since: datetime, until: datetime, after: str | None = None
+    ) -> AsyncIterator[list[PaymentAtStripe]]:
+        """The PaymentIntents created in a time, with what was refunded of each; behind `after`, if it is given."""
         params: Any = {"created": _between(since, until), "limit": PAGE, "expand": [f"data.{CHARGE}"]}
+        if after is not None:
+            params["starting_after"] = after
         while True:
             async with translated():
                 page = await self._intents.list_async(params)

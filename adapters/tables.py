@@ -89,7 +89,7 @@ class Order(SQLModel, table=True):
         Index("ix_orders_created_at_order_id", text("created_at DESC"), text("order_id DESC")),
         Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
         Index("ix_orders_status_created_at", "status", text("created_at DESC")),
-        Index("ix_orders_status_updated_at", "status", "updated_at"),
+        Index("ix_orders_status_updated_at_order_id", "status", "updated_at", "order_id"),
         Index("ix_orders_waits_for", text("(waits_for ->> 'cause')"), postgresql_where=text("waits_for IS NOT NULL")),
     )
 

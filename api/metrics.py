@@ -33,6 +33,7 @@ from api.deps import ServicesDep
 REFRESH = 5.0  # seconds that a reading of the books is good for, so that no number of scrapes can hurt
 SHARE = 20  # a reading that took long is good for this many times as long: it costs a twentieth of a connection
 PATIENCE = 2.0  # seconds that a scrape waits for the books
+KEPT = 600.0  # seconds that the last reading is told for while none succeeds: an alert goes on, and says of what time
 METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 LAG_BUCKETS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -100,34 +101,38 @@ class ApiMetrics:
 
 
 class Books(Collector):
-    """The latest census as gauges; none but `ordersaga_books_readable` while the database does not answer."""
+    """The last census as gauges, for as long as it is worth telling; `clock` counts seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._census: Census | None = None
-        self._until = 0.0
+        self._readable = False
+        self._read_at = self._until = 0.0
         self._reading = asyncio.Lock()
 
     async def refresh(self, reads: AsyncEngine) -> None:
         async with self._reading:
-            if time.monotonic() < self._until:
+            began = self._clock()
+            if began < self._until:
                 return
-            began = time.monotonic()
             try:
                 async with asyncio.timeout(PATIENCE):
                     self._census = await census.take(reads)
+                self._readable, self._read_at = True, began
             except Exception as error:
-                self._census = None
+                self._readable = False
                 log.warning("books_not_readable", error=type(error).__name__)
-            ended = time.monotonic()
+            ended = self._clock()
             self._until = ended + max(REFRESH, SHARE * (ended - began))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        seen = self._census
-        yield _gauge("books_readable", "Whether the database answered the last reading", float(seen is not None))
-        if seen is None:
+        yield _gauge("books_readable", "Whether the database answered the last reading", float(self._readable))
+        seen, age = self._census, self._clock() - self._read_at
+        if seen is None or age > KEPT:
             return
+        yield _gauge("books_age_seconds", "Since the reading that the gauges below are of", age)
         orders = {(status.value,): number for status, number in seen.orders.items()}
-        yield _gauge("orders", "Orders by status", orders, "status")
+        yield _gauge("orders", "Orders that are not over, by status", orders, "status")
         yield _gauge("checkout_unanswered_age_seconds", "Of the oldest PLACED or RESERVED order", seen.unanswered_age)
         words = "Orders with an open ticket, and open tickets of no order"
         yield _gauge("orders_needing_attention", words, seen.flagged)

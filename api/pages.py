@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from api.fields import bad_fields
 from domain.errors import RequestRefused
+
+DIGITS = 18  # of a number that PostgreSQL's bigint holds for certain
 
 
 def write_cursor(*key: str | datetime) -> str:
@@ -28,13 +30,21 @@ def read_cursor(cursor: str, length: int) -> list[str]:
 
 
 def read_time(part: str) -> datetime:
+    """In UTC, as the database compares it: an offset could lead out of the years that there are."""
     try:
         at = datetime.fromisoformat(part)
-    except ValueError:
+        if at.tzinfo is None:
+            raise bad_cursor()
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise bad_cursor() from None
-    if at.tzinfo is None:
+
+
+def read_number(part: str) -> int:
+    """An id that the database counts."""
+    if not (part.isdecimal() and len(part) <= DIGITS):
         raise bad_cursor()
-    return at
+    return int(part)
 
 
 def bad_cursor() -> RequestRefused:

@@ -16,7 +16,7 @@ from adapters.settings import Settings
 from adapters.tables import Order
 from adapters.temporal import trace_link, workflow_id
 from api.deps import Services
-from api.pages import bad_cursor, read_cursor, write_cursor
+from api.pages import read_cursor, read_number, write_cursor
 from api.repair_schemas import (
     PossibleDecision,
     RepairLinks,
@@ -47,7 +47,8 @@ async def list_tickets(services: Services, query: RepairQuery) -> RepairList:
     """One page, newest first. Raises RequestRefused (422) for a cursor that is none."""
     statement = _filtered(query).order_by(tickets.c.id.desc()).limit(query.limit + 1)
     if query.cursor is not None:
-        statement = statement.where(tickets.c.id < _position(query.cursor))
+        (position,) = read_cursor(query.cursor, 1)
+        statement = statement.where(tickets.c.id < read_number(position))
     async with services.reads.connect() as connection:
         rows = (await connection.execute(statement)).all()
     page = rows[: query.limit]
@@ -67,13 +68,6 @@ def _filtered(query: RepairQuery) -> Select[Any]:
     if query.order_id is not None:
         statement = statement.where(tickets.c.order_id == query.order_id)
     return statement
-
-
-def _position(cursor: str) -> int:
-    (position,) = read_cursor(cursor, 1)
-    if not (position.isdecimal() and len(position) <= 18):
-        raise bad_cursor()
-    return int(position)
 
 
 async def read_ticket(services: Services, ticket_id: int) -> RepairView:

@@ -54,6 +54,8 @@ class Reconciled(Message):
     recovered: int = 0
     stuck: int = 0
     drifts: int = 0
+    lost: int = 0  # orders without a workflow that were under way: their recovery undoes something
+    stopped: bool = False  # there were too many of them: it undid no more, and called a person
 
 
 class ReconcileOrders(Message):
@@ -67,6 +69,8 @@ class ReconcileOrders(Message):
     batch: int = 500
     after: OrderCursor | None = None  # go on behind this order
     so_far: Reconciled = Field(default_factory=Reconciled)  # by the runs before this one
+    stop_orders: int = 20  # a run that would recover more orders than this,
+    stop_share: float = 0.05  # and more than this share of those that it has looked at, recovers none
 
 
 class OrdersLookedAt(Message):
@@ -76,6 +80,18 @@ class OrdersLookedAt(Message):
     recovered: int = 0
     stuck: int = 0
     next: OrderCursor | None = None
+    lost: int = 0
+    stopped: bool = False
+
+
+def stops(asked: ReconcileOrders, found: OrdersLookedAt) -> bool:
+    """Whether so many orders have lost their workflow that it is not they who are wrong.
+
+    A Temporal cluster that was restored or made anew knows no order, and may have the id of the one before it; a
+    restored database has orders under way that were delivered long ago. To undo them would pay everybody back.
+    """
+    lost, looked_at = asked.so_far.lost + found.lost, asked.so_far.looked_at + found.looked_at
+    return lost > asked.stop_orders and lost > asked.stop_share * looked_at
 
 
 class DriftFound(Message):

@@ -31,6 +31,7 @@ PAYMENT_REFUNDED = "payment_refunded"
 STUCK_WORKFLOW_TASK = "stuck_workflow_task"
 OUR_FAULT = "our_fault"
 BRAKE = "brake"
+RECONCILIATION_STOPPED = "reconciliation_stopped"
 DRIFT = "drift"
 """Of all kinds that begin so: `drift_stock`, `drift_payment`."""
 
@@ -226,6 +227,14 @@ TABLE: Mapping[str, Rule] = {
         "Too many orders would end by our own fault: the brake holds them",
         Owner.DESK,
         {_DONE: "it is mended: the brake is released, as by `ordersaga brake release`"},
+    ),
+    RECONCILIATION_STOPPED: Rule(
+        "Too many orders have lost their workflow to undo them all",
+        Owner.DESK,
+        {
+            _RETRY: "the next reconciliation undoes them, all of them, once",
+            _DONE: "the right Temporal cluster and the right database are back: the next reconciliation counts anew",
+        },
     ),
     DRIFT: Rule(
         "Two of our books disagree",

@@ -1,22 +1,36 @@
-"""Alembic's environment: the same settings, driver and tables as the service."""
+"""Alembic's environment: the same settings, driver and tables as the service, with the time limits of a migration."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 
+import asyncpg
 from alembic import context
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from adapters import brake_tables, cancel_wishes, repair_tables, saga_tables, tables, texts
-from adapters.database import create_engine
+from adapters.database import Timeouts, create_engine
 from adapters.settings import Settings
+from migrations.online import end_vacuums, limit_locks
 
 for module in (brake_tables, cancel_wishes, repair_tables, saga_tables, tables, texts):
     assert module.SQLModel.metadata is SQLModel.metadata
 
+# A statement may build an index for an hour; how long each may wait for its lock: see `online.py`.
+TIMEOUTS = Timeouts(statement=None, transaction=None)
+PATIENCE = 600.0  # seconds that a run tries to get its locks
+PAUSE = 0.5, 1.5  # seconds between two tries, so that those who waited behind the last one get on
+ONE_RUN = "SELECT pg_try_advisory_lock(hashtext('ordersaga.migrations'))"
+
 
 def run(connection: Connection) -> None:
+    limit_locks(connection)
     context.configure(
         connection=connection,
         target_metadata=SQLModel.metadata,
@@ -29,11 +43,45 @@ def run(connection: Connection) -> None:
 
 
 async def migrate() -> None:
-    engine = create_engine(Settings())
-    async with engine.connect() as connection:
-        await connection.run_sync(run)
+    """Tries until the locks can be had: every try goes on at the revision that the last one reached."""
+    engine = create_engine(Settings(), TIMEOUTS)
+    until = time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                async with engine.connect() as connection:
+                    await _be_the_only_one(connection, until)
+                    await connection.run_sync(run)
+                    await connection.commit()
+                return
+            except DBAPIError as error:
+                if not _is_lock_timeout(error) or time.monotonic() > until:
+                    raise
+                context.config.print_stdout(
+                    "a table is in use, trying again: %s", " ".join(str(error.statement).split())
+                )
+            await asyncio.sleep(random.uniform(*PAUSE))
+            async with engine.connect() as connection:
+                await connection.run_sync(end_vacuums)
+    finally:
+        await engine.dispose()
+
+
+async def _be_the_only_one(connection: AsyncConnection, until: float) -> None:
+    """Waits while another run is at work; the lock ends with the connection.
+
+    Asked again and again: whoever waits *in* a statement has a snapshot that an index build of the other waits for.
+    """
+    while not (await connection.execute(text(ONE_RUN))).scalar_one():
         await connection.commit()
-    await engine.dispose()
+        if time.monotonic() > until:
+            raise TimeoutError("another run of the migrations has been at work for long")
+        await asyncio.sleep(PAUSE[0])
+    await connection.commit()
+
+
+def _is_lock_timeout(error: DBAPIError) -> bool:
+    return isinstance(error.orig.__cause__ if error.orig else None, asyncpg.LockNotAvailableError)
 
 
 if context.is_offline_mode():

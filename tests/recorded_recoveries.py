@@ -146,6 +146,15 @@ async def reconciliation_in_batches(shop: Shop, faults: StepFaults) -> WorkflowH
     return await _job(shop, Reconciliation.run, asked)
 
 
+async def reconciliation_that_stopped(shop: Shop, faults: StepFaults) -> WorkflowHandle[Any, Any]:
+    """It would undo more orders than it may."""
+    order_id, handle = await _ready_to_ship(shop)
+    await handle.terminate("another cluster")
+    return await _job(
+        shop, Reconciliation.run, ReconcileOrders(unchanged_for=timedelta(0), order_ids=[order_id], stop_orders=0)
+    )
+
+
 async def stripe_events_listed(shop: Shop, faults: StepFaults) -> WorkflowHandle[Any, Any]:
     """The second time: the first one looks at days."""
     asked = CatchUpEvents(older_than=timedelta(0))
@@ -226,6 +235,7 @@ PATHS: dict[str, Walk] = {
             recovery_of_an_order_that_never_started,
             recovery_of_an_order_that_was_over,
             reconciliation_in_batches,
+            reconciliation_that_stopped,
             stripe_events_listed,
         )
     },

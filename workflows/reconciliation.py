@@ -51,8 +51,12 @@ class Reconciliation:
                     "looked_at": found.looked_at + seen.looked_at,
                     "recovered": found.recovered + seen.recovered,
                     "stuck": found.stuck + seen.stuck,
+                    "lost": found.lost + seen.lost,
+                    "stopped": seen.stopped,
                 }
             )
+            if seen.stopped:
+                return found  # it may be the wrong cluster or an old database: nothing that it finds means anything
             if seen.next is None:
                 break
             batch = asked.model_copy(update={"after": seen.next, "so_far": found})

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.online import refuse_to_lose
+
 revision: str = "0001"
 down_revision: str | Sequence[str] | None = None
 branch_labels = None
@@ -182,6 +184,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for table in ("orders", "order_lines", "stock", "customers"):
+        refuse_to_lose(table)
     op.drop_constraint(STATUS_IS_THE_TIMELINES_LAST, "orders", type_="foreignkey")
     op.drop_table("timeline")
     op.drop_index("ix_order_lines_product_id", table_name="order_lines")

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.online import refuse_to_lose
+
 revision: str = "0002"
 down_revision: str | Sequence[str] | None = "0001"
 branch_labels = None
@@ -167,6 +169,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for table in ("payments", "payment_attempts", "shipments", "reservations", "order_steps", "tickets", "outbox"):
+        refuse_to_lose(table)
     op.drop_table("reservations")
     op.drop_index("uq_tickets_one_open", table_name="tickets", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_table("tickets")

@@ -20,7 +20,7 @@ OPEN = sa.text("resolved_at IS NULL")
 
 
 def upgrade() -> None:
-    op.add_column("tickets", sa.Column("subject", sa.Text(), nullable=True))
+    op.add_column("tickets", sa.Column("subject", sa.Text(), nullable=True), if_not_exists=True)
     with op.get_context().autocommit_block():
         op.create_index(
             "uq_tickets_one_open_each",
@@ -30,8 +30,9 @@ def upgrade() -> None:
             postgresql_where=OPEN,
             postgresql_concurrently=True,
             postgresql_nulls_not_distinct=True,
+            if_not_exists=True,
         )
-        op.drop_index("uq_tickets_one_open", table_name="tickets", postgresql_concurrently=True)
+        op.drop_index("uq_tickets_one_open", table_name="tickets", postgresql_concurrently=True, if_exists=True)
 
 
 def downgrade() -> None:

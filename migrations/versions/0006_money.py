@@ -24,8 +24,9 @@ ADDED = (
 
 
 def upgrade() -> None:
-    for table, column, kind in ADDED:
-        op.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {kind}")
+    with op.get_context().autocommit_block():  # each table is locked for itself
+        for table, column, kind in ADDED:
+            op.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {kind}")
 
 
 def downgrade() -> None:

@@ -40,24 +40,24 @@ QUOTE_IN_TRAIL = """
 
 
 def upgrade() -> None:
-    op.create_table(
-        "texts",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("order_id", sa.Text(), nullable=True),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_texts")),
-    )
-    op.create_index("ix_texts_order_id", "texts", ["order_id"])
-    op.add_column("refunds", sa.Column("reason_id", sa.Text(), nullable=True))
-    op.add_column("ticket_actions", sa.Column("note_id", sa.Text(), nullable=True))
-    op.add_column("ticket_actions", sa.Column("evidence_id", sa.Text(), nullable=True))
-    _replace_rule("action <> 'mark_done' OR evidence <> '' OR evidence_id IS NOT NULL")
-    # Last, since everybody reads it: its lock is held until the transaction ends, which is here.
-    op.add_column("timeline", sa.Column("text_ids", ARRAY(sa.Text()), nullable=True))
-    with op.get_context().autocommit_block():
+    with op.get_context().autocommit_block():  # each table is locked for itself
+        op.create_table(
+            "texts",
+            sa.Column("id", sa.Text(), nullable=False),
+            sa.Column("order_id", sa.Text(), nullable=True),
+            sa.Column("kind", sa.Text(), nullable=False),
+            sa.Column("text", sa.Text(), nullable=True),
+            sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+            sa.PrimaryKeyConstraint("id", name=op.f("pk_texts")),
+            if_not_exists=True,
+        )
+        op.create_index("ix_texts_order_id", "texts", ["order_id"], if_not_exists=True)
+        op.add_column("refunds", sa.Column("reason_id", sa.Text(), nullable=True), if_not_exists=True)
+        op.add_column("ticket_actions", sa.Column("note_id", sa.Text(), nullable=True), if_not_exists=True)
+        op.add_column("ticket_actions", sa.Column("evidence_id", sa.Text(), nullable=True), if_not_exists=True)
+        _replace_rule("action <> 'mark_done' OR evidence <> '' OR evidence_id IS NOT NULL")
         op.execute(f"ALTER TABLE ticket_actions VALIDATE CONSTRAINT {DONE_BY_EVIDENCE}")
+        op.add_column("timeline", sa.Column("text_ids", ARRAY(sa.Text()), nullable=True), if_not_exists=True)
 
 
 def _replace_rule(condition: str) -> None:
@@ -65,8 +65,10 @@ def _replace_rule(condition: str) -> None:
 
     https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
     """
-    op.drop_constraint(op.f(DONE_BY_EVIDENCE), "ticket_actions", type_="check")
-    op.create_check_constraint(op.f(DONE_BY_EVIDENCE), "ticket_actions", condition, postgresql_not_valid=True)
+    op.execute(
+        f"ALTER TABLE ticket_actions DROP CONSTRAINT IF EXISTS {DONE_BY_EVIDENCE},"
+        f" ADD CONSTRAINT {DONE_BY_EVIDENCE} CHECK ({condition}) NOT VALID"
+    )
 
 
 def downgrade() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
-from activities import book_comparison
+from activities import payment_windows
 from adapters.cursors import cursor_of
 from adapters.database import Sessions
 from adapters.repair_desk import close_ticket_about
@@ -142,7 +142,7 @@ async def test_payments_are_compared_once_they_rest_and_behind_the_cursor_no_mor
 ) -> None:
     """As the schedule does it, over all orders: what has changed since the last time, and nothing twice."""
     order_id = await paid(shop)
-    monkeypatch.setattr(book_comparison, "DAYS_AGAIN", 1)
+    monkeypatch.setattr(payment_windows, "DAYS_AGAIN", 1)
     comparison = ReconcileOrders(unchanged_for=timedelta(0))
     await run(shop, "UPDATE payments SET captured_minor = 1500 WHERE order_id = :o", o=order_id)
     await run(shop, "DELETE FROM cursors WHERE name = 'payments_compared'")

@@ -12,10 +12,11 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from temporalio.testing import ActivityEnvironment
 
+from activities.payment_windows import Page
 from adapters.database import Sessions
 from adapters.repair_tables import Ticket
 from domain.order_states import OrderStatus
-from domain.recovery import PaymentAtStripe, ReconcileOrders, Verdict
+from domain.recovery import ReconcileOrders, Verdict
 from tests.orders import Shop
 from tests.reconciling import open_tickets, reconcile
 from tests.repairs import Desk
@@ -59,8 +60,8 @@ async def verdict(activities: Activities, payment_intent_id: str) -> Verdict:
     """One payment, as the comparison of all of them does it."""
     comparison = activities.comparison
 
-    async def pages() -> AsyncIterator[list[PaymentAtStripe] | str]:
-        yield [await comparison._stripe.payment(payment_intent_id)]
+    async def pages() -> AsyncIterator[Page]:
+        yield Page([await comparison._stripe.payment(payment_intent_id)])
 
     (found,) = await comparison._compare_all(pages(), ReconcileOrders())
     return found

@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
-from activities import book_comparison
+from activities import payment_windows
 from adapters.database import Sessions
 from adapters.saga_tables import Refund
 from adapters.settings import Settings
@@ -154,8 +154,8 @@ async def test_the_daily_comparison_finds_a_refund_that_no_event_told(
 ) -> None:
     """Of a payment that rests for long: it was created outside of every window that is compared by its changes."""
     order_id = await refunds.captured(to="record_delivered")
-    monkeypatch.setattr(book_comparison, "OVERLAP", timedelta(0))
-    monkeypatch.setattr(book_comparison, "A_DAY", timedelta(seconds=2))  # so that some days ago is when it was made
+    monkeypatch.setattr(payment_windows, "OVERLAP", timedelta(0))
+    monkeypatch.setattr(payment_windows, "A_DAY", timedelta(seconds=2))  # so that some days ago is when it was made
     environment = ActivityEnvironment(shop.client)
     comparison = ReconcileOrders(unchanged_for=timedelta(0))
 

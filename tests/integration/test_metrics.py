@@ -10,17 +10,21 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from activities.reconciliation import WORKFLOWS
 from adapters import tables, temporal
 from adapters.columns import now
 from adapters.database import Sessions
+from adapters.repair_desk import close_ticket_about
 from adapters.settings import Settings
 from adapters.telemetry import create_runtime
 from devstack.ports import LOOPBACK, free_port
 from domain.commands import ParcelStatus
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
+from domain.repairs import RECONCILIATION_STOPPED
 from tests.fakes import StepFaults
 from tests.orders import Handle, Shop
+from tests.reconciling import reconcile
 from tests.scrape import Scrape, page
 from tests.services import Services
 from tests.waiting import until
@@ -148,3 +152,25 @@ async def test_a_taken_metrics_port_is_a_clear_error(services: Services) -> None
     address = services.worker_metrics.removeprefix("http://").removesuffix("/metrics")
     assert line["error"].startswith(f"RuntimeError: no metrics at {address}: ")
     assert "in use" in line["error"]
+
+
+async def test_a_reconciliation_is_counted_when_it_comes_to_its_end(counting: Counting, shop: Shop) -> None:
+    """One that begins again and again and never ends would look well; one that stops itself is told apart."""
+    order = await shop.put(await shop.product())
+    handle = await shop.start(order, ship_in=timedelta(hours=1))
+    await until(lambda: shop.status(order.order_id), OrderStatus.CONFIRMED)
+    counting.faults.hold("compare_payments")
+    run = asyncio.ensure_future(reconcile(shop, order.order_id))
+    await counting.faults.arrived("compare_payments")
+    assert (await counting.page()).value("ordersaga_reconciliations_total") == 0
+    counting.faults.release("compare_payments")
+    await run
+    assert (await counting.page()).value("ordersaga_reconciliations_total") == 1
+
+    await handle.terminate("another cluster")
+    assert (await reconcile(shop, order.order_id, stop_orders=0)).stopped
+    seen = await counting.page()
+    assert seen.value("ordersaga_reconciliations_total") == 1
+    assert seen.value("ordersaga_reconciliations_stopped_total") == 1
+    async with shop.sessions() as session, session.begin():
+        await close_ticket_about(session, RECONCILIATION_STOPPED, WORKFLOWS)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.exact_json import loads
 from api.order_schemas import REFERENCE_ORDER, OrderWanted
-from api.pages import read_cursor, read_time, write_cursor
+from api.pages import read_cursor, read_number, read_time, write_cursor
 from api.placement import merged_lines, new_order_id
 from domain.errors import RequestRefused
 
@@ -69,6 +71,44 @@ def test_refuses_every_other_cursor_with_422(cursor: str) -> None:
         assert refused.errors[0]["field"] == "cursor"
     else:
         assert len(parts) == 2
+
+
+TIMES = st.builds(
+    "{:04}-{:02}-01T{:02}:00:00{}".format,
+    st.sampled_from([0, 1, 2, 2026, 9998, 9999, 10_000]),
+    st.sampled_from([1, 12, 13]),
+    st.sampled_from([0, 23, 24]),
+    st.sampled_from(["", "Z", "+00:00", "+23:59", "-23:59", "+24:00", "-00:00:00.000001"]),
+)
+PARTS = st.one_of(
+    TIMES, st.text(max_size=30), st.text("0123456789", max_size=40), st.none(), st.integers(), st.floats()
+)
+
+
+@given(st.lists(PARTS, max_size=3))
+@example(["0001-01-01T00:00:00+23:59", "a"])
+@example(["9999-12-31T23:59:59-23:59", "a"])
+@example(["\0", "\ud800"])
+@example(["9" * 5000])
+def test_refuses_a_tampered_cursor_with_422(parts: list[object]) -> None:
+    """Of the right form, with anything in it: what comes through is a value that the database takes."""
+    cursor = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+    readers: list[Callable[[], object]] = [  # those of the lists of orders, of customers and products, of tickets
+        lambda: read_time(read_cursor(cursor, 2)[0]),
+        lambda: read_cursor(cursor, 1)[0],
+        lambda: read_number(read_cursor(cursor, 1)[0]),
+    ]
+    for read in readers:
+        try:
+            value = read()
+        except RequestRefused as refused:
+            assert refused.status == 422
+            assert refused.errors[0]["field"] == "cursor"
+        else:
+            assert isinstance(value, int | str | datetime)
+            assert not isinstance(value, int) or 0 <= value < 2**63
+            assert not isinstance(value, str) or (value.isascii() and "\0" not in value)
+            assert not isinstance(value, datetime) or value.tzinfo is UTC
 
 
 def test_draws_the_order_id_from_customer_and_key() -> None:

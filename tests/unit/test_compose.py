@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import AliasChoices, ValidationError
+from pydantic_core import PydanticUndefined
 
 from adapters.settings import Settings
 from devstack import parts
@@ -51,6 +52,8 @@ FILLED_IN = {
     "ORDERSAGA_SHIPPING_ORIGIN": '{"street1": "1 Main St", "city": "Reno", "zip": "89501", "country": "US"}',
     "ORDERSAGA_PUBLIC_URL": "https://shop.example",
 }
+
+NOT_HERE = {"stripe_api_base": "Stripe itself: there is no simulator in this file"}
 
 
 def filled_in(text: str) -> str:
@@ -153,6 +156,28 @@ def test_the_settings_take_what_the_file_gives(service: str, settings_of: Any) -
     assert settings.carrier_webhook_secret.get_secret_value() == "carriers-signature"
     assert settings.shipping_origin.city == "Reno"
     assert settings.public_url == "https://shop.example"
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_every_setting_reaches_the_service(service: str) -> None:
+    """One that is not in the file would keep its default in every container, whatever .env says."""
+    given = SERVICES[service]["environment"].keys()
+    missing = {name for name in Settings.model_fields if not variables_of(name) & given}
+    assert missing == NOT_HERE.keys()
+
+
+def variables_of(name: str) -> set[str]:
+    alias = Settings.model_fields[name].validation_alias
+    return {str(one) for one in alias.choices} if isinstance(alias, AliasChoices) else {f"ORDERSAGA_{name.upper()}"}
+
+
+def test_what_nobody_sets_keeps_its_default(settings_of: Any) -> None:
+    """The file repeats the defaults of the settings, and must not drift from them."""
+    settings, environment = settings_of("worker"), SERVICES["worker"]["environment"]
+    for name, field in Settings.model_fields.items():
+        (variable,) = variables_of(name) & environment.keys() or {""}
+        if variable and OPTIONAL.fullmatch(environment[variable]) and field.default is not PydanticUndefined:
+            assert (getattr(settings, name) or None) == (field.default or None), name
 
 
 def test_the_settings_refuse_a_placeholder_here(settings_of: Any) -> None:
