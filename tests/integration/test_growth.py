@@ -27,6 +27,8 @@ SMALL_SETS = {
     "ix_outbox_unpublished",
     "ix_webhook_inbox_unprocessed",
     "ix_refunds_unsettled",
+    "ix_orders_waits_for",
+    "uq_brake_pulls_one_on",
 }
 """Indexes of what is open only: whoever reads one of them as a whole reads what waits for somebody."""
 
