@@ -99,8 +99,12 @@ def show(out: Console, document: Document) -> None:
     for one in (*document["ramp"], *(phase for pair in document["rounds"] for phase in pair)):
         table.add_row(*_cells(one))
     out.print(table)
+    out.print("generator, elsewhere: cores that the load took, and programs that are not ours.", highlight=False)
+    kept = median(_kept(full, under) for full, under in document["rounds"])
     out.print(
-        "left: cores that other programs left over; generator: cores that the load took of them.", highlight=False
+        f"Overload: {kept:.0%} of the orders that full load confirms (median of the rounds); p99 "
+        f"{document['overloadP99']} s, at full load {document['fullLoadP99']} s.",
+        highlight=False,
     )
     others = document["bystanders"]
     out.print(
