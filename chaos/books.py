@@ -79,7 +79,7 @@ class Books:
 SQL = {
     "orders": """
         SELECT order_id, idempotency_key, status, total_minor, version, event_sequence, refusal ->> 'code' AS refusal,
-               to_jsonb(orders) -> 'waits_for' ->> 'cause' AS waits_for
+               waits_for ->> 'cause' AS waits_for
           FROM orders
     """,
     "order_lines": "SELECT order_id, product_id, quantity, unit_price_minor, dropped FROM order_lines",

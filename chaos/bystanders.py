@@ -22,6 +22,7 @@ class Bystanders:
     reads: list[float] = field(default_factory=list)
     cancels: list[float] = field(default_factory=list)
     unserved: list[str] = field(default_factory=list)  # what was refused or not answered
+    _canceled: int = 0
 
     async def ask(self) -> None:
         """Until it is canceled."""
@@ -36,8 +37,10 @@ class Bystanders:
             await self._request("GET", f"/api/orders/{draw.choice(self.orders)}", self.reads)
 
     async def _cancel(self) -> None:
-        for order_id in list(self.orders):
+        while True:
             await asyncio.sleep(CANCEL_EVERY)
+            order_id = self.orders[self._canceled]
+            self._canceled += 1
             answer = await self._request("POST", f"/api/orders/{order_id}/cancel", self.cancels)
             if answer is not None:
                 told = answer.json()

@@ -9,8 +9,8 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import httpx
 import uvloop
 from rich.console import Console
 
-from benchmarks.processes import CpuMeter
+from benchmarks.processes import CpuMeter, CpuReading
 from chaos import overload_report, report
 from chaos.auditor import audit, nothing_is_stored_of_what_was_refused
 from chaos.books import Books, read_books
@@ -36,7 +36,8 @@ from devstack.story import console
 
 NEVER = 1e9  # seconds: no parcel is scanned, so that the orders of one phase do no work in the next
 CLIENTS = (5, 10, 20, 40)
-WARM_UP, PHASE = 5.0, 20.0  # seconds
+WARM_UP, RAMP, PHASE = 5.0, 8.0, 12.0  # seconds
+ROUNDS = 3  # of full load and overload, one right after the other: a slow minute of the machine slows both
 TIMES = 3.0  # what is offered, of the best that the machine did
 SETTLE = 180.0  # seconds
 
@@ -61,36 +62,39 @@ class Overload:
     async def ramp(self) -> list[Phase]:
         """What the machine can do: so many clients at once, each of which waits as long as it is told to."""
         await self._offer.closed_loop("warm-up", CLIENTS[0], WARM_UP * self._scale)
-        return [await self._closed(clients) for clients in CLIENTS]
+        return [await self._closed(clients, RAMP) for clients in CLIENTS]
 
-    async def overload(self, rate: float) -> Phase:
-        """Orders at a rate, while others look and cancel."""
-        await self._at_rest()
-        others = asyncio.create_task(self._bystanders.ask())
-        before = self._cpu.read()
-        phase = await self._offer.open_loop("overload", rate, PHASE * self._scale)
-        phase.cpu = self._cpu.read().since(before)
-        others.cancel()
-        with suppress(asyncio.CancelledError):
-            await others
-        self._tell(phase)
-        return phase
+    async def round(self, clients: int) -> tuple[Phase, Phase]:
+        """Full load, then three times as many orders, while others look and cancel."""
+        full = await self._closed(clients, PHASE)
+        async with self._measured() as cpu:
+            others = asyncio.create_task(self._bystanders.ask())
+            phase = await self._offer.open_loop("overload", TIMES * full.goodput, PHASE * self._scale)
+            others.cancel()
+            await asyncio.gather(others, return_exceptions=True)
+        return full, self._told(phase, cpu())
 
-    async def _closed(self, clients: int) -> Phase:
+    async def _closed(self, clients: int, seconds: float) -> Phase:
+        async with self._measured() as cpu:
+            phase = await self._offer.closed_loop(f"{clients} clients", clients, seconds * self._scale)
+        return self._told(phase, cpu())
+
+    @asynccontextmanager
+    async def _measured(self) -> AsyncIterator[Callable[[], CpuReading]]:
+        """On a stack at rest; what the block took of the CPU."""
         await self._at_rest()
         before = self._cpu.read()
-        phase = await self._offer.closed_loop(f"{clients} clients", clients, PHASE * self._scale)
-        phase.cpu = self._cpu.read().since(before)
-        self._tell(phase)
+        yield lambda: self._cpu.read().since(before)
+
+    def _told(self, phase: Phase, cpu: CpuReading) -> Phase:
+        phase.cpu = cpu
+        rate = f"{phase.goodput:.1f} confirmed a second, p99 {phase.p99():.2f} s"
+        self._out.print(f"{phase.name}: {rate}, {len(phase.shed)} refused", highlight=False)
         return phase
 
     async def _at_rest(self) -> None:
         """Labels and captures of the phase before are done: each begins on a machine that has nothing else to do."""
         await settled(self._look, SETTLE)
-
-    def _tell(self, phase: Phase) -> None:
-        rate = f"{phase.goodput:.1f} confirmed a second, p99 {phase.p99():.2f} s"
-        self._out.print(f"{phase.name}: {rate}, {len(phase.shed)} refused", highlight=False)
 
 
 async def overload(seed: int, out: Console, scale: float = 1.0) -> report.Document:
@@ -110,25 +114,28 @@ async def overload(seed: int, out: Console, scale: float = 1.0) -> report.Docume
                     bystanders = Bystanders(http, offer.confirmed, book)
                     run = Overload(stack, look, offer, bystanders, out, scale)
                     ramp = await run.ramp()
-                    phase = await run.overload(TIMES * max(one.goodput for one in ramp))
-            lag = await _webhook_lag(stack.urls.database_url, phase)
+                    best = max(zip(ramp, CLIENTS, strict=True), key=lambda one: one[0].goodput)[1]
+                    rounds = [await run.round(best) for _ in range(ROUNDS)]
+            lag = await _webhook_lag(stack.urls.database_url, rounds)
             books, waited = await settled(look, SETTLE)
     violations = audit(books, [*RULES, nothing_is_stored_of_what_was_refused])
     return {
         "seed": seed,
         "settling": round(waited, 1),
         "ramp": [overload_report.figures(one) for one in ramp],
-        "overload": overload_report.figures(phase),
+        "rounds": [[overload_report.figures(one) for one in pair] for pair in rounds],
+        "fullLoadP99": overload_report.p99_of(full for full, _ in rounds),
+        "overloadP99": overload_report.p99_of(phase for _, phase in rounds),
         "bystanders": overload_report.bystander_figures(bystanders, lag),
         **report.book_figures(books, violations),
     }
 
 
-async def _webhook_lag(database_url: str, phase: Phase) -> float:
-    """The 99th percentile of the webhooks that came during the phase, in seconds."""
+async def _webhook_lag(database_url: str, rounds: Sequence[tuple[Phase, Phase]]) -> float:
+    """The worst 99th percentile of the webhooks that came during an overload, in seconds."""
     connection = await asyncpg.connect(database_url, ssl=False, timeout=10)
     try:
-        return float(await connection.fetchval(_LAG, phase.began, phase.ended))
+        return max([float(await connection.fetchval(_LAG, phase.began, phase.ended)) for _, phase in rounds])
     finally:
         await connection.close()
 
