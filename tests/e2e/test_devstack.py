@@ -73,7 +73,7 @@ def _run(command: list[str], **environ: str) -> subprocess.CompletedProcess[str]
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=200,
         check=False,
     )
 

@@ -85,7 +85,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def follows_the_specification(file: Path) -> subprocess.CompletedProcess[str]:
     """The schema is the compose specification's own, as the package check-jsonschema ships it."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
 def test_follows_the_compose_specification(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def compose(program: list[str], *words: str) -> subprocess.CompletedProcess[str]
     """With nothing of the developer's environment, which would come before a .env."""
     environ = {"PATH": os.environ["PATH"]}
     command = [*program, *words]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.mark.parametrize("program", [["docker-compose"], ["docker", "compose"]], ids=" ".join)
