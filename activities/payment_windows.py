@@ -71,7 +71,7 @@ class PaymentWindow(ABC):
         async for page, reached in self._from(position):
             yield page
             await self._write_down(reached.since, reached.model_dump_json())
-            if time.monotonic() - began > self._enough.total_seconds():
+            if not self._asked.order_ids and time.monotonic() - began > self._enough.total_seconds():
                 self.more = True
                 return
         await self._write_down(position.until, None)
