@@ -195,7 +195,8 @@ def _is_of(refund: GivenRefund, call: FrozenCall) -> bool:
 
 
 def _reference(call: FrozenCall) -> str:
-    return str(call.params["metadata"]["operation"])
+    """Ours in Stripe's list. What was frozen without one was refused, and is made anew with that of its attempt."""
+    return str(call.params["metadata"].get("operation", f"{UNDO_REFERENCE}{call.attempt}"))
 
 
 def _number(call: FrozenCall | None) -> int:

@@ -116,13 +116,16 @@ async def state_of(session: AsyncSession) -> BrakeState:
     return BrakeState(True, pull, (await session.exec(held)).one())
 
 
-async def release(session: AsyncSession, by: str, note: str) -> BrakePull | None:
-    """Lets orders end again, and those that were held try again. None when the brake was not on."""
+async def release(session: AsyncSession, by: str, note_id: str | None) -> BrakePull | None:
+    """Lets orders end again, and those that were held try again. None when the brake was not on.
+
+    `note_id` names the text in which whoever releases it says why.
+    """
     query = select(BrakePull).where(col(BrakePull.released_at).is_(None)).with_for_update()
     pull = (await session.exec(query)).first()
     if pull is None:
         return None
-    pull.released_at, pull.released_by, pull.note = now(), by, note
+    pull.released_at, pull.released_by, pull.note_id = now(), by, note_id
     session.add(pull)
     await close_ticket_about(session, BRAKE, TURN_BACK)
     return pull

@@ -24,7 +24,7 @@ class BrakePull(SQLModel, table=True):
     why: str = Field(sa_type=Text)
     released_at: datetime | None = maybe_time_column()
     released_by: str | None = Field(default=None, sa_type=Text)
-    note: str | None = Field(default=None, sa_type=Text)
+    note_id: str | None = Field(default=None, sa_type=Text)  # of the text in which they said why
 
 
 class EndByOurFault(SQLModel, table=True):

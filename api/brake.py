@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter
 from pydantic import Field
 
-from adapters import brake
+from adapters import brake, texts
 from adapters.brake import BrakeState
 from api.deps import Services, ServicesDep
 from api.exact_json import ExactJsonRoute
@@ -16,6 +16,7 @@ from api.fields import Body, Text40, Wire
 from api.problems import documented
 from api.repair_schemas import Words
 from domain.errors import RequestRefused
+from domain.texts import TextKind
 
 router = APIRouter(prefix="/api/brake", tags=["repairs"], route_class=ExactJsonRoute)
 
@@ -48,19 +49,23 @@ async def get_brake(services: ServicesDep) -> BrakeView:
 async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeView:
     """Orders that were held try their step again; one that fails again by our fault is counted anew."""
     async with services.sessions() as session, session.begin():
-        released = await brake.release(session, wanted.by, wanted.note)
-    if released is None:
-        raise RequestRefused(409, "brake-not-on", "the brake is not on")
+        note_id = await texts.keep(session, TextKind.REPAIR_NOTE, wanted.note, order_id=None)
+        released = await brake.release(session, wanted.by, note_id)
+        if released is None:
+            raise RequestRefused(409, "brake-not-on", "the brake is not on")
     log.warning("brake_released", by=wanted.by)
     return await _read(services)
 
 
 async def _read(services: Services) -> BrakeView:
     async with services.sessions() as session:
-        return _view(await brake.state_of(session))
+        state = await brake.state_of(session)
+        note_id = state.pull.note_id if state.pull else None
+        words = await texts.read(await session.connection(), [note_id] if note_id else [])
+        return _view(state, words[note_id] if note_id else None)
 
 
-def _view(state: BrakeState) -> BrakeView:
+def _view(state: BrakeState, note: str | None) -> BrakeView:
     pull = state.pull
     if pull is None:
         return BrakeView(on=False, held=0)
@@ -71,5 +76,5 @@ def _view(state: BrakeState) -> BrakeView:
         pulled_at=pull.pulled_at,
         released_at=pull.released_at,
         released_by=pull.released_by,
-        note=pull.note,
+        note=note,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 
 from temporalio.client import (
@@ -24,7 +24,7 @@ from adapters.tables import Order
 from adapters.temporal import workflow_id
 from api.cancel_books import look
 from api.deps import Services
-from api.engine import engine_away, engine_calls, start_of
+from api.engine import engine_away, engine_calls, start_of, start_signaled
 from domain.commands import CancelAnswer, CancelRequest
 from domain.order_states import OrderStatus
 from workflows.order_fulfillment import OrderFulfillment
@@ -32,7 +32,7 @@ from workflows.order_fulfillment import OrderFulfillment
 NOTE_TIMEOUT = 2.0  # seconds that a signal gets at least, also where the caller's time is over
 PATIENCE = 2.0  # seconds until a wish that no workflow took up is noted; taking it up needs a hundredth of that
 FIRST_LOOK, LAST_LOOK = 0.1, 0.8  # seconds between two looks at the books; doubled from the first to the last
-STARTING = (0.1, 0.2, 0.4, 0.8)  # seconds between looks for a workflow that somebody else starts
+CANCEL_SIGNAL = "cancel_order"
 TAKES_NO_MORE = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.FAILED_PRECONDITION)
 """Of a workflow: ten updates at a time, two thousand in all."""
 
@@ -60,7 +60,9 @@ class Asking:
         following = asyncio.create_task(self._follow())
         try:
             with self._services.places.take(self._order_id) as place:
-                asked = await (self._ask(following) if place else self._note_or_ask(following))
+                asked = await self._ask(following) if place else None
+                if not place:
+                    await self._note()
                 async with asyncio.timeout_at(self._end):
                     if asked is None:
                         return await following
@@ -92,24 +94,23 @@ class Asking:
             await self._note()
         return None
 
-    async def _note_or_ask(self, following: asyncio.Task[CancelAnswer]) -> Asked | None:
-        """A signal starts no workflow: where there is none, who has a place for an update is starting it."""
-        for pause in STARTING:
-            with suppress(NoWorkflow):
-                await self._note()
-                return None
-            await asyncio.wait({following}, timeout=pause)
-        return await self._ask(following)
-
     async def _note(self) -> None:
         """An update that no worker has accepted is only in the engine's memory; a signal is kept until one comes."""
         left = self._end - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(left, NOTE_TIMEOUT)):
                 with _workflow_calls():
-                    await self._handle.signal(OrderFulfillment.cancel_order, self._request.model_dump())
+                    await self._signal()
         except TimeoutError:
             raise engine_away() from None
+
+    async def _signal(self) -> None:
+        words = self._request.model_dump()
+        try:
+            await self._handle.signal(OrderFulfillment.cancel_order, words)
+        except RPCError as error:
+            row = await self._never_started(error)
+            await start_signaled(self._services.temporal, self._services.settings, row, CANCEL_SIGNAL, words)
 
     async def _follow(self) -> CancelAnswer:
         """The decision by the table, as soon as the books allow of no other."""
@@ -129,13 +130,7 @@ class Asking:
                 OrderFulfillment.cancel, self._request, id=update_id, wait_for_stage=stage, rpc_timeout=timeout
             )
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            async with self._services.sessions() as session:
-                row = await session.get_one(Order, self._order_id)
-            if row.status != OrderStatus.PLACED:
-                raise
-        # Placed while the engine was away: the workflow is started to be canceled, so that the order ends like any.
+            row = await self._never_started(error)
         async with start_of(self._services.settings, row) as start:
             return await self._services.temporal.start_update_with_start_workflow(
                 OrderFulfillment.cancel,
@@ -145,6 +140,17 @@ class Asking:
                 wait_for_stage=stage,
                 rpc_timeout=timeout,
             )
+
+    async def _never_started(self, error: RPCError) -> Order:
+        """An order that was placed while the engine was away: its workflow is started to be canceled, so that it ends
+        like any other. Raises the error of the call where that is not so."""
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise error
+        async with self._services.sessions() as session:
+            row = await session.get_one(Order, self._order_id)
+        if row.status != OrderStatus.PLACED:
+            raise error
+        return row
 
 
 @contextmanager

@@ -6,8 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
 
-from temporalio.client import WithStartWorkflowOperation
+from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -107,29 +108,46 @@ async def _forget(operation: Start) -> None:
             await operation.workflow_handle()
 
 
+async def start_signaled(temporal: Client, settings: Settings, row: Order, signal: str, argument: Any) -> None:
+    """Signals the order's workflow, which is started if there is none, in one call.
+
+    Raises WorkflowAlreadyStartedError where one was there and is over.
+    """
+    options = _start_options(settings, row)
+    await temporal.start_workflow(
+        OrderFulfillment.run, _message(settings, row), start_signal=signal, start_signal_args=[argument], **options
+    )
+
+
 def _start_operation(settings: Settings, row: Order) -> Start:
+    return WithStartWorkflowOperation(OrderFulfillment.run, _message(settings, row), **_start_options(settings, row))
+
+
+def _message(settings: Settings, row: Order) -> FulfillOrder:
+    return FulfillOrder(
+        order_id=row.order_id,
+        customer_id=row.customer_id,
+        total=Money(minor=row.total_minor, currency=row.currency),
+        ship_not_before=row.ship_not_before,
+        grace_period=settings.grace_period,
+        payment_retry_window=settings.payment_retry_window,
+        customer_patience=settings.customer_patience,
+    )
+
+
+def _start_options(settings: Settings, row: Order) -> dict[str, Any]:
     """Starts the order's workflow if it has none; an order that is over never starts again."""
     amount = Money(minor=row.total_minor, currency=row.currency)
     address = f"{settings.public_url.rstrip('/')}/api/orders/{row.order_id}"
-    return WithStartWorkflowOperation(
-        OrderFulfillment.run,
-        FulfillOrder(
-            order_id=row.order_id,
-            customer_id=row.customer_id,
-            total=amount,
-            ship_not_before=row.ship_not_before,
-            grace_period=settings.grace_period,
-            payment_retry_window=settings.payment_retry_window,
-            customer_patience=settings.customer_patience,
-        ),
-        id=workflow_id(row.order_id),
-        task_queue=settings.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        search_attributes=_search_attributes(row, amount),
-        static_summary=f"Order of {amount}",
-        static_details=f"[Order {row.order_id}]({address}): {amount}, [timeline]({address}/events)",
-    )
+    return {
+        "id": workflow_id(row.order_id),
+        "task_queue": settings.task_queue,
+        "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+        "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        "search_attributes": _search_attributes(row, amount),
+        "static_summary": f"Order of {amount}",
+        "static_details": f"[Order {row.order_id}]({address}): {amount}, [timeline]({address}/events)",
+    }
 
 
 def _search_attributes(row: Order, amount: Money) -> TypedSearchAttributes:

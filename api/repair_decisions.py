@@ -187,7 +187,7 @@ async def _about_no_order(services: Services, resolution: Resolution) -> Resolut
         ticket = (await session.exec(query)).one()
         answer = await repair_desk.resolve_about(session, ticket, resolution)
         if answer.accepted and ticket.kind == BRAKE:
-            await brake.release(session, resolution.by, resolution.note or resolution.evidence)
+            await brake.release(session, resolution.by, resolution.note_id or resolution.evidence_id)
         return answer
 
 

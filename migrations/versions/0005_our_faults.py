@@ -36,7 +36,7 @@ def upgrade() -> None:
             sa.Column("why", sa.Text(), nullable=False),
             sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
             sa.Column("released_by", sa.Text(), nullable=True),
-            sa.Column("note", sa.Text(), nullable=True),
+            sa.Column("note_id", sa.Text(), nullable=True),
             sa.CheckConstraint(
                 "(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_brake_pulls_by_somebody")
             ),

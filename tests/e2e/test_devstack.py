@@ -95,7 +95,8 @@ async def test_stack_file_names_every_url_and_follows_a_restart(stack: Stack) ->
     known = json.loads(file.read_text())
     assert known["databaseUrl"] == stack.urls.database_url
     assert known["pids"] == stack.pids
-    assert set(known) == {"api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier", "pids"}
+    urls = {"api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier", "workerHealth"}
+    assert set(known) == urls | {"pids"}
     assert file.stat().st_mode & 0o077 == 0
 
 

@@ -145,6 +145,7 @@ async def test_a_shipment_that_can_never_be_bought_is_made_anew(shop: Shop, step
     async with shop.sessions() as session, session.begin():
         row = await session.get_one(saga_tables.ShipmentRow, order.order_id)
         row.buy_sent_at = now() - timedelta(seconds=shop.settings.carrier_timeout + 3)
+        row.buy_deadline = row.buy_sent_at + timedelta(seconds=shop.settings.carrier_timeout)
         session.add(row)
     await steps.run("ship_order", order.order_id)
     assert await shop.shipment_id(order.order_id) != first

@@ -9,7 +9,7 @@ from sqlmodel import select
 from adapters.database import Sessions
 from adapters.saga_tables import Payment
 from adapters.settings import Settings
-from domain.errors import OurMistake
+from domain.errors import OurMistake, ShipmentRefused
 from domain.order_states import OrderStatus
 from tests.fakes import StepFaults
 from tests.orders import Shop
@@ -35,7 +35,7 @@ async def settled(
 ) -> tuple[str, str]:
     """A canceled order whose return a person settled, and its PaymentIntent."""
     if at is OrderStatus.CONFIRMED:
-        faults.fail("ship_order", OurMistake("no label"))
+        faults.fail("ship_order", ShipmentRefused("address_refused", "no carrier goes there"))
     order = await shop.put(await shop.product())
     faults.fail("return_payment", OurMistake("the far end refuses"))
     handle = await shop.start(order)
