@@ -7,8 +7,8 @@
 | failover | a moment | PostgreSQL stops without a checkpoint, and a copy of its files takes its place |
 
 They come beside the short ones of `faults.py`, one after the other with pauses in which orders get through; only the
-carrier, without which a checkout can be answered, has its turn beside them. A simulator that is killed meanwhile answers
-wrongly again as soon as it is back.
+carrier, without which a checkout can be answered, has its turn beside them. A simulator that is killed meanwhile
+answers wrongly again as soon as it is back.
 """
 
 import asyncio
