@@ -1,7 +1,8 @@
 """Admission control: how many checkouts this process takes on, so that those it took on are answered in time.
 
 An overloaded shop that takes on everything answers nobody: each order waits behind all the others. Here a checkout
-too many is refused before anything is stored, which costs little and loses nothing. It is too many when
+too many is refused before anything is stored, which costs little and loses nothing; so is a repeat of one that still
+waits for its answer, since it would wait beside its first try. It is too many when
 
 - as many checkouts as the limit says are in flight in this process (`in_flight`). The limit is `most` at first; it
   falls when orders wait for more than a second until a worker has them, and grows again while they do not; or
@@ -26,6 +27,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import structlog
 from sqlalchemy import text
@@ -109,11 +111,12 @@ class Admission:
         oldest = min((self._pending[order_id] for order_id in self._placed & self._pending.keys()), default=now)
         return Shed.WAITING if counted and now - oldest > self._longest else None
 
-    def refusal(self, reason: Shed) -> RequestRefused:
-        """The answer to one too many, to be raised; it is counted."""
+    def refusal(self, reason: Shed, **order: Any) -> RequestRefused:
+        """The answer to one too many, to be raised; it is counted. `order` is what to tell of one that is stored."""
         self._tell(reason)
-        detail = "more checkouts than can be served now; nothing was stored: send it again later"
-        return RequestRefused(503, "overloaded", detail)
+        stored = "your order is stored and goes on" if order else "nothing was stored"
+        detail = f"more checkouts than can be served now; {stored}: send the same request again later"
+        return RequestRefused(503, "overloaded", detail, **order)
 
     @contextmanager
     def take_on(self, order_id: str) -> Iterator[Checkout]:

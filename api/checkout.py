@@ -16,13 +16,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.columns import now
 from adapters.tables import Order
 from adapters.temporal import workflow_id
-from api.admission import Admission, Checkout
+from api.admission import Admission, Checkout, Shed
 from api.deps import Services
 from api.engine import engine_away, engine_calls, start_of
 from api.fault_watch import HeldUp, unless_held_up
 from api.order_schemas import OrderWanted
-from api.order_view import OrderRecord, read_order
-from api.placement import is_stored, new_order_id, place
+from api.order_view import OrderRecord, links, read_order
+from api.placement import new_order_id, place, stored_status
 from domain.order_states import ANSWERED, OrderStatus
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -35,12 +35,12 @@ log = structlog.get_logger()
 async def check_out(services: Services, wanted: OrderWanted, key: str | None) -> OrderRecord:
     """The order as it is when it has its answer or the budget is over.
 
-    Raises RequestRefused: as `place` does, 503 where the engine is away, and 503 before anything is stored where it
-    is one checkout too many. An order that is stored has been taken on: its client's next try is never too many.
+    Raises RequestRefused: as `place` does, 503 where the engine is away, and 503 where it is one checkout too many:
+    before anything is stored, or, where an earlier try has stored the order, until that has its answer.
     """
     order_id, admission = new_order_id(wanted.customer_id, key), services.admission
-    if (reason := await admission.too_many()) and not (key and await _is_stored(services, order_id)):
-        raise admission.refusal(reason)
+    if reason := await admission.too_many():
+        await _refuse_unless_answered(services, order_id, key, reason)
     with admission.take_on(order_id) as checkout:
         async with admission.database():
             row = await place(services, wanted, order_id, key)
@@ -54,9 +54,18 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None) ->
     return record
 
 
-async def _is_stored(services: Services, order_id: str) -> bool:
-    async with services.admission.database():
-        return await is_stored(services, order_id)
+async def _refuse_unless_answered(services: Services, order_id: str, key: str | None, reason: Shed) -> None:
+    """A repeat whose order has its answer costs one look more. Raises RequestRefused."""
+    status = None
+    if key is not None:
+        async with services.admission.database():
+            status = await stored_status(services, order_id)
+    if status in ANSWERED:
+        return
+    if status is None:
+        raise services.admission.refusal(reason)
+    order_links = links(services.settings, order_id).model_dump()
+    raise services.admission.refusal(reason, orderId=order_id, orderStatus=status.value, links=order_links)
 
 
 async def _await_answer(services: Services, row: Order) -> bool:

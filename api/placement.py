@@ -34,7 +34,7 @@ _LOOK_UP = text(
     """
 )
 
-_STORED = text("SELECT true FROM orders WHERE order_id = :order_id")
+_STATUS = text("SELECT status FROM orders WHERE order_id = :order_id")
 
 
 class Priced(NamedTuple):
@@ -53,10 +53,11 @@ def new_order_id(customer_id: str, key: str | None) -> str:
     return hashlib.sha256(f"{len(customer_id)}:{customer_id}:{key}".encode()).hexdigest()[:32]
 
 
-async def is_stored(services: Services, order_id: str) -> bool:
-    """Whether an earlier try of this checkout has placed the order: one look by its primary key."""
+async def stored_status(services: Services, order_id: str) -> OrderStatus | None:
+    """How the order of an earlier try of this checkout stands, by its primary key; None where there is none."""
     async with services.reads.connect() as connection:
-        return (await connection.execute(_STORED, {"order_id": order_id})).first() is not None
+        status = (await connection.execute(_STATUS, {"order_id": order_id})).scalar_one_or_none()
+    return OrderStatus(status) if status else None
 
 
 async def place(services: Services, wanted: OrderWanted, order_id: str, key: str | None) -> Order:

@@ -6,8 +6,9 @@
 | answers | 54 to 66 s | Stripe or the carrier answers every request with 402, then with 400, then with nonsense |
 | failover | a moment | PostgreSQL stops without a checkpoint, and a copy of its files takes its place |
 
-They come beside the short ones of `faults.py`, in two tracks: one link at a time swallows, one far end at a time
-answers wrongly. A simulator that is killed meanwhile answers wrongly again as soon as it is back.
+They come beside the short ones of `faults.py`, one after the other with pauses in which orders get through; only the
+carrier, without which a checkout can be answered, has its turn beside them. A simulator that is killed meanwhile
+answers wrongly again as soon as it is back.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from devstack.stack import Stack
 
 SWALLOW = (35.0, 45.0)  # seconds; the longest timeout of a step is 30
 ANSWERS = (18.0, 22.0)  # seconds for each kind of wrong answer
-PAUSE = (8.0, 12.0)  # seconds between two of a track
+PAUSE = (12.0, 16.0)  # seconds between two
 LOOK_EVERY = 1.0  # seconds
 BEGINS = 3.0  # seconds
 SHORTEST = 20.0  # seconds that must be left of a run when one begins
@@ -50,7 +51,8 @@ def long_schedule(seed: int, seconds: float) -> list[Fault]:
         for far_end in ("carrier", "stripe")
     )
     failover = Fault(0.0, FaultKind.FAILOVER, "postgres")
-    faults = [*_one_after_the_other(draw, swallows), *_one_after_the_other(draw, [carrier, failover, stripe])]
+    in_turn = _one_after_the_other(draw, [*swallows[:2], failover, stripe, *swallows[2:]])
+    faults = [replace(carrier, at=BEGINS), *in_turn]
     return sorted((fault for fault in faults if fault.at + SHORTEST < seconds), key=lambda fault: fault.at)
 
 

@@ -1,6 +1,6 @@
 """`make chaos`: a load of mixed orders while everything fails in turn; then the auditor reads the books.
 
-`python -m chaos.run --seed N --orders 1000 --faults 60` exits with 0 only if nothing is wrong and all has settled.
+`python -m chaos.run --seed N --orders 1000 --faults 96` exits with 0 only if nothing is wrong and all has settled.
 """
 
 import argparse
@@ -145,12 +145,12 @@ async def _while(course: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def chaos(plan: Plan, where: Path, keep: Path | None = None) -> report.Document:
-    """A run in a folder of its own; the books and logs of one that went wrong are left in `keep`."""
+async def chaos(plan: Plan, where: Path, keep: Path | None = None, *, always: bool = False) -> report.Document:
+    """A run in a folder of its own; the journal and logs of one that went wrong, or of any, are left in `keep`."""
     with tempfile.TemporaryDirectory(prefix="ordersaga-chaos-", ignore_cleanup_errors=True) as folder:
         document = await Chaos(plan, Path(folder)).run()
         report.write(where, document)
-        if keep is not None and failed(document):
+        if keep is not None and (always or failed(document)):
             await asyncio.to_thread(_keep, Path(folder), keep)
     return document
 
@@ -171,12 +171,14 @@ async def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos.run", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--orders", type=int, default=1000)
-    parser.add_argument("--faults", type=int, default=60)
+    parser.add_argument("--faults", type=int, default=96)
     parser.add_argument("--settle", type=float, default=SETTLE, help="seconds (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="journal and logs also of a run that went well")
     parser.add_argument("--report", type=Path, help="default: build/chaos-SEED.json")
     given = parser.parse_args(sys.argv[1:])
     where = given.report or Path(f"build/chaos-{given.seed}.json")
-    document = await chaos(Plan(given.seed, given.orders, given.faults, given.settle), where, where.with_suffix(""))
+    plan = Plan(given.seed, given.orders, given.faults, given.settle)
+    document = await chaos(plan, where, where.with_suffix(""), always=given.keep)
     out = console()
     report.show(out, document)
     verdict = "[bold red]Wrong[/bold red]" if failed(document) else "[bold green]All right[/bold green]"

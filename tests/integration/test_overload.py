@@ -74,15 +74,35 @@ async def test_refuses_a_checkout_too_many_and_answers_all_else(
         listed = (await api.get("/api/orders", params={"customerId": body["customerId"]})).json()["orders"]
         assert [order["status"] for order in listed] == ["PLACED"] * MOST
         await Hooks(api, settings, sessions).carrier("shp_of_nobody")
-        repeat = asyncio.create_task(check_out(api, body, "key-0"))
+        repeat = await check_out(api, body, "key-0")
+        assert (repeat.status_code, repeat.json()["code"]) == (503, "overloaded")
+        stored_ids = {order["orderId"] for order in listed}
+        assert (repeat.json()["orderId"] in stored_ids, repeat.json()["orderStatus"]) == (True, "PLACED")
         cancel = asyncio.create_task(api.post(f"/api/orders/{listed[0]['orderId']}/cancel"))
         await faults.arrived("reserve_inventory")
         faults.release("reserve_inventory")
         assert (await cancel).json()["decision"] in ("accepted", "joined")
-        answers = [await one for one in (*begun, repeat)]
+        answers = [await one for one in begun]
         assert {answer.status_code for answer in answers} <= {201, 409}  # confirmed, or canceled before
-        assert answers[MOST].json()["orderId"] == answers[0].json()["orderId"]
+        assert answers[0].json()["orderId"] == repeat.json()["orderId"]
         assert (await check_out(api, body, "one-too-many")).status_code == 201
+
+
+async def test_a_repeat_of_an_answered_order_has_its_answer_however_many_wait(
+    settings: Settings, body: dict[str, Any], faults: StepFaults
+) -> None:
+    """Its customer may have paid: "nothing was stored" would be wrong, and its answer costs a look."""
+    async with api_with(settings, max_checkouts=1) as api:
+        first = await check_out(api, body, "answered")
+        assert first.status_code == 201
+        faults.hold("reserve_inventory")
+        waits = asyncio.create_task(check_out(api, body, "waits"))
+        await faults.arrived("reserve_inventory")
+        assert (await check_out(api, body, "new")).json()["code"] == "overloaded"
+        repeat = await check_out(api, body, "answered")
+        assert (repeat.status_code, repeat.json()["orderId"]) == (201, first.json()["orderId"])
+        faults.release("reserve_inventory")
+        assert (await waits).status_code == 201
 
 
 async def test_closes_the_door_while_no_worker_takes_orders(
@@ -95,5 +115,5 @@ async def test_closes_the_door_while_no_worker_takes_orders(
         await asyncio.sleep(0.5)
         answers = await asyncio.gather(*(check_out(api, body, f"next-{number}") for number in range(5)))
         assert sorted(answer.status_code for answer in answers) == [202, 503, 503, 503, 503]
-        assert (await check_out(api, body, "first")).status_code == 202
+        assert (await check_out(api, body, "first")).status_code == 202  # the one that may go on
         assert await shop.status(first.json()["orderId"]) is OrderStatus.PLACED

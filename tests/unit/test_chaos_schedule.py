@@ -44,27 +44,23 @@ def test_each_dozen_of_faults_has_every_kind() -> None:
             assert {fault.target for fault in dozen if fault.kind is not FaultKind.KILL} <= set(LINKS)
 
 
-def test_long_faults_come_in_two_tracks() -> None:
-    """One link at a time swallows for longer than any timeout; between the two far ends the database fails over."""
-    faults = long_schedule(1, 160.0)
-    swallows = [fault for fault in faults if fault.kind is FaultKind.SWALLOW]
-    others = [fault for fault in faults if fault.kind is not FaultKind.SWALLOW]
-    assert [(fault.kind, fault.target) for fault in others] == [
-        (FaultKind.ANSWERS, "carrier"),
-        (FaultKind.FAILOVER, "postgres"),
-        (FaultKind.ANSWERS, "stripe"),
-    ]
-    assert len(swallows) == 3
-    for track in (swallows, others):
-        assert all(later.at > earlier.at + earlier.seconds for earlier, later in pairwise(track))
-    assert all(35 <= fault.seconds <= 45 for fault in swallows)
-    assert all(fault.seconds >= 54 for fault in others if fault.kind is FaultKind.ANSWERS)
+def test_long_faults_come_one_after_the_other() -> None:
+    """With pauses in which orders get through; only the carrier, which no checkout waits for, has its turn beside."""
+    faults = long_schedule(1, 250.0)
+    assert Counter((fault.kind, fault.target) for fault in faults if fault.kind is not FaultKind.SWALLOW) == Counter(
+        [(FaultKind.ANSWERS, "carrier"), (FaultKind.ANSWERS, "stripe"), (FaultKind.FAILOVER, "postgres")]
+    )
+    assert sum(fault.kind is FaultKind.SWALLOW for fault in faults) == 3
+    in_turn = [fault for fault in faults if fault.target != "carrier"]
+    assert all(later.at >= earlier.at + earlier.seconds + 12 for earlier, later in pairwise(in_turn))
+    assert all(35 <= fault.seconds <= 45 for fault in faults if fault.kind is FaultKind.SWALLOW)
+    assert all(fault.seconds >= 54 for fault in faults if fault.kind is FaultKind.ANSWERS)
 
 
 def test_three_seeds_swallow_nine_links_and_a_short_run_none() -> None:
     """The same for the same seed."""
-    assert long_schedule(3, 160.0) == long_schedule(3, 160.0)
-    swallowed = {fault.target for seed in (1, 2, 3) for fault in long_schedule(seed, 160.0)} & set(LINKS)
+    assert long_schedule(3, 250.0) == long_schedule(3, 250.0)
+    swallowed = {fault.target for seed in (1, 2, 3) for fault in long_schedule(seed, 250.0)} & set(LINKS)
     assert len(swallowed) == 9
     assert long_schedule(1, 15.0) == []
 
