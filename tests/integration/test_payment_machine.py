@@ -253,7 +253,5 @@ def station(stack: Stack, base_settings: Settings) -> Iterator[Station]:
 def test_any_sequence_of_steps_keeps_the_money_right(station: Station, orders: int) -> None:
     """Random orders of up to 20 events each; a hundred of them in the long run."""
     PaymentMachine.station = station
-    rules = settings(
-        max_examples=orders, stateful_step_count=20, deadline=None, suppress_health_check=[*HealthCheck]
-    )
+    rules = settings(max_examples=orders, stateful_step_count=20, deadline=None, suppress_health_check=[*HealthCheck])
     run_state_machine_as_test(PaymentMachine, settings=rules)
