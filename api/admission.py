@@ -1,13 +1,14 @@
 """Admission control: how many checkouts this process takes on, so that those it took on are answered in time.
 
 An overloaded shop that takes on everything answers nobody: each order waits behind all the others. Here a checkout
-too many is refused before anything is stored, which costs little and loses nothing; so is a repeat of one that still
-waits for its answer, since it would wait beside its first try. It is too many when
+too many is refused before anything is stored, which costs little and loses nothing. It is too many when
 
 - as many checkouts as the limit says are in flight in this process (`in_flight`). The limit is `most` at first; it
   falls when orders wait for more than a second until a worker has them, and grows again while they do not; or
 - an order has waited for a worker for longer than `longest` seconds (`waiting`): its checkout was answered "pending",
-  and it is still PLACED. Then one checkout at a time goes on, which finds out when workers take orders again.
+  and it is still PLACED. Then a few at a time go on, which find out when workers take orders again.
+
+A repeat of an order that is stored has a turn of its own (`Turn`): it is never told that there is no order.
 
 What waits for somebody else does not count: an order that left PLACED waits for its customer or for Stripe, however
 long; one that never got a workflow was not handed to a worker; and one that others overtook stands still for a reason
@@ -35,6 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.settings import Settings
 from domain.errors import RequestRefused
+from domain.order_states import OrderStatus
 
 LOOK_EVERY = 0.5  # seconds
 LOOK_TIMEOUT = 1.0  # seconds
@@ -42,6 +44,7 @@ LOCAL_ATTEMPT = 5.0  # seconds; a checkout that is RESERVED and older than the w
 FOLLOWED = 100  # orders that wait for a worker; the oldest one decides, so that no more are looked at
 GOOD_WAIT = 1.0  # seconds until a worker has an order; more means that there are too many
 LEAST = 5  # checkouts in flight, however slow the machine is
+PROBES = 3  # checkouts in flight while an order waits for a worker for too long
 SMALLEST_CUT, LARGEST_CUT = 0.9, 0.5  # what is left of the limit when orders waited too long
 POOL_SHARE = 0.75  # of the database pool, for checkouts
 
@@ -60,11 +63,20 @@ class Shed(StrEnum):
     WAITING = "waiting"
 
 
+class Turn(StrEnum):
+    """How a checkout goes on."""
+
+    NEW = "new"  # as usual
+    REPEAT = "repeat"  # too many: but its order is stored, and maybe no workflow was ever started for it
+    LOOK = "look"  # too many: its order is stored and carried on, so that it is answered from the row at once
+
+
 @dataclass(eq=False)
 class Checkout:
     """One that is in flight. Times are the clock's, in seconds."""
 
     order_id: str
+    turn: Turn
     since: float  # its first request
     counts: bool = True  # False once it waits for somebody else
 
@@ -104,12 +116,12 @@ class Admission:
     async def too_many(self) -> Shed | None:
         """Why another checkout would be one too many; None when it may begin."""
         await self._look()
-        counted = sum(checkout.counts for checkout in self._in_flight)
+        counted = sum(checkout.counts and checkout.turn is Turn.NEW for checkout in self._in_flight)
         if counted >= self.limit:
             return Shed.IN_FLIGHT
         now = self._clock()
         oldest = min((self._pending[order_id] for order_id in self._placed & self._pending.keys()), default=now)
-        return Shed.WAITING if counted and now - oldest > self._longest else None
+        return Shed.WAITING if counted >= PROBES and now - oldest > self._longest else None
 
     def refusal(self, reason: Shed, **order: Any) -> RequestRefused:
         """The answer to one too many, to be raised; it is counted. `order` is what to tell of one that is stored."""
@@ -118,10 +130,22 @@ class Admission:
         detail = f"more checkouts than can be served now; {stored}: send the same request again later"
         return RequestRefused(503, "overloaded", detail, **order)
 
+    def turn_of_repeat(self, order_id: str, status: OrderStatus) -> Turn | None:
+        """Of one too many whose order is stored; None where it has to come again later.
+
+        A PLACED order that this process did not hand over may have no workflow, and a repeat is what starts it: as
+        many of these as the limit says go on at a time. Hundreds come back after an outage.
+        """
+        if status is not OrderStatus.PLACED or order_id in self._pending:
+            return Turn.LOOK
+        is_tried = any(checkout.order_id == order_id for checkout in self._in_flight)
+        repeats = sum(checkout.turn is Turn.REPEAT for checkout in self._in_flight)
+        return Turn.REPEAT if not is_tried and repeats < self.limit else None
+
     @contextmanager
-    def take_on(self, order_id: str) -> Iterator[Checkout]:
+    def take_on(self, order_id: str, turn: Turn = Turn.NEW) -> Iterator[Checkout]:
         """A checkout is in flight inside the block."""
-        checkout = Checkout(order_id, self._pending.get(order_id, self._clock()))
+        checkout = Checkout(order_id, turn, self._pending.get(order_id, self._clock()))
         self._in_flight.add(checkout)
         try:
             yield checkout

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.columns import now
 from adapters.tables import Order
 from adapters.temporal import workflow_id
-from api.admission import Admission, Checkout, Shed
+from api.admission import Admission, Checkout, Turn
 from api.deps import Services
 from api.engine import engine_away, engine_calls, start_of
 from api.fault_watch import HeldUp, unless_held_up
@@ -35,17 +35,17 @@ log = structlog.get_logger()
 async def check_out(services: Services, wanted: OrderWanted, key: str | None) -> OrderRecord:
     """The order as it is when it has its answer or the budget is over.
 
-    Raises RequestRefused: as `place` does, 503 where the engine is away, and 503 where it is one checkout too many:
-    before anything is stored, or, where an earlier try has stored the order, until that has its answer.
+    Raises RequestRefused: as `place` does, 503 where the engine is away, and 503 where it is one checkout too many,
+    before anything is stored. One whose order an earlier try has stored is only put off.
     """
     order_id, admission = new_order_id(wanted.customer_id, key), services.admission
-    if reason := await admission.too_many():
-        await _refuse_unless_answered(services, order_id, key, reason)
-    with admission.take_on(order_id) as checkout:
+    turn = await _turn(services, order_id, key)
+    with admission.take_on(order_id, turn) as checkout:
         async with admission.database():
             row = await place(services, wanted, order_id, key)
         structlog.contextvars.bind_contextvars(order_id=order_id)
-        carried_on = OrderStatus(row.status) not in ANSWERED and await _await_answer(services, row)
+        is_awaited = turn is not Turn.LOOK and OrderStatus(row.status) not in ANSWERED
+        carried_on = is_awaited and await _await_answer(services, row)
         async with admission.database():
             record = await read_order(services.reads, services.settings, order_id)
         if carried_on:
@@ -54,18 +54,21 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None) ->
     return record
 
 
-async def _refuse_unless_answered(services: Services, order_id: str, key: str | None, reason: Shed) -> None:
-    """A repeat whose order has its answer costs one look more. Raises RequestRefused."""
+async def _turn(services: Services, order_id: str, key: str | None) -> Turn:
+    """How it goes on. Raises RequestRefused where it is one too many."""
+    admission = services.admission
+    if (reason := await admission.too_many()) is None:
+        return Turn.NEW
     status = None
     if key is not None:
-        async with services.admission.database():
+        async with admission.database():
             status = await stored_status(services, order_id)
-    if status in ANSWERED:
-        return
     if status is None:
-        raise services.admission.refusal(reason)
+        raise admission.refusal(reason)
+    if turn := admission.turn_of_repeat(order_id, status):
+        return turn
     order_links = links(services.settings, order_id).model_dump()
-    raise services.admission.refusal(reason, orderId=order_id, orderStatus=status.value, links=order_links)
+    raise admission.refusal(reason, orderId=order_id, orderStatus=status.value, links=order_links)
 
 
 async def _await_answer(services: Services, row: Order) -> bool:

@@ -10,9 +10,8 @@ from devstack.process import Part
 SETTINGS: Mapping[str, str] = {
     "ORDERSAGA_CUSTOMER_PATIENCE": f"PT{CUSTOMER_PATIENCE.total_seconds():.0f}S",
     "ORDERSAGA_FAULT_RETRY": "PT5S",
-    # A checkout whose client gave up before the engine had it leaves a PLACED row, which is swept within the settling.
     "ORDERSAGA_RECONCILE_EVERY": "PT30S",
-    "ORDERSAGA_RECONCILE_AFTER": "PT60S",
+    "ORDERSAGA_RECONCILE_AFTER": "PT90S",
     "ORDERSAGA_DATABASE_CONNECT_TIMEOUT": "3",
     "ORDERSAGA_DATABASE_STATEMENT_TIMEOUT": "8",
     "ORDERSAGA_STRIPE_TIMEOUT": "8",

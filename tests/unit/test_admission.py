@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, Admission, Checkout, Shed
+from api.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, Admission, Checkout, Shed, Turn
+from domain.order_states import OrderStatus
 
 MOST, LONGEST = 3, 10.0
 
@@ -143,6 +144,24 @@ async def test_checkouts_that_wait_for_stripe_make_room(scene: Scene) -> None:
     scene.begin("fifth")
     assert await scene.too_many() is Shed.IN_FLIGHT
     assert scene.admission.in_flight == 5
+
+
+async def test_a_repeat_of_an_order_that_is_carried_on_is_answered_from_its_row(scene: Scene) -> None:
+    """A worker has it, or this process handed it over: nothing has to be started, and nobody has to wait."""
+    assert scene.admission.turn_of_repeat("reserved", OrderStatus.RESERVED) is Turn.LOOK
+    assert scene.admission.turn_of_repeat("confirmed", OrderStatus.CONFIRMED) is Turn.LOOK
+    scene.pending("handed over")
+    assert scene.admission.turn_of_repeat("handed over", OrderStatus.PLACED) is Turn.LOOK
+
+
+async def test_as_many_repeats_as_the_limit_may_start_what_was_never_started(scene: Scene) -> None:
+    """They take no place of a new checkout, and no order is tried twice at a time."""
+    for order_id in ("first", "second", "third"):
+        assert scene.admission.turn_of_repeat(order_id, OrderStatus.PLACED) is Turn.REPEAT
+        scene.open.enter_context(scene.admission.take_on(order_id, Turn.REPEAT))
+        assert scene.admission.turn_of_repeat(order_id, OrderStatus.PLACED) is None
+    assert scene.admission.turn_of_repeat("fourth", OrderStatus.PLACED) is None
+    assert await scene.too_many() is None
 
 
 async def test_a_database_that_is_away_is_no_overload(scene: Scene) -> None:
