@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, Admission, Checkout, Shed, Turn
+from api.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, PROBES, Admission, Checkout, Shed, Turn
 from domain.order_states import OrderStatus
 
-MOST, LONGEST = 3, 10.0
+MOST, LONGEST = 4, 10.0
 
 
 class Scene:
@@ -43,6 +43,11 @@ class Scene:
         """A checkout that goes on until the scene ends."""
         return self.open.enter_context(self.admission.take_on(order_id))
 
+    def begin_probes(self, number: int = PROBES) -> None:
+        """As many as find out whether workers are back."""
+        for one in range(number):
+            self.begin(f"probe {one}")
+
     def pending(self, order_id: str) -> None:
         """A checkout that was answered "pending" just now."""
         with self.admission.take_on(order_id) as checkout:
@@ -60,6 +65,8 @@ async def test_takes_on_no_more_than_so_many_at_a_time(scene: Scene) -> None:
         scene.begin("second")
         assert await scene.too_many() is None
         scene.begin("third")
+        assert await scene.too_many() is None
+        scene.begin("fourth")
         assert await scene.too_many() is Shed.IN_FLIGHT
         assert scene.admission.in_flight == MOST
     assert await scene.too_many() is None
@@ -94,10 +101,10 @@ async def test_takes_on_fewer_when_orders_wait_for_a_worker(scene: Scene) -> Non
     assert answered_after(0.1, at_once=2000) == 40
 
 
-async def test_an_order_that_no_worker_takes_closes_the_door_to_all_but_one(scene: Scene) -> None:
-    """Below the bound all is as before; beyond it one checkout at a time finds out whether workers are back."""
+async def test_an_order_that_no_worker_takes_closes_the_door_to_all_but_a_few(scene: Scene) -> None:
+    """Below the bound all is as before; beyond it a few at a time find out whether workers are back."""
     scene.pending("waits")
-    scene.begin("another")
+    scene.begin_probes()
     assert await scene.too_many(LONGEST - 1) is None
     assert await scene.too_many(2) is Shed.WAITING
     scene.open.close()
@@ -107,7 +114,7 @@ async def test_an_order_that_no_worker_takes_closes_the_door_to_all_but_one(scen
 async def test_opens_as_soon_as_a_worker_has_taken_the_order(scene: Scene) -> None:
     """Seen at the next look, half a second later at most."""
     scene.pending("waits")
-    scene.begin("another")
+    scene.begin_probes()
     assert await scene.too_many(LONGEST + 1) is Shed.WAITING
     scene.taken.add("waits")
     assert await scene.too_many(LOOK_EVERY / 5) is Shed.WAITING
@@ -118,7 +125,7 @@ async def test_an_order_that_waits_for_somebody_else_never_counts(scene: Scene) 
     """It left PLACED: it waits for its customer or for Stripe, and no look says otherwise."""
     scene.taken.add("at Stripe")
     scene.pending("at Stripe")
-    scene.begin("another")
+    scene.begin_probes()
     assert await scene.too_many(LONGEST + 1) is None
     assert await scene.too_many(1000) is None
 
@@ -127,6 +134,7 @@ async def test_an_order_that_others_overtook_closes_nothing(scene: Scene) -> Non
     """One that stands still for a reason of its own must not shut the shop."""
     scene.pending("stands still")
     assert await scene.too_many(LONGEST + 1) is None
+    scene.begin_probes(PROBES - 1)
     with scene.admission.take_on("later") as checkout:
         assert await scene.too_many() is Shed.WAITING
         scene.admission.taken(checkout, elsewhere=0.0)
@@ -135,15 +143,15 @@ async def test_an_order_that_others_overtook_closes_nothing(scene: Scene) -> Non
 
 async def test_checkouts_that_wait_for_stripe_make_room(scene: Scene) -> None:
     """Their orders are RESERVED and older than a worker's first attempt; one that is PLACED keeps its place."""
-    for order_id in ("first", "second", "third"):
+    for order_id in ("first", "second", "third", "fourth"):
         scene.begin(order_id)
     scene.taken |= {"first", "second"}
     assert await scene.too_many(LOCAL_ATTEMPT - 1) is Shed.IN_FLIGHT
     assert await scene.too_many(2) is None
-    scene.begin("fourth")
     scene.begin("fifth")
+    scene.begin("sixth")
     assert await scene.too_many() is Shed.IN_FLIGHT
-    assert scene.admission.in_flight == 5
+    assert scene.admission.in_flight == 6
 
 
 async def test_a_repeat_of_an_order_that_is_carried_on_is_answered_from_its_row(scene: Scene) -> None:
@@ -156,18 +164,18 @@ async def test_a_repeat_of_an_order_that_is_carried_on_is_answered_from_its_row(
 
 async def test_as_many_repeats_as_the_limit_may_start_what_was_never_started(scene: Scene) -> None:
     """They take no place of a new checkout, and no order is tried twice at a time."""
-    for order_id in ("first", "second", "third"):
+    for order_id in ("first", "second", "third", "fourth"):
         assert scene.admission.turn_of_repeat(order_id, OrderStatus.PLACED) is Turn.REPEAT
         scene.open.enter_context(scene.admission.take_on(order_id, Turn.REPEAT))
         assert scene.admission.turn_of_repeat(order_id, OrderStatus.PLACED) is None
-    assert scene.admission.turn_of_repeat("fourth", OrderStatus.PLACED) is None
+    assert scene.admission.turn_of_repeat("fifth", OrderStatus.PLACED) is None
     assert await scene.too_many() is None
 
 
 async def test_a_database_that_is_away_is_no_overload(scene: Scene) -> None:
     """Its own 503 says so."""
     scene.pending("waits")
-    scene.begin("another")
+    scene.begin_probes()
     assert await scene.too_many(LONGEST + 1) is Shed.WAITING
     scene.database_is_away = True
     assert await scene.too_many() is None
