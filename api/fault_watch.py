@@ -33,6 +33,5 @@ async def unless_held_up(reads: AsyncEngine, order_id: str, answer: Coroutine[An
                     raise HeldUp
         return asked.result()
     finally:
-        if not asked.done():
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
+        asked.cancel()  # nothing, where it has ended
+        await asyncio.gather(asked, return_exceptions=True)
