@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ ANSWER = 2.0  # seconds at most that the server's own refusal of a statement may
 TRUSTED = 5.0  # seconds after its last use in which a connection is taken to work
 PING = 1.0  # seconds for the answer of a connection that was not used for longer
 CLOSING = 5.0  # seconds for the close of a whole pool
+CONNECTS_AT_ONCE = 4  # of one pool
 TRANSACTION_TIMEOUT_SINCE = 17  # PostgreSQL: an older one refuses connections that name the setting
 
 log = structlog.get_logger(__name__)
@@ -88,6 +90,32 @@ def _milliseconds(seconds: float | None) -> str:
     return f"{round((seconds or 0) * 1000)}ms"  # 0 turns a limit off
 
 
+class Door:
+    """Lets a few connects of a pool through at a time; `connect` opens one connection.
+
+    After an outage every step that waits wants a connection at once. All together they would take longer than each of
+    them may, so that none came through, and all began again. Who waits for longer than `patience` (seconds, None
+    without limit) gets a TimeoutError.
+    """
+
+    def __init__(
+        self,
+        patience: float | None,
+        at_once: int = CONNECTS_AT_ONCE,
+        connect: Callable[..., Awaitable[Any]] = asyncpg.connect,
+    ) -> None:
+        self._patience, self._connect = patience, connect
+        self._room = asyncio.Semaphore(at_once)
+
+    async def pass_through(self, *args: Any, **options: Any) -> Any:
+        async with asyncio.timeout(self._patience):
+            await self._room.acquire()
+        try:
+            return await self._connect(*args, **options)
+        finally:
+            self._room.release()
+
+
 def create_engine(settings: Settings, timeouts: Timeouts | None = None) -> AsyncEngine:
     """An engine with a pool of its own; `timeouts` are the service's unless others are given, e.g. for migrations."""
     limits = timeouts or Timeouts.of(settings)
@@ -99,6 +127,7 @@ def create_engine(settings: Settings, timeouts: Timeouts | None = None) -> Async
         pool_timeout=limits.pool,
         hide_parameters=True,  # and see `_forget_values`
         connect_args={
+            "async_creator_fn": Door(limits.pool).pass_through,
             "timeout": limits.connect,
             "command_timeout": limits.command,
             "server_settings": {

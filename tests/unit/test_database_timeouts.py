@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters import database, sockets
-from adapters.database import Timeouts
+from adapters.database import Door, Timeouts
 from adapters.settings import Settings
 
 
@@ -54,3 +55,45 @@ def test_a_socket_of_the_unix_domain_is_left_alone() -> None:
     """It has no TCP below it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as local:
         sockets.notice_silence(local)
+
+
+class SlowServer:
+    """Logs one connection in after another; `most` is how many were at it together."""
+
+    def __init__(self) -> None:
+        self._at_it = self.most = 0
+        self.open = asyncio.Event()
+
+    async def connect(self) -> str:
+        self._at_it += 1
+        self.most = max(self.most, self._at_it)
+        try:
+            await self.open.wait()
+        finally:
+            self._at_it -= 1
+        return "connected"
+
+
+async def test_a_herd_of_connects_passes_a_few_at_a_time() -> None:
+    """After an outage all steps want one at once; each has its own time once it is its turn."""
+    server = SlowServer()
+    door = Door(5.0, at_once=3, connect=server.connect)
+    herd = asyncio.gather(*(door.pass_through() for _ in range(20)))
+    await asyncio.sleep(0)
+    server.open.set()
+    assert await herd == ["connected"] * 20
+    assert server.most == 3
+
+
+async def test_nobody_waits_at_the_door_of_a_silent_server_without_an_end() -> None:
+    """Those behind the first ones hear it in time; a connect that is given up makes room."""
+    server = SlowServer()
+    door = Door(0.05, at_once=1, connect=server.connect)
+    first = asyncio.create_task(door.pass_through())
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await door.pass_through()
+    first.cancel()
+    await asyncio.wait({first})
+    server.open.set()
+    assert await door.pass_through() == "connected"
