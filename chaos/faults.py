@@ -76,12 +76,12 @@ def schedule(seed: int, count: int) -> list[Fault]:
 
 
 def worker_kills(seed: int, seconds: float) -> list[Fault]:
-    """For as long as the seconds last, and two at least."""
+    """For as long as the seconds last, and two at least; in turn, since one that was killed is not back at once."""
     draw = random.Random(f"kills {seed}")
     faults: list[Fault] = []
     while len(faults) < 2 or faults[-1].at < seconds:
         at = (faults[-1].at if faults else 0.0) + draw.uniform(*GAP)
-        faults.append(Fault(at, FaultKind.KILL, draw.choice(WORKERS)))
+        faults.append(Fault(at, FaultKind.KILL, WORKERS[len(faults) % len(WORKERS)]))
     return faults
 
 
