@@ -17,7 +17,9 @@ COPY adapters adapters
 COPY api api
 COPY commandline commandline
 COPY domain domain
+COPY events events
 COPY migrations migrations
+COPY services services
 COPY workflows workflows
 COPY ops/temporal/worker_health.py ops/temporal/
 # The file system will be read-only, so that bytecode is written now. Whoever builds may have a strict umask.

@@ -132,7 +132,7 @@ def ship_now(
     as_json: JsonOption = False,
 ) -> None:
     """End an order's wait before shipping, by a signal to its workflow."""
-    from commandline.services import usable_configuration
+    from commandline.configuration import usable_configuration
     from commandline.shipping_signal import ship_now as send
 
     asyncio.run(send(usable_configuration(temporal), printer(as_json), order))
@@ -220,7 +220,7 @@ def change_stock(
 @app.command("doctor")
 def doctor(api: ApiOption = None, as_json: JsonOption = False) -> None:
     """Check everything that the service needs, each with the mend."""
-    from commandline.doctor import doctor as examine
+    from commandline.doctor.command import doctor as examine
     from commandline.places import find_api
 
     raise typer.Exit(asyncio.run(examine(find_api(api), printer(as_json))))
@@ -245,8 +245,8 @@ def import_orders(
     as_json: JsonOption = False,
 ) -> None:
     """Replay a shop's order file through the API; again to go on where it stopped."""
-    from commandline.import_orders import Options
-    from commandline.import_orders import import_orders as replay
+    from commandline.imports.command import Options
+    from commandline.imports.command import import_orders as replay
     from commandline.places import find_api
 
     options = Options(file, limit, concurrency, report, journal, patience, encoding)

@@ -1,7 +1,8 @@
 """The worker: carries out the saga's steps. `python worker.py`; SIGTERM drains it.
 
 Exit codes: 0 after a drain, 1 when it could not start or broke, 2 for settings that make no sense, 3 when attempts
-hung (`activities/health.py`). Any number of workers may run; what a worker that dies was doing is done by another.
+hung (`activities/interceptors/health.py`). Any number of workers may run; what a worker that dies was
+doing is done by another.
 """
 
 from __future__ import annotations
@@ -25,38 +26,41 @@ from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.attempts import Attempts
-from activities.book_comparison import BookComparison
-from activities.brakes import Brakes
-from activities.failures import FailureTranslation
-from activities.health import HUNG, WorkerHangs, WorkerHealth
-from activities.heartbeats import INTERVAL, Heartbeats
-from activities.inventory import Inventory
-from activities.metrics import StepMetrics, order_reached
-from activities.missed_events import MissedEvents
-from activities.orders import Orders
-from activities.our_faults import OurFaults, order_opened
-from activities.parcels import Parcels
-from activities.payments import Payments
-from activities.reconciliation import Reconciliations
-from activities.recovery import Recoveries
-from activities.refunds import Refunds
-from activities.shipping import Shipping, VoidRules
-from activities.texts import Texts
-from activities.tickets import Tickets
-from adapters import health_page, reachability, telemetry, temporal, tracing
-from adapters.brake import BrakeRule
-from adapters.carrier_gateway import CarrierGateway
-from adapters.database import create_engine, create_sessions, dispose
-from adapters.foreign_refunds import RefundBooking
-from adapters.logs import configure_logs
-from adapters.namespace import check_search_attributes
-from adapters.order_book import OrderBook
-from adapters.refund_gateway import RefundGateway
-from adapters.schedules import ensure_schedules
+from activities.brake.brake import Brakes
+from activities.interceptors.attempts import Attempts
+from activities.interceptors.failures import FailureTranslation
+from activities.interceptors.health import HUNG, WorkerHangs, WorkerHealth
+from activities.interceptors.heartbeats import INTERVAL, Heartbeats
+from activities.interceptors.metrics import StepMetrics, order_reached
+from activities.interceptors.our_faults import OurFaults, order_opened
+from activities.inventory.inventory import Inventory
+from activities.orders.orders import Orders
+from activities.payments.payments import Payments
+from activities.recovery.book_comparison import BookComparison
+from activities.recovery.missed_events import MissedEvents
+from activities.recovery.reconciliation import Reconciliations
+from activities.recovery.recovery import Recoveries
+from activities.refunds.refunds import Refunds
+from activities.shipping.parcels import Parcels
+from activities.shipping.shipping import Shipping, VoidRules
+from activities.texts.texts import Texts
+from activities.tickets.tickets import Tickets
+from adapters.carrier.gateway import CarrierGateway
+from adapters.postgres import reachability
+from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.settings import Settings
-from adapters.stripe_gateway import StripeGateway
-from adapters.stripe_lists import StripeLists
+from adapters.stripe.lists import StripeLists
+from adapters.stripe.payments import StripeGateway
+from adapters.stripe.refunds import RefundGateway
+from adapters.telemetry import health_page, tracing
+from adapters.telemetry import runtime as telemetry
+from adapters.telemetry.logs import configure_logs
+from adapters.temporal import client as temporal
+from adapters.temporal.namespace import check_search_attributes
+from adapters.temporal.schedules import ensure_schedules
+from services.brake.brake import BrakeRule
+from services.orders.book import OrderBook
+from services.refunds.foreign import RefundBooking
 from workflows import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_recovery import OrderRecovery

@@ -8,38 +8,36 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from adapters import telemetry, tracing
-from adapters.carrier_gateway import CarrierGateway
-from adapters.database import create_engine, create_sessions, dispose
-from adapters.foreign_refunds import RefundBooking
-from adapters.order_book import OrderBook
-from adapters.refund_gateway import RefundGateway
+from adapters.carrier.gateway import CarrierGateway
+from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.settings import Settings
-from adapters.stripe_gateway import StripeGateway
-from adapters.temporal import connect
-from api import (
-    brake,
-    customers,
-    health,
-    inventory,
-    metrics,
-    openapi,
-    orders,
-    problems,
-    products,
-    refunds,
-    repairs,
-    webhooks,
-)
-from api.admission import admission_of
-from api.body_limit import BodyLimit
+from adapters.stripe.payments import StripeGateway
+from adapters.stripe.refunds import RefundGateway
+from adapters.telemetry import runtime as telemetry
+from adapters.telemetry import tracing
+from adapters.temporal.client import connect
+from api.brake import routes as brake
+from api.customers import routes as customers
 from api.deps import Services
-from api.inbox import Inbox
-from api.metrics import ApiMetrics
-from api.observation import Observation
-from api.payment_news import PaymentNews
-from api.pokes import ParcelPoke
-from api.refund_starts import RefundSweep
+from api.health import routes as health
+from api.http import openapi, problems
+from api.http.body_limit import BodyLimit
+from api.http.observation import Observation
+from api.inventory import routes as inventory
+from api.metrics import routes as metrics
+from api.metrics.routes import ApiMetrics
+from api.orders import routes as orders
+from api.orders.admission import admission_of
+from api.products import routes as products
+from api.refunds import routes as refunds
+from api.repairs import routes as repairs
+from api.webhooks import routes as webhooks
+from events.inbox import Inbox
+from events.parcel_news import ParcelPoke
+from events.payment_news import PaymentNews
+from events.refund_starts import RefundSweep
+from services.orders.book import OrderBook
+from services.refunds.foreign import RefundBooking
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

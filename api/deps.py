@@ -9,12 +9,12 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from api.admission import Admission
-from api.engine import UpdatePlaces
-from api.inbox import Inbox
-from api.payment_news import Payments
+from api.orders.admission import Admission
+from api.orders.workflow import UpdatePlaces
+from events.inbox import Inbox
+from events.payment_news import Payments
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Plain(_Engine):
 
 
 class Ours(_Engine):
-    """Started as `api/checkout.py` starts an order."""
+    """Started as `api/orders/checkout.py` starts an order."""
 
     async def place(self, order_id: str) -> str:
         start = WithStartWorkflowOperation(

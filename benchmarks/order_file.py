@@ -15,14 +15,14 @@ from pathlib import Path
 
 from benchmarks.order_books import faults
 from commandline.failures import Failure
-from commandline.import_orders import Options, render, replay
-from commandline.import_progress import Progress
-from commandline.import_report import Report, write_report
+from commandline.imports.command import Options, render, replay
+from commandline.imports.progress import Progress
+from commandline.imports.report import Report, write_report
 from commandline.output import console, tell_failure
 from commandline.places import Place
-from devstack.interruption import run_command
-from devstack.progress import Progress as Starting
-from devstack.stack import Stack
+from devstack.stack.interruption import run_command
+from devstack.stack.progress import Progress as Starting
+from devstack.stack.stack import Stack
 
 NEVER = 1e9  # seconds: nothing is scanned, so that what is reserved can be counted
 SHOWN = 20  # faults

@@ -16,7 +16,7 @@ from typing import Any, Self
 import psutil
 
 from benchmarks.errors import BenchmarkFailed
-from devstack.process import LAUNCHER
+from devstack.stack.process import LAUNCHER
 
 PROJECT = Path(__file__).resolve().parent.parent
 PATIENCE = 300.0  # seconds for one command

@@ -20,7 +20,7 @@ from benchmarks.errors import BenchmarkFailed
 from benchmarks.hotspots import told
 from benchmarks.processes import PROJECT, StationProcess, tied
 from benchmarks.service import PARCELS_STAY
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 
 WARM_UP = 20  # orders, which do not count
 PATIENCE = 60.0  # seconds for an answer: a profiled service is slow, above all at its first orders

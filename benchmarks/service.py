@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.load import Shift
 

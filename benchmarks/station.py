@@ -21,8 +21,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from adapters import temporal
 from adapters.settings import Settings
+from adapters.temporal import client as temporal
 from benchmarks.contenders import Contender, EmptyWorkflow, Ours, OursEager, Plain
 from benchmarks.database_steps import DatabaseSteps, open_steps
 from benchmarks.load import Shift, drive

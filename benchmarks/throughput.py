@@ -21,8 +21,8 @@ from benchmarks.processes import PROJECT, StationProcess
 from benchmarks.rounds import Bench, Plan
 from benchmarks.service import PARCELS_STAY
 from benchmarks.teller import Teller
-from devstack.interruption import run_command
-from devstack.stack import Stack
+from devstack.stack.interruption import run_command
+from devstack.stack.stack import Stack
 
 BUILD = PROJECT / "build"
 QUICK = {"rounds": 1, "orders": 20, "concurrency": (1, 10)}

@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import PERCENTILES, percentile
-from devstack.interruption import run_command
-from devstack.progress import Progress
-from devstack.stack import Stack
+from devstack.stack.interruption import run_command
+from devstack.stack.progress import Progress
+from devstack.stack.stack import Stack
 
 BLOCK = 50
 PARTS = {"postgres", "temporal", "stripe", "carrier", "api"}

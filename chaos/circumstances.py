@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from chaos.auditor import CUSTOMER_PATIENCE
 from chaos.links import SERVICES, WORKERS
-from devstack.process import Part
+from devstack.stack.process import Part
 
 SETTINGS: Mapping[str, str] = {
     "ORDERSAGA_CUSTOMER_PATIENCE": f"PT{CUSTOMER_PATIENCE.total_seconds():.0f}S",

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from chaos.links import LINKS, WORKERS, Links
-from devstack.process import PartState
-from devstack.stack import Stack
+from devstack.stack.process import PartState
+from devstack.stack.stack import Stack
 
 SINGLE_PARTS = ("api", "temporal", "postgres", "stripe", "carrier")
 GAP = (2.2, 3.0)  # seconds between two faults

@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from chaos.proxy import Proxy
-from devstack.parts import Blueprint
-from devstack.ports import LOOPBACK
-from devstack.process import Part
+from devstack.stack.parts import Blueprint
+from devstack.stack.ports import LOOPBACK
+from devstack.stack.process import Part
 
 SERVICES = ("api", "worker")  # both workers share the worker's links
 FAR_ENDS = ("postgres", "temporal", "stripe", "carrier")

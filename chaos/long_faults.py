@@ -27,7 +27,7 @@ import httpx
 
 from chaos.faults import Fault, FaultKind, Happened
 from chaos.links import LINKS, Links
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 
 SWALLOW = (35.0, 45.0)  # seconds; the longest timeout of a step is 30
 ANSWERS = (18.0, 22.0)  # seconds for each kind of wrong answer

@@ -30,9 +30,9 @@ from chaos.money_auditor import RULES
 from chaos.offered_load import TIMEOUT, Offer, Phase
 from chaos.settling import settled
 from chaos.wishes import catalogue, customers
-from devstack.interruption import run_command
-from devstack.stack import Stack
-from devstack.story import console
+from devstack.demo.story import console
+from devstack.stack.interruption import run_command
+from devstack.stack.stack import Stack
 
 NEVER = 1e9  # seconds: no parcel is scanned, so that the orders of one phase do no work in the next
 CLIENTS = (5, 10, 20, 40)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from devstack.ports import LOOPBACK, free_port
+from devstack.stack.ports import LOOPBACK, free_port
 
 CHUNK = 65_536
 RESET = struct.pack("ii", 1, 0)  # a zero linger time makes the kernel send RST instead of FIN

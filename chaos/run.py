@@ -32,11 +32,11 @@ from chaos.long_faults import LongInjector, long_schedule
 from chaos.money_auditor import RULES
 from chaos.settling import settled
 from chaos.wishes import catalogue, customers, wishes
-from devstack.interruption import run_command
-from devstack.parts import Blueprint
-from devstack.process import Part
-from devstack.stack import Stack
-from devstack.story import console
+from devstack.demo.story import console
+from devstack.stack.interruption import run_command
+from devstack.stack.parts import Blueprint
+from devstack.stack.process import Part
+from devstack.stack.stack import Stack
 
 CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
 SETTLE = 240.0  # seconds

@@ -28,11 +28,11 @@ from chaos.money_auditor import RULES
 from chaos.run import SETTLE, failed
 from chaos.settling import settled
 from chaos.wishes import MIX, Course, catalogue, customers, wishes
-from devstack.interruption import run_command
-from devstack.parts import Blueprint
-from devstack.process import Part
-from devstack.stack import Stack
-from devstack.story import console
+from devstack.demo.story import console
+from devstack.stack.interruption import run_command
+from devstack.stack.parts import Blueprint
+from devstack.stack.process import Part
+from devstack.stack.stack import Stack
 
 RATE = 8.0  # orders a second
 NEVER = 1e9  # seconds: no parcel is scanned, so that what was captured can still be taken back

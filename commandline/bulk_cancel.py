@@ -14,12 +14,12 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from adapters.temporal import order_of
+from adapters.temporal.client import order_of
 from commandline.api_client import Api
+from commandline.configuration import Configuration
 from commandline.failures import REFUSED, Failure
 from commandline.orders import order_path
 from commandline.output import Printer, table
-from commandline.services import Configuration
 from domain.cancellation import Decision, decide
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus

@@ -127,7 +127,7 @@ def bulk_cancel(
     with api_at(api) as client:
         orders = commands.listed(client, filters)
         if query:
-            from commandline.services import usable_configuration
+            from commandline.configuration import usable_configuration
 
             ids = asyncio.run(commands.asked_of_temporal(usable_configuration(temporal), query))
             orders = commands.found(client, ids)

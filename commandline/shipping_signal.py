@@ -8,10 +8,10 @@ from rich.text import Text
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
+from commandline.configuration import Configuration
 from commandline.failures import Failure
 from commandline.output import Printer
-from commandline.services import Configuration
 from domain.order_states import OrderStatus
 from workflows.search_attributes import ORDER_STATUS
 

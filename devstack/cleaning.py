@@ -7,7 +7,7 @@ import fcntl
 import shutil
 import sys
 
-from devstack import elsewhere
+from devstack.stack import elsewhere
 
 STATE = elsewhere.PROJECT / ".ordersaga"
 

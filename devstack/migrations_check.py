@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from devstack.interruption import run_command
-from devstack.parts import PROJECT
-from devstack.stack import Stack
+from devstack.stack.interruption import run_command
+from devstack.stack.parts import PROJECT
+from devstack.stack.stack import Stack
 
 STEPS = (["check"], ["downgrade", "base"], ["upgrade", "head"], ["check"])
 

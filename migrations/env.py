@@ -12,15 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import SQLModel
 
-from adapters import brake_tables, cancel_wishes, repair_tables, saga_tables, tables, texts
-from adapters.database import Timeouts, create_engine
+from adapters.postgres.database import Timeouts, create_engine
 from adapters.settings import Settings
 from migrations.online import end_vacuums, limit_locks
-
-for module in (brake_tables, cancel_wishes, repair_tables, saga_tables, tables, texts):
-    assert module.SQLModel.metadata is SQLModel.metadata
+from services.tables import METADATA
 
 # A statement may build an index for an hour; how long each may wait for its lock: see `online.py`.
 TIMEOUTS = Timeouts(statement=None, transaction=None)
@@ -33,7 +29,7 @@ def run(connection: Connection) -> None:
     limit_locks(connection)
     context.configure(
         connection=connection,
-        target_metadata=SQLModel.metadata,
+        target_metadata=METADATA,
         compare_type=True,
         compare_server_default=True,
         transaction_per_migration=True,  # so that one may build its indexes outside of a transaction
@@ -85,7 +81,7 @@ def _is_lock_timeout(error: DBAPIError) -> bool:
 
 
 if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", target_metadata=SQLModel.metadata, literal_binds=True)
+    context.configure(dialect_name="postgresql", target_metadata=METADATA, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 else:

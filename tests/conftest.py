@@ -15,15 +15,15 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from adapters import temporal
-from adapters.database import Sessions, create_engine, create_sessions
+from adapters.postgres.database import Sessions, create_engine, create_sessions
 from adapters.settings import Settings
+from adapters.temporal import client as temporal
 from api.app import create_app
-from devstack.stack import Stack
-from tests.fakes import StepFaults
-from tests.orders import Shop
-from tests.stripe_contract import ContractGuard
-from tests.webhooks import put_aside
+from devstack.stack.stack import Stack
+from tests.support.fakes import StepFaults
+from tests.support.orders import Shop
+from tests.support.stripe_contract import ContractGuard
+from tests.support.webhooks import put_aside
 from worker import build_activities, build_worker
 
 PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy

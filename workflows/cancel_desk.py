@@ -11,8 +11,8 @@ from collections.abc import Callable
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.orders import Orders
-    from activities.shipping import Shipping
+    from activities.orders.orders import Orders
+    from activities.shipping.shipping import Shipping
     from domain import cancellation
     from domain.cancellation import Decision, Rule
     from domain.commands import CancelAnswer, CancelRequest, RecordCancel, VoidOutcome

@@ -12,7 +12,7 @@ from temporalio.exceptions import FailureError
 from temporalio.workflow import LocalActivityConfig
 
 with workflow.unsafe.imports_passed_through():
-    from activities.texts import Texts
+    from activities.texts.texts import Texts
     from domain.commands import NO_REASON, CancelRequest
     from domain.repairs import Resolution
     from domain.texts import KeepText, TextKind

@@ -15,11 +15,11 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, CancelledError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.inventory import Inventory
-    from activities.orders import Orders
-    from activities.parcels import Parcels
-    from activities.payments import Payments
-    from activities.shipping import Shipping
+    from activities.inventory.inventory import Inventory
+    from activities.orders.orders import Orders
+    from activities.payments.payments import Payments
+    from activities.shipping.parcels import Parcels
+    from activities.shipping.shipping import Shipping
     from domain.commands import (
         CancelAnswer,
         CancelRequest,

@@ -11,7 +11,7 @@ from temporalio.types import MethodAsyncSingleParam
 from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
-    from activities.refunds import Refunds
+    from activities.refunds.refunds import Refunds
     from domain.refunds import GiveRefund, RefundProgress, RefundState
     from domain.repairs import STEP_REFUSED, Resolution, ResolutionAnswer
     from workflows import policies

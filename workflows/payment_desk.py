@@ -13,7 +13,7 @@ from typing import Protocol
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.payments import Payments
+    from activities.payments.payments import Payments
     from domain.commands import (
         Authorization,
         AuthorizationState,

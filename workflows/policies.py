@@ -14,7 +14,8 @@ LOCAL_ATTEMPT = LocalActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=1),
 )
 
-# Every longer attempt shows signs of life (`activities/heartbeats.py`): a dead worker's step is soon another's.
+# Every longer attempt shows signs of life (`activities/interceptors/heartbeats.py`): a dead worker's step is soon
+# another's.
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 
 # A cancel ends a waiting retry at once, but a started attempt is left to finish: its outcome would be unknown.

@@ -14,9 +14,9 @@ from temporalio.types import MethodAsyncSingleParam
 from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
-    from activities.book_comparison import BookComparison
-    from activities.missed_events import MissedEvents
-    from activities.reconciliation import Reconciliations
+    from activities.recovery.book_comparison import BookComparison
+    from activities.recovery.missed_events import MissedEvents
+    from activities.recovery.reconciliation import Reconciliations
     from domain.recovery import CatchUpEvents, DriftFound, Reconciled, ReconcileOrders
     from workflows import policies
 

@@ -18,7 +18,7 @@ from temporalio.types import MethodAsyncSingleParam
 from temporalio.workflow import ActivityConfig, ActivityHandle, LocalActivityConfig
 
 with workflow.unsafe.imports_passed_through():
-    from activities.brakes import Brakes
+    from activities.brake.brake import Brakes
     from domain.brake import EndsByOurFault
     from domain.commands import OrderRef
     from domain.errors import ENDS_BY_OUR_FAULT, OUR_MISTAKES, Misconfigured, OurFault

@@ -16,7 +16,7 @@ from temporalio import workflow
 from temporalio.workflow import ActivityConfig, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
-    from activities.tickets import Tickets
+    from activities.tickets.tickets import Tickets
     from domain.commands import Attention
     from domain.repairs import (
         NOBODY_YET,

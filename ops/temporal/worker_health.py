@@ -17,8 +17,8 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
-from adapters import temporal
 from adapters.settings import Settings
+from adapters.temporal import client as temporal
 
 FRESH = 90.0  # seconds; a poll that finds nothing lasts 60 and is then repeated
 PATIENCE = 10.0  # seconds

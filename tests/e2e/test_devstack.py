@@ -16,10 +16,10 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from devstack import postgres
-from devstack.parts import PROJECT
-from devstack.process import PartFailed
-from devstack.stack import Stack, StackBusy
+from devstack.stack import postgres
+from devstack.stack.parts import PROJECT
+from devstack.stack.process import PartFailed
+from devstack.stack.stack import Stack, StackBusy
 
 HOSTILE = {
     "DATABASE_URL": "postgresql://nobody:wrong@127.0.0.1:1/none",
@@ -132,7 +132,7 @@ async def test_gives_up_a_part_that_dies_at_every_start_with_the_end_of_its_log(
 def test_no_part_outlives_a_killed_supervisor(folder: Path) -> None:
     """SIGKILL to the supervisor takes every part with it."""
     script = (
-        "import asyncio, pathlib, sys; from devstack.stack import Stack\n"
+        "import asyncio, pathlib, sys; from devstack.stack.stack import Stack\n"
         "async def main():\n"
         "    async with Stack(pathlib.Path(sys.argv[1]), parts={'postgres', 'stripe'}, migrate=False) as stack:\n"
         "        print(*stack.pids.values(), flush=True)\n"
@@ -187,7 +187,7 @@ def test_up_runs_until_interrupted_and_keeps_its_state(folder: Path) -> None:
 
 def test_demo_ends_every_order_as_it_should_whatever_the_environment_says() -> None:
     """The demo exits with 0, tells every outcome in its table, and ignores every server and key that is named."""
-    told = _run(["devstack.demo"], **HOSTILE)
+    told = _run(["devstack.demo.demo"], **HOSTILE)
     assert told.returncode == 0, told.stdout + told.stderr
     table = told.stdout[told.stdout.index("Outcome") :]
     ends = {

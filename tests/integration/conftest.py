@@ -8,15 +8,15 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from devstack.stack import Stack
-from tests.held_gateways import LateAttempts
-from tests.orders import Shop
-from tests.services import Services, running_services
-from tests.steps import Steps
-from tests.worker_process import Start, worker_starter
+from devstack.stack.stack import Stack
+from services.orders.book import OrderBook
+from tests.support.held_gateways import LateAttempts
+from tests.support.orders import Shop
+from tests.support.services import Services, running_services
+from tests.support.steps import Steps
+from tests.support.worker_process import Start, worker_starter
 from worker import Activities, build_activities
 
 

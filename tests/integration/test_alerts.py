@@ -13,18 +13,18 @@ import pytest
 import yaml
 from temporalio.client import Client
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.saga_tables import InboxEvent
-from adapters.temporal import workflow_id
+from adapters.clock import now
+from adapters.postgres.database import Sessions
+from adapters.temporal.client import workflow_id
 from domain.commands import ParcelStatus
 from domain.errors import OnItsWay
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.scrape import Scrape
-from tests.services import PROJECT, Services
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.inbox.tables import InboxEvent
+from tests.support.orders import Shop
+from tests.support.scrape import Scrape
+from tests.support.services import PROJECT, Services
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 
 RULES = PROJECT / "ops/prometheus/rules.yml"

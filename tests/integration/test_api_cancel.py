@@ -11,18 +11,18 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
 from api.app import create_app
 from domain.cancellation import TABLE, Decision
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Shop
-from tests.waiting import until
-from tests.wishes import wishes_heard
+from services.orders.book import OrderBook
+from tests.support.fakes import StepFaults
+from tests.support.orders import Shop
+from tests.support.waiting import until
+from tests.support.wishes import wishes_heard
 from worker import build_activities, build_worker
 
 NewProduct = Callable[..., Awaitable[str]]

@@ -12,10 +12,10 @@ from domain.commands import ParcelStatus
 from domain.errors import TryAgain
 from domain.events import EventName
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop, steps_run
-from tests.waiting import until
-from tests.wishes import wishes_heard, wishes_recorded
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop, steps_run
+from tests.support.waiting import until
+from tests.support.wishes import wishes_heard, wishes_recorded
 from workflows.order_fulfillment import OrderFulfillment
 
 RUSH = 30

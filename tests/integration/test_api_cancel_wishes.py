@@ -8,16 +8,17 @@ from collections import Counter
 import httpx
 import pytest
 
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
-from adapters.saga_tables import OrderStep, ShipmentRow
-from api.engine import UpdatePlaces
+from adapters.postgres.database import Sessions
+from api.orders.workflow import UpdatePlaces
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Handle, Shop
-from tests.waiting import until
-from tests.wishes import wishes_heard, wishes_recorded
+from services.orders.book import OrderBook
+from services.orders.tables import OrderStep
+from services.shipping.tables import ShipmentRow
+from tests.support.fakes import StepFaults
+from tests.support.orders import Handle, Shop
+from tests.support.waiting import until
+from tests.support.wishes import wishes_heard, wishes_recorded
 from workflows.order_fulfillment import OrderFulfillment
 
 KEY = {"Idempotency-Key": "again"}

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
-from adapters.database import Sessions
-from adapters.saga_tables import OutboxEvent
-from adapters.tables import Stock
+from adapters.postgres.database import Sessions
+from services.inventory.tables import Stock
+from services.outbox.tables import OutboxEvent
 
 NewProduct = Callable[..., Awaitable[str]]
 

@@ -8,7 +8,7 @@ import json
 import httpx
 import pytest
 
-from tests.orders import Shop
+from tests.support.orders import Shop
 
 NUL, LATE = "\0", "9999-12-31T23:59:59-23:59"
 WRONG = {

@@ -16,18 +16,20 @@ from sqlmodel import col, select
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.inbox_store import Arrived
-from adapters.saga_tables import InboxEvent, Payment, ShipmentRow
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
 from api.app import create_app
-from api.inbox import BATCH, Inbox
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.waiting import until
-from tests.webhooks import LONG_AGO, Hooks
+from domain.webhooks import Arrived
+from events.inbox import BATCH, Inbox
+from services.inbox.tables import InboxEvent
+from services.payments.tables import Payment
+from services.shipping.tables import ShipmentRow
+from tests.support.orders import Shop
+from tests.support.waiting import until
+from tests.support.webhooks import LONG_AGO, Hooks
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]

@@ -13,17 +13,19 @@ from pydantic import SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from adapters import census, repair_tables, saga_tables
-from adapters.columns import now
-from adapters.database import Sessions
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from api.app import create_app
-from api.inbox import Inbox
-from api.metrics import KEPT, REFRESH, Books
-from devstack.ports import LOOPBACK
+from api.metrics.routes import KEPT, REFRESH, Books
+from devstack.stack.ports import LOOPBACK
 from domain.order_states import FINAL, OrderStatus
-from tests.orders import Shop
-from tests.scrape import page
+from events.inbox import Inbox
+from services.inbox.tables import InboxEvent
+from services.insight import census
+from services.tickets.tables import Ticket
+from tests.support.orders import Shop
+from tests.support.scrape import page
 
 
 async def test_requests_are_counted_by_route_and_never_by_id(api: httpx.AsyncClient) -> None:
@@ -69,11 +71,11 @@ async def test_the_books_are_counted_as_the_database_has_them(
     kind, source, old = f"kind-{secrets.token_hex(4)}", f"source-{secrets.token_hex(4)}", now() - timedelta(hours=1)
     ticket: dict[str, Any] = {"order_id": order.order_id, "kind": kind, "detail": ""}
     hook: dict[str, Any] = {"source": source, "type": "x", "object_id": "x", "received_at": old}
-    waiting = [saga_tables.InboxEvent(event_id=name, attempted_at=now(), **hook) for name in ("a", "b")]
-    done = saga_tables.InboxEvent(event_id="c", processed_at=now(), **hook)
-    open_ticket = repair_tables.Ticket(step="ship order", **ticket)
-    closed_ticket = repair_tables.Ticket(step="capture payment", resolved_at=now(), **ticket)
-    of_no_order = [repair_tables.Ticket(step=kind, kind="drift_payment", subject=name, detail="") for name in "ab"]
+    waiting = [InboxEvent(event_id=name, attempted_at=now(), **hook) for name in ("a", "b")]
+    done = InboxEvent(event_id="c", processed_at=now(), **hook)
+    open_ticket = Ticket(step="ship order", **ticket)
+    closed_ticket = Ticket(step="capture payment", resolved_at=now(), **ticket)
+    of_no_order = [Ticket(step=kind, kind="drift_payment", subject=name, detail="") for name in "ab"]
     flagged = "SELECT count(DISTINCT order_id), count(*) FILTER (WHERE order_id IS NULL) FROM tickets "
     flagged += "WHERE resolved_at IS NULL"
     async with sessions() as session, session.begin():
@@ -173,7 +175,7 @@ async def test_the_lag_of_a_webhook_is_counted_once(engine: AsyncEngine, session
     arrived = now() - timedelta(minutes=5)
     async with sessions() as session, session.begin():
         for name in ("a", "b"):
-            hook = saga_tables.InboxEvent(
+            hook = InboxEvent(
                 source=source, event_id=name, type="x", object_id="x", received_at=arrived, attempted_at=arrived
             )
             session.add(hook)

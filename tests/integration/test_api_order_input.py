@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sqlmodel import col, func, select
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.tables import Order
+from adapters.clock import now
+from adapters.postgres.database import Sessions
+from services.orders.tables import Order
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.columns import now
-from tests.orders import Shop
-from tests.waiting import until
+from adapters.clock import now
+from tests.support.orders import Shop
+from tests.support.waiting import until
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]

@@ -11,13 +11,15 @@ import pytest
 from sqlmodel import col, func, select
 from temporalio.client import Client
 
-from adapters import saga_tables, tables
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.temporal import trace_link
+from adapters.temporal.client import trace_link
 from api.app import create_app
-from tests.orders import Shop
-from tests.waiting import until
+from services.catalogue.tables import Product
+from services.orders.tables import Order, OrderStep
+from services.payments.tables import Payment, PaymentAttempt
+from tests.support.orders import Shop
+from tests.support.waiting import until
 from worker import build_activities, build_worker
 
 NewProduct = Callable[..., Awaitable[str]]
@@ -36,7 +38,7 @@ async def body(new_product: NewProduct, new_customer: NewCustomer) -> dict[str, 
 
 async def count_orders(sessions: Sessions, customer_id: str) -> int:
     async with sessions() as session:
-        query = select(func.count()).where(col(tables.Order.customer_id) == customer_id)
+        query = select(func.count()).where(col(Order.customer_id) == customer_id)
         return (await session.exec(query)).one()
 
 
@@ -123,7 +125,7 @@ async def test_answers_202_with_a_client_secret_when_the_customer_has_to_act(
     assert "_secret_" in secret
     assert "clientSecret" not in (await api.get(f"/api/orders/{order['orderId']}")).json()
     async with sessions() as session:
-        for table in (tables.Order, saga_tables.Payment, saga_tables.OrderStep, saga_tables.PaymentAttempt):
+        for table in (Order, Payment, OrderStep, PaymentAttempt):
             for row in await session.exec(select(table)):
                 assert secret not in repr(row)
 
@@ -232,7 +234,7 @@ async def test_answers_a_replay_from_the_row_even_when_the_price_has_changed(
     headers = {"Idempotency-Key": "settled"}
     await api.post("/api/orders", json=wanted, headers=headers)
     async with sessions() as session, session.begin():
-        product = await session.get_one(tables.Product, body["items"][0]["productId"])
+        product = await session.get_one(Product, body["items"][0]["productId"])
         product.price_minor = 9900
 
     answer = await api.post("/api/orders", json=wanted | {"expectedTotal": 20}, headers=headers)

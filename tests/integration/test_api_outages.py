@@ -12,12 +12,12 @@ import httpx
 import pytest
 from sqlmodel import col, func, select
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.tables import Order
 from api.app import create_app
-from tests.orders import Shop
-from tests.waiting import until
+from services.orders.tables import Order
+from tests.support.orders import Shop
+from tests.support.waiting import until
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]

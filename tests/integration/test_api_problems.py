@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.body_limit import BODY_LIMIT
+from api.http.body_limit import BODY_LIMIT
 
 JSON = {"Content-Type": "application/json"}
 

@@ -8,8 +8,8 @@ from collections import Counter
 import httpx
 
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.waiting import until
+from tests.support.orders import Shop
+from tests.support.waiting import until
 
 
 def order(customer_id: str, product_id: str, quantity: int = 1) -> dict[str, object]:

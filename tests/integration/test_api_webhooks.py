@@ -14,10 +14,10 @@ import pytest
 from pydantic import SecretStr
 from sqlmodel import select
 
-from adapters.database import Sessions
-from adapters.saga_tables import InboxEvent
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from tests.webhooks import Hooks, sign_carrier, sign_stripe
+from services.inbox.tables import InboxEvent
+from tests.support.webhooks import Hooks, sign_carrier, sign_stripe
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]

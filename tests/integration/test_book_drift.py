@@ -10,16 +10,16 @@ from sqlalchemy import text
 from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
-from activities import payment_windows
-from adapters.cursors import cursor_of
-from adapters.database import Sessions
-from adapters.repair_desk import close_ticket_about
-from adapters.tables import OrderLine
+from activities.recovery import payment_windows
+from adapters.postgres.database import Sessions
 from domain.order_states import OrderStatus
 from domain.recovery import PaymentAtStripe, PaymentInBooks, ReconcileOrders, Verdict, judge_payment
-from tests.orders import Books, Shop
-from tests.reconciling import open_tickets, reconcile, recovery_of
-from tests.waiting import until
+from services.orders.tables import OrderLine
+from services.recovery.cursors import cursor_of
+from services.tickets.book import close_ticket_about
+from tests.support.orders import Books, Shop
+from tests.support.reconciling import open_tickets, reconcile, recovery_of
+from tests.support.waiting import until
 from worker import build_activities
 from workflows.order_fulfillment import OrderFulfillment
 

@@ -10,24 +10,24 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from adapters import brake
-from adapters.brake import BrakeRule
-from adapters.brake_tables import BrakePull
-from adapters.columns import now
-from adapters.database import Sessions
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from commandline.checks import check_brake
+from commandline.doctor.checks import check_brake
 from commandline.places import Place
 from domain.brake import EndsByOurFault
 from domain.commands import FulfillOrder
 from domain.errors import ParametersDrifted, PaymentDeclined
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.integration.command import Command, served
-from tests.orders import Books, Handle, Shop
-from tests.repairs import Desk
-from tests.scrape import Scrape
-from tests.waiting import until
+from services.brake import brake
+from services.brake.brake import BrakeRule
+from services.brake.tables import BrakePull
+from tests.support.command import Command, served
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop
+from tests.support.repairs import Desk
+from tests.support.scrape import Scrape
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 DRIFTED = ParametersDrifted("an idempotency key was used with other parameters")

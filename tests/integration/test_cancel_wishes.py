@@ -9,16 +9,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters import cancel_wishes, recovery
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
+from adapters.postgres.database import Sessions
 from domain.commands import CancelRequest, RecordCancel
 from domain.events import EventName
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.steps import Steps
-from tests.waiting import until
-from tests.wishes import wishes_recorded
+from services.orders import cancel_wishes
+from services.orders.book import OrderBook
+from services.recovery import starts as recovery
+from tests.support.orders import Shop
+from tests.support.steps import Steps
+from tests.support.waiting import until
+from tests.support.wishes import wishes_recorded
 
 SHIPPED = "already_shipped"
 

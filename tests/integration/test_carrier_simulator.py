@@ -10,8 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.integration.simulators import CARRIER_SECRET, CarrierProcess, WebhookReceiver, running
-from tests.waiting import until
+from tests.support.simulators import CARRIER_SECRET, CarrierProcess, WebhookReceiver, running
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

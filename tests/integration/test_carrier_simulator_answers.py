@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from devstack.carrier_shipments import CarrierSettings
-from tests.integration.simulators import CarrierProcess, running
+from devstack.carrier.shipments import CarrierSettings
+from tests.support.simulators import CarrierProcess, running
 
 
 @pytest.fixture(scope="module")

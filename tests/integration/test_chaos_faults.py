@@ -14,10 +14,10 @@ from chaos.faults import Fault, FaultKind, Happened
 from chaos.journal import Journal, read
 from chaos.links import Links
 from chaos.long_faults import LongInjector, fail_over
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.waiting import until
+from tests.support.orders import Shop
+from tests.support.waiting import until
 
 
 async def test_a_failover_keeps_what_was_committed(tmp_path: Path) -> None:

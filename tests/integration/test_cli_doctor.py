@@ -25,14 +25,14 @@ from temporalio.client import Client
 
 from adapters.settings import Settings
 from api.app import create_app
-from commandline.checks import POLL_LIFE, Check, State, check_api, check_temporal, check_worker
-from commandline.doctor import examine
-from commandline.far_end_checks import check_carrier, check_database, check_secrets, check_stripe
+from commandline.configuration import Configuration
+from commandline.doctor.checks import POLL_LIFE, Check, State, check_api, check_temporal, check_worker
+from commandline.doctor.command import examine
+from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.places import Place
-from commandline.services import Configuration
-from devstack.stack import Stack
-from tests.integration.command import Command, served
-from tests.waiting import until
+from devstack.stack.stack import Stack
+from tests.support.command import Command, served
+from tests.support.waiting import until
 
 NOWHERE = "http://127.0.0.1:1"
 NOWHERE_DATABASE = "postgresql://nobody:hidden@127.0.0.1:1/none"

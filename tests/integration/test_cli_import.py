@@ -11,17 +11,19 @@ import pytest
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from adapters import tables
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
 from benchmarks.order_books import faults
 from commandline.failures import Failure
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.integration.command import Command, served
-from tests.integration.order_files import SMALL_SHOP, Files, imported, run
-from tests.orders import Shop
-from tests.waiting import until
+from services.catalogue.tables import Product
+from services.customers.tables import Customer
+from services.inventory.tables import Stock
+from tests.support.command import Command, served
+from tests.support.order_files import SMALL_SHOP, Files, imported, run
+from tests.support.orders import Shop
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 
@@ -71,9 +73,9 @@ async def test_makes_a_product_of_each_price_and_customers_of_numbers(
     """One per stock code and price, in GBP; somebody unknown is the customer `guest`."""
     await run(url, files.write(*SMALL_SHOP))
     async with shop.sessions() as session:
-        lamps = [await session.get_one(tables.Product, files.product("LAMP", price)) for price in ("2.55", "2.10")]
-        stock = await session.get_one(tables.Stock, files.product("CHAIR", "4.25"))
-        guest, seven = await session.get_one(tables.Customer, "guest"), await session.get_one(tables.Customer, "7")
+        lamps = [await session.get_one(Product, files.product("LAMP", price)) for price in ("2.55", "2.10")]
+        stock = await session.get_one(Stock, files.product("CHAIR", "4.25"))
+        guest, seven = await session.get_one(Customer, "guest"), await session.get_one(Customer, "7")
     assert [(lamp.price_minor, lamp.currency, lamp.name) for lamp in lamps] == [
         (255, "GBP", "A Lamp"), (210, "GBP", "A Lamp"),
     ]  # fmt: skip
@@ -117,16 +119,16 @@ async def test_fills_up_stock_that_is_there_and_keeps_names(url: str, shop: Shop
     product = files.product("LAMP", "2.55")
     customer = f"c-{secrets.token_hex(4)}"
     async with shop.sessions() as session, session.begin():
-        session.add(tables.Product(product_id=product, name="Our lamp", price_minor=255, currency="GBP"))
-        session.add(tables.Customer(customer_id=customer, name="Ann", email="ann@example.com"))
+        session.add(Product(product_id=product, name="Our lamp", price_minor=255, currency="GBP"))
+        session.add(Customer(customer_id=customer, name="Ann", email="ann@example.com"))
         await session.flush()
-        session.add(tables.Stock(product_id=product, on_hand=2))
+        session.add(Stock(product_id=product, on_hand=2))
     report = await run(url, files.write(("1", "LAMP", 5, "2.55", customer)))
     async with shop.sessions() as session:
-        stock = await session.get_one(tables.Stock, product)
+        stock = await session.get_one(Stock, product)
         names = (
-            (await session.get_one(tables.Product, product)).name,
-            (await session.get_one(tables.Customer, customer)).name,
+            (await session.get_one(Product, product)).name,
+            (await session.get_one(Customer, customer)).name,
         )
     assert ((stock.on_hand, stock.reserved), names, report.balanced) == ((5, 5), ("Our lamp", "Ann"), True)
 
@@ -135,9 +137,9 @@ async def test_stops_when_the_shop_sells_a_product_in_another_currency(url: str,
     """Nothing is placed: the file's pounds would become the shop's dollars."""
     product = files.product("LAMP", "2.55")
     async with shop.sessions() as session, session.begin():
-        session.add(tables.Product(product_id=product, name="Our lamp", price_minor=255, currency="USD"))
+        session.add(Product(product_id=product, name="Our lamp", price_minor=255, currency="USD"))
         await session.flush()
-        session.add(tables.Stock(product_id=product, on_hand=2))
+        session.add(Stock(product_id=product, on_hand=2))
     with pytest.raises(Failure) as caught:
         await run(url, files.write(("1", "LAMP", 5, "2.55", "7")))
     assert (caught.value.code, product in caught.value.detail) == ("product_taken", True)

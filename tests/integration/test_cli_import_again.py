@@ -19,11 +19,11 @@ from temporalio.client import Client
 
 from adapters.settings import Settings
 from api.app import create_app
-from devstack.stack import Stack
-from tests.integration.command import PROJECT, Command, served
-from tests.integration.order_files import SMALL_SHOP, Files, books_of, imported, run
-from tests.orders import Shop
-from tests.waiting import until
+from devstack.stack.stack import Stack
+from tests.support.command import PROJECT, Command, served
+from tests.support.order_files import SMALL_SHOP, Files, books_of, imported, run
+from tests.support.orders import Shop
+from tests.support.waiting import until
 from worker import build_activities, build_worker
 
 

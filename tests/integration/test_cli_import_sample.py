@@ -12,10 +12,10 @@ import pytest
 
 from adapters.settings import Settings
 from benchmarks.order_books import faults
-from devstack.ports import free_port
-from devstack.stack import Stack
-from tests.integration.command import PROJECT, Command, program
-from tests.waiting import until
+from devstack.stack.ports import free_port
+from devstack.stack.stack import Stack
+from tests.support.command import PROJECT, Command, program
+from tests.support.waiting import until
 
 SAMPLE = PROJECT.parent / "shared" / "data" / "online_retail_sample.csv"
 INVOICES = 300

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from adapters.columns import now
+from adapters.clock import now
 from adapters.settings import Settings
 from domain.order_states import OrderStatus
-from tests.integration.command import Command, served
-from tests.orders import Shop
-from tests.waiting import until
+from tests.support.command import Command, served
+from tests.support.orders import Shop
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from tests.integration.command import Command, served
-from tests.orders import Shop
-from tests.refunds import RefundSteps
+from tests.support.command import Command, served
+from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps
 from worker import Activities
 
 NOWHERE = "http://127.0.0.1:1"

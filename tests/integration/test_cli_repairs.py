@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.integration.command import Command, served
-from tests.orders import Shop
-from tests.repairs import Desk
-from tests.waiting import until
+from tests.support.command import Command, served
+from tests.support.orders import Shop
+from tests.support.repairs import Desk
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from devstack.stack import Stack
-from tests.integration.command import PROJECT, Command, served
-from tests.orders import Shop
+from devstack.stack.stack import Stack
+from tests.support.command import PROJECT, Command, served
+from tests.support.orders import Shop
 
 NOWHERE = "http://127.0.0.1:1"
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from domain.order_states import TRANSITIONS, OrderStatus, PaymentStatus
-from tests.orders import Shop
+from tests.support.orders import Shop
 
 FORBIDDEN = [(a, b) for a, b in product(OrderStatus, OrderStatus) if a != b and (a, b) not in TRANSITIONS]
 ALLOWED = sorted(TRANSITIONS | {(status, status) for status in OrderStatus})

@@ -12,15 +12,15 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from temporalio.testing import ActivityEnvironment
 
-from activities.payment_windows import Page
-from adapters.database import Sessions
-from adapters.repair_tables import Ticket
+from activities.recovery.payment_windows import Page
+from adapters.postgres.database import Sessions
 from domain.order_states import OrderStatus
 from domain.recovery import ReconcileOrders, Verdict
-from tests.orders import Shop
-from tests.reconciling import open_tickets, reconcile
-from tests.repairs import Desk
-from tests.waiting import until
+from services.tickets.tables import Ticket
+from tests.support.orders import Shop
+from tests.support.reconciling import open_tickets, reconcile
+from tests.support.repairs import Desk
+from tests.support.waiting import until
 from worker import Activities
 
 

@@ -11,9 +11,9 @@ from temporalio import workflow
 from temporalio.client import Client
 
 from adapters.settings import Settings
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
 from api.app import create_app
-from tests.waiting import until
+from tests.support.waiting import until
 from worker import build_activities, build_worker
 
 

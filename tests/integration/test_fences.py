@@ -9,10 +9,10 @@ import pytest
 
 from domain.commands import ConfirmVoid, VoidedShipment, VoidOutcome
 from domain.errors import CaptureRefused, OrderSagaError, PaymentDeclined, StepUndone, TryAgain
-from tests.held_gateways import LateAttempts
-from tests.orders import Books, Shop
-from tests.steps import WAY, Steps
-from tests.waiting import until
+from tests.support.held_gateways import LateAttempts
+from tests.support.orders import Books, Shop
+from tests.support.steps import WAY, Steps
+from tests.support.waiting import until
 
 UNDO_OF = {
     "reserve_inventory": "release_inventory",

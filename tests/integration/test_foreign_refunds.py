@@ -10,19 +10,19 @@ import pytest
 from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
-from activities import payment_windows
-from adapters.database import Sessions
-from adapters.saga_tables import Refund
+from activities.recovery import payment_windows
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.order_states import OrderStatus
 from domain.recovery import ReconcileOrders
 from domain.refunds import GiveRefund, RefundState
-from tests.orders import Handle, Shop, steps_run
-from tests.refunds import RefundSteps, ask
-from tests.repairs import Desk
-from tests.steps import Steps
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.refunds.tables import Refund
+from tests.support.orders import Handle, Shop, steps_run
+from tests.support.refunds import RefundSteps, ask
+from tests.support.repairs import Desk
+from tests.support.steps import Steps
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from worker import Activities
 from workflows.order_fulfillment import OrderFulfillment
 

@@ -18,20 +18,20 @@ from sqlalchemy import Connection, inspect, text
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.repair_desk import open_ticket_about
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.temporal import refund_workflow_id, workflow_id
-from devstack.stack import Stack
+from adapters.temporal.client import refund_workflow_id, workflow_id
+from devstack.stack.stack import Stack
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
-from tests.disclosure import described, payloads
-from tests.orders import Shop
-from tests.repairs import Desk
-from tests.services import Services
-from tests.waiting import until
+from services.tickets.book import open_ticket_about
+from tests.support.disclosure import described, payloads
+from tests.support.orders import Shop
+from tests.support.repairs import Desk
+from tests.support.services import Services
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 WORD = f"wallaby{secrets.token_hex(6)}"  # in all phrases of this run

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import pytest
 from sqlmodel import col, select
 
-from adapters import saga_tables
-from adapters.columns import now
+from adapters.clock import now
 from domain.errors import CallRefused, OurFault, TryAgain
-from tests.orders import Shop
-from tests.steps import Steps
+from services.payments.tables import PaymentAttempt
+from services.shipping.tables import ShipmentRow
+from tests.support.orders import Shop
+from tests.support.steps import Steps
 
 OLD = {"metadata": {"deploy": "wrong"}}
 """Of the deploy that sent the wrong parameters; Stripe takes metadata with every call but `cancel`."""
@@ -36,9 +37,9 @@ CALLS = [
 IDS = [call.operation for call in CALLS]
 
 
-async def attempts(shop: Shop, order_id: str, operation: str) -> list[saga_tables.PaymentAttempt]:
+async def attempts(shop: Shop, order_id: str, operation: str) -> list[PaymentAttempt]:
     async with shop.sessions() as session:
-        calls = saga_tables.PaymentAttempt
+        calls = PaymentAttempt
         query = select(calls).where(calls.order_id == order_id, calls.operation == operation)
         return list(await session.exec(query.order_by(col(calls.attempt))))
 
@@ -46,7 +47,7 @@ async def attempts(shop: Shop, order_id: str, operation: str) -> list[saga_table
 async def rewrite(shop: Shop, order_id: str, operation: str, params: dict[str, Any]) -> None:
     """As if the deploy before this one had frozen it otherwise."""
     async with shop.sessions() as session, session.begin():
-        row = await session.get_one(saga_tables.PaymentAttempt, (order_id, operation, 1))
+        row = await session.get_one(PaymentAttempt, (order_id, operation, 1))
         row.params = params
         session.add(row)
 
@@ -143,7 +144,7 @@ async def test_a_shipment_that_can_never_be_bought_is_made_anew(shop: Shop, step
         first = first or await shop.shipment_id(order.order_id)
         assert await shop.shipment_id(order.order_id) == first
     async with shop.sessions() as session, session.begin():
-        row = await session.get_one(saga_tables.ShipmentRow, order.order_id)
+        row = await session.get_one(ShipmentRow, order.order_id)
         row.buy_sent_at = now() - timedelta(seconds=shop.settings.carrier_timeout + 3)
         row.buy_deadline = row.buy_sent_at + timedelta(seconds=shop.settings.carrier_timeout)
         session.add(row)

@@ -13,12 +13,14 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 
-from adapters import census, ended_orders, payment_comparison, rested_orders, stock_comparison
-from adapters.columns import now
-from devstack.stack import Stack
+from adapters.clock import now
+from devstack.stack.stack import Stack
 from domain.recovery import OrderCursor, PaymentAtStripe
-from tests.databases import connection, database
-from tests.large_shop import fill
+from services.insight import census
+from services.inventory import comparison as stock_comparison
+from services.recovery import ended_orders, payment_comparison, rested_orders
+from tests.support.databases import connection, database
+from tests.support.large_shop import fill
 
 BEGINNING = OrderCursor(updated_at=datetime(1970, 1, 1, tzinfo=UTC), order_id="")
 LARGE = {"orders", "order_lines", "payments", "shipments", "reservations", "tickets", "ticket_actions", "outbox"}

@@ -9,19 +9,19 @@ import pytest
 from sqlmodel import select
 from temporalio.api.enums.v1 import EventType
 
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
-from adapters.payment_holds import note_hold
-from adapters.repair_tables import Ticket
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import Hold, PaymentTry
 from domain.errors import ReturnRefused, TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Handle, Shop, steps_run
-from tests.steps import Steps
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.orders.book import OrderBook
+from services.refunds.holds import note_hold
+from services.tickets.tables import Ticket
+from tests.support.fakes import StepFaults
+from tests.support.orders import Handle, Shop, steps_run
+from tests.support.steps import Steps
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 
 

@@ -6,14 +6,14 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from adapters.database import Sessions
-from adapters.repair_tables import Ticket
-from adapters.saga_tables import Payment
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.payments.tables import Payment
+from services.tickets.tables import Ticket
+from tests.support.orders import Shop
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 
 

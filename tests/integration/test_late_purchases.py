@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from activities.shipping import CLOCK_MARGIN
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
-from adapters.saga_tables import ShipmentRow
+from activities.shipping.shipping import CLOCK_MARGIN
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.shipment_book import purchase_ends
 from domain.commands import VoidedShipment, VoidOutcome
 from domain.errors import StepUndone, TryAgain
-from tests.held_gateways import LateAttempts
-from tests.orders import Shop
-from tests.steps import Steps
+from services.orders.book import OrderBook
+from services.shipping.book import purchase_ends
+from services.shipping.tables import ShipmentRow
+from tests.support.held_gateways import LateAttempts
+from tests.support.orders import Shop
+from tests.support.steps import Steps
 
 NOON, TEN = datetime(2026, 6, 1, 12, tzinfo=UTC), timedelta(seconds=10)
 NOTHING = VoidedShipment(outcome=VoidOutcome.NOTHING)

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from adapters.settings import Settings
-from adapters.tables import Stock
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.waiting import until
+from services.inventory.tables import Stock
+from tests.support.orders import Shop
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 

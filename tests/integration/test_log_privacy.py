@@ -12,19 +12,20 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from temporalio.client import Client
 
-from adapters import saga_tables, tables
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.temporal import workflow_id
-from devstack.stack import Stack
+from adapters.temporal.client import workflow_id
+from devstack.stack.stack import Stack
 from domain.commands import FulfillOrder
 from domain.money import Money
 from domain.order_states import OrderStatus
-from tests.disclosure import described, payloads
-from tests.orders import Shop
-from tests.services import Services
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.orders.tables import Order
+from services.shipping.tables import ShipmentRow
+from tests.support.disclosure import described, payloads
+from tests.support.orders import Shop
+from tests.support.services import Services
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 
 PERSON = {"name": "Zephyrine Quackenbush", "email": "zephyrine@quackenbush-mail.example"}
@@ -73,7 +74,7 @@ async def orders(
         await until(lambda: shop.status(orders.canceled), OrderStatus.READY_TO_SHIP)
         await front.post(f"/api/orders/{orders.canceled}/cancel", json={"reason": "no longer needed"})
         async with sessions() as session:
-            parcel = await session.get_one(saga_tables.ShipmentRow, orders.delivered)
+            parcel = await session.get_one(ShipmentRow, orders.delivered)
         for status, reached in (("in_transit", OrderStatus.SHIPPED), ("delivered", OrderStatus.DELIVERED)):
             await shop.parcel(orders.delivered, status)
             await Hooks(front, base_settings, sessions).carrier(parcel.shipment_id)
@@ -135,7 +136,7 @@ async def test_every_line_is_an_object_and_names_its_order(orders: Orders, servi
     assert [line["status"] for line in by_order[orders.delivered] if line["event"] == "order reached"] == [
         "RESERVED", "CONFIRMED", "READY_TO_SHIP", "SHIPPED", "DELIVERED",
     ]  # fmt: skip
-    assert {line["logger"] for line in lines} >= {"uvicorn.error", "uvicorn.access", "api.checkout", "worker"}
+    assert {line["logger"] for line in lines} >= {"uvicorn.error", "uvicorn.access", "api.orders.checkout", "worker"}
 
 
 async def test_lines_of_the_sdk_have_their_details_in_fields(services: Services, temporal_client: Client) -> None:
@@ -178,7 +179,7 @@ async def test_a_request_id_that_is_unfit_for_a_log_is_replaced(front: httpx.Asy
 
 async def test_errors_of_the_database_quote_no_row(settings: Settings, sessions: Sessions) -> None:
     """PostgreSQL tells the whole row that it refuses, and a failed step's error is stored in its history."""
-    row = tables.Order(
+    row = Order(
         order_id=secrets.token_hex(16),
         customer_id="nobody",
         fingerprint="test",

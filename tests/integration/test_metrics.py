@@ -10,24 +10,25 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from activities.reconciliation import WORKFLOWS
-from adapters import tables, temporal
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.repair_desk import close_ticket_about
+from activities.recovery.reconciliation import WORKFLOWS
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.telemetry import create_runtime
-from devstack.ports import LOOPBACK, free_port
+from adapters.telemetry.runtime import create_runtime
+from adapters.temporal import client as temporal
+from devstack.stack.ports import LOOPBACK, free_port
 from domain.commands import ParcelStatus
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
 from domain.repairs import RECONCILIATION_STOPPED
-from tests.fakes import StepFaults
-from tests.orders import Handle, Shop
-from tests.reconciling import reconcile
-from tests.scrape import Scrape, page
-from tests.services import Services
-from tests.waiting import until
+from services.orders.tables import Order
+from services.tickets.book import close_ticket_about
+from tests.support.fakes import StepFaults
+from tests.support.orders import Handle, Shop
+from tests.support.reconciling import reconcile
+from tests.support.scrape import Scrape, page
+from tests.support.services import Services
+from tests.support.waiting import until
 from worker import build_activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -130,7 +131,7 @@ async def test_the_time_to_confirmation_begins_at_the_checkout(
     """In seconds, from when the order was stored: the wait for a worker is the customer's wait too."""
     order = await shop.put(await shop.product())
     async with sessions() as session, session.begin():
-        row = await session.get_one(tables.Order, order.order_id)
+        row = await session.get_one(Order, order.order_id)
         row.created_at = now() - timedelta(minutes=10)
         session.add(row)
     await shop.start(order)

@@ -10,10 +10,10 @@ from itertools import cycle
 import asyncpg
 import pytest
 
-from devstack.stack import Stack
-from tests.databases import alembic, connection, database, migrate
-from tests.large_shop import fill
-from tests.waiting import until
+from devstack.stack.stack import Stack
+from tests.support.databases import alembic, connection, database, migrate
+from tests.support.large_shop import fill
+from tests.support.waiting import until
 
 LONGEST_WAIT = "200ms"
 READS = [

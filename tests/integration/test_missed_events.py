@@ -9,15 +9,15 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters import cursors
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.saga_tables import InboxEvent
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from domain.order_states import OrderStatus
 from domain.recovery import CatchUpEvents
-from tests.orders import Shop
-from tests.waiting import until
-from tests.webhooks import put_aside
+from services.inbox.tables import InboxEvent
+from services.recovery import cursors
+from tests.support.orders import Shop
+from tests.support.waiting import until
+from tests.support.webhooks import put_aside
 from workflows.reconciliation import StripeEvents
 
 CURSOR = "stripe_events"

@@ -10,15 +10,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from adapters.tables import Order
-from api import checkout
-from api.order_schemas import OrderWanted
-from api.placement import new_order_id, place
+from api.orders import checkout
+from api.orders.placement import new_order_id, place
+from api.orders.schemas import OrderWanted
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Shop
-from tests.reconciling import reconcile, recovery_of
-from tests.waiting import until
+from services.orders.tables import Order
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Shop
+from tests.support.reconciling import reconcile, recovery_of
+from tests.support.waiting import until
 
 KEY = {"Idempotency-Key": "once"}
 

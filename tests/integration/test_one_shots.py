@@ -20,12 +20,12 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
 from adapters.settings import Settings
-from devstack.parts import SEARCH_ATTRIBUTES
-from devstack.ports import LOOPBACK, free_port
-from devstack.postgres import find_programs
-from devstack.stack import Stack
+from devstack.stack.parts import SEARCH_ATTRIBUTES
+from devstack.stack.ports import LOOPBACK, free_port
+from devstack.stack.postgres import find_programs
+from devstack.stack.stack import Stack
 from ops.temporal.worker_health import asks_for_orders
-from tests.waiting import until
+from tests.support.waiting import until
 from worker import build_activities, build_worker
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "ops" / "temporal"

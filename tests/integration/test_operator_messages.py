@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.order_states import OrderStatus
-from tests.orders import Shop
+from tests.support.orders import Shop
 
 SECRET = "reported stolen"
 

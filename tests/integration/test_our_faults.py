@@ -10,18 +10,18 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters import our_faults
-from adapters.order_book import LockedOrder, OrderBook
 from adapters.settings import Settings
 from domain.errors import BusinessRefusal, OurFault, ParametersDrifted, TryAgain
 from domain.order_states import OrderStatus
 from domain.repairs import STEP_KEEPS_FAILING
 from domain.steps import SHIP
-from tests.fakes import StepFaults
-from tests.orders import Books, Shop, undos_run
-from tests.our_faults import cause_of, ticket_about, tickets_about
-from tests.repairs import Desk
-from tests.waiting import until
+from services.orders.book import LockedOrder, OrderBook
+from services.tickets import our_faults
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Shop, undos_run
+from tests.support.our_faults import cause_of, ticket_about, tickets_about
+from tests.support.repairs import Desk
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 NO_FUNDS = "carrier HTTP 402 PAYMENT_REQUIRED"

@@ -11,17 +11,17 @@ import httpx
 import pytest
 from sqlmodel import col, func, select
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.tables import Order
-from api.admission import PROBES
 from api.app import create_app
+from api.orders.admission import PROBES
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Shop
-from tests.scrape import page
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.orders.tables import Order
+from tests.support.fakes import StepFaults
+from tests.support.orders import Shop
+from tests.support.scrape import page
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 
 MOST = 2
 

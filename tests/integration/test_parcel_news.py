@@ -11,19 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.carrier_gateway import CarrierGateway
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
+from adapters.carrier.gateway import CarrierGateway
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.shipment_book import note_parcel, shipment_of
-from api.pokes import ParcelPoke
 from domain.commands import CancelRequest, ParcelStatus
 from domain.order_states import OrderStatus
-from tests.orders import Handle, Shop
-from tests.repairs import Desk
-from tests.steps import Steps
-from tests.waiting import until
-from tests.webhooks import Hooks
+from events.parcel_news import ParcelPoke
+from services.orders.book import OrderBook
+from services.shipping.book import note_parcel, shipment_of
+from tests.support.orders import Handle, Shop
+from tests.support.repairs import Desk
+from tests.support.steps import Steps
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 
 

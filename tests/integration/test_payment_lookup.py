@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from activities import payment_calls
-from activities.payment_calls import PaymentCalls
-from adapters.columns import now
-from adapters.order_book import OrderBook
-from adapters.payment_book import FrozenCall, freeze
-from adapters.stripe_gateway import CreatedPage, PaymentSnapshot, StripeGateway
+from activities.payments import calls as payment_calls
+from activities.payments.calls import PaymentCalls
+from adapters.clock import now
+from adapters.stripe.payments import CreatedPage, PaymentSnapshot, StripeGateway
 from domain.errors import TryAgain
-from tests.orders import Shop
+from services.orders.book import OrderBook
+from services.payments.book import FrozenCall, freeze
+from tests.support.orders import Shop
 
 PAGE = 100
 PER_HOUR = 6000
@@ -97,7 +97,7 @@ async def test_the_look_goes_over_the_pages_of_stripes_list(
     made = await shop.paid_at_stripe(call.order_id)
     for _ in range(7):
         await shop.paid_at_stripe("another")
-    monkeypatch.setattr("adapters.stripe_gateway.PAGE", 3)
+    monkeypatch.setattr("adapters.stripe.payments.PAGE", 3)
     found, _ = await insist(shop, stripe, call)
     assert found is not None and found.id == made
     second = FrozenCall(call.order_id, "create", 1, {}, call.first_sent_at, round=2)

@@ -22,15 +22,15 @@ from sqlalchemy import update
 from sqlmodel import col
 from temporalio.client import Client
 
-from adapters.columns import now
-from adapters.database import create_engine, create_sessions
-from adapters.saga_tables import PaymentAttempt
+from adapters.clock import now
+from adapters.postgres.database import create_engine, create_sessions
 from adapters.settings import Settings
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from domain.commands import Authorization, AuthorizationState, OrderRef, PaymentTry
 from domain.errors import BusinessRefusal, OrderSagaError, StepUndone
-from tests.orders import Shop
-from tests.steps import Steps
+from services.payments.tables import PaymentAttempt
+from tests.support.orders import Shop
+from tests.support.steps import Steps
 from worker import build_activities
 
 OPERATIONS = ["create", "confirm", "capture", "cancel", "retrieve", "list"]

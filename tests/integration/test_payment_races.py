@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from domain.errors import StepUndone, TryAgain
-from tests.held_gateways import LateAttempts
-from tests.orders import Shop
-from tests.steps import Steps
-from tests.waiting import until
+from tests.support.held_gateways import LateAttempts
+from tests.support.orders import Shop
+from tests.support.steps import Steps
+from tests.support.waiting import until
 
 HELD = 0.6  # seconds for which Stripe sits on a request; the other one takes some 30 ms
 

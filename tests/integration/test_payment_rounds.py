@@ -11,15 +11,15 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.saga_tables import Payment, PaymentAttempt
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import AuthorizationState, PaymentTry
 from domain.errors import PaymentDeclined, TryAgain
-from tests.orders import Shop
-from tests.steps import Steps
-from tests.waiting import until
+from services.payments.tables import Payment, PaymentAttempt
+from tests.support.orders import Shop
+from tests.support.steps import Steps
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 WINDOW = timedelta(hours=1)

@@ -10,16 +10,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 
-from activities.payment_windows import CURSOR, CURSOR_AGAIN, DAYS_AGAIN, NewPayments, Page, PaymentsAgain
-from adapters.columns import now
-from adapters.cursors import move_cursor, position_of
-from adapters.database import Sessions, create_sessions
-from adapters.stripe_lists import StripeLists
-from devstack.stack import Stack
+from activities.recovery.payment_windows import CURSOR, CURSOR_AGAIN, DAYS_AGAIN, NewPayments, Page, PaymentsAgain
+from adapters.clock import now
+from adapters.postgres.database import Sessions, create_sessions
+from adapters.stripe.lists import StripeLists
+from devstack.stack.stack import Stack
 from domain.errors import PaymentNotFound
 from domain.recovery import PaymentAtStripe, ReconcileOrders
-from tests.databases import connection, database
-from tests.large_shop import fill
+from services.recovery.cursors import move_cursor, position_of
+from tests.support.databases import connection, database
+from tests.support.large_shop import fill
 
 ORDERS = 250
 ASKED = ReconcileOrders(unchanged_for=timedelta(0))

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from adapters.carrier_gateway import NoRateFits
-from adapters.order_book import OrderBook
+from adapters.carrier.gateway import NoRateFits
 from adapters.settings import Settings
-from devstack.carrier_shipments import CarrierSettings
+from devstack.carrier.shipments import CarrierSettings
 from domain.errors import OurFault
 from domain.order_states import OrderStatus
 from domain.parcels import ShippingOrigin
-from tests.held_gateways import LateAttempts
-from tests.orders import Books, Shop
-from tests.steps import Steps, run_attempt
-from tests.waiting import until
+from services.orders.book import OrderBook
+from tests.support.held_gateways import LateAttempts
+from tests.support.orders import Books, Shop
+from tests.support.steps import Steps, run_attempt
+from tests.support.waiting import until
 
 GROUND, EXPRESS = ["Ground", "7.90", 4, "USD"], ["Express", "18.40", 1, "USD"]
 FOREIGN, SLOW, PREMIUM = ["Post", "5.00", 2, "CAD"], ["Freight", "4.10", None, "USD"], ["Premium", "100.00", 1, "USD"]

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.refunds import GiveRefund
-from tests.orders import Shop
-from tests.refunds import RefundSteps, ask
+from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps, ask
 from worker import Activities
 
 CAPTURED = 2000  # minor units

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.refunds import GiveRefund, RefundState
-from tests.orders import Shop
-from tests.refunds import RefundSteps
-from tests.webhooks import Hooks
+from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps
+from tests.support.webhooks import Hooks
 from worker import Activities
 
 

@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from adapters import refund_book
-from adapters.columns import now
-from adapters.order_book import OrderBook
-from adapters.refund_gateway import GivenRefund, KeyUsedUp, RefundGateway
-from adapters.saga_tables import PaymentAttempt
+from adapters.clock import now
+from adapters.stripe.refunds import GivenRefund, KeyUsedUp, RefundGateway
 from domain.errors import TryAgain
 from domain.refunds import GiveRefund, RefundState
-from tests.orders import Shop
-from tests.refunds import RefundSteps
-from tests.steps import Steps
+from services.orders.book import OrderBook
+from services.payments.tables import PaymentAttempt
+from services.refunds import book as refund_book
+from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps
+from tests.support.steps import Steps
 from worker import Activities
 
 UNANSWERED = ["before_effect", "connection_reset", "after_effect_drop", "truncated_body"]

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.settings import Settings
 from api.app import create_app
-from tests.orders import Shop
-from tests.refunds import RefundSteps, ask
+from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps, ask
 from worker import Activities
 
 NOWHERE = "127.0.0.1:1"

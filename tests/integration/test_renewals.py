@@ -8,16 +8,15 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from adapters import saga_tables
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.saga_tables import Payment
-from adapters.tables import Order
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from domain.commands import Authorization, AuthorizationState, Hold, OrderRef, PaymentTry
 from domain.errors import PaymentDeclined, TryAgain
-from tests.orders import Shop
-from tests.steps import Steps
-from tests.waiting import until
+from services.orders.tables import Order
+from services.payments.tables import Payment, PaymentAttempt
+from tests.support.orders import Shop
+from tests.support.steps import Steps
+from tests.support.waiting import until
 
 FAULTS = ["before_effect", "after_effect_drop", "error_500_saved", "error_500_unsaved", "rate_limit_429"]
 CALLS = ["payment_intents.cancel", "payment_intents.create", "payment_intents.confirm"]
@@ -232,7 +231,7 @@ async def test_a_frozen_call_of_a_former_version_is_sent_as_it_was(
     await shop.fault("stripe", "payment_intents.create", "after_effect_drop")
     with pytest.raises(TryAgain):
         await steps.run("authorize_payment", order.order_id)
-    frozen, method = saga_tables.PaymentAttempt, "pm_card_mastercard"
+    frozen, method = PaymentAttempt, "pm_card_mastercard"
     async with sessions() as session, session.begin():
         await session.exec(update(Order).where(col(Order.order_id) == order.order_id).values(payment_method=method))
         saved = (await session.exec(select(frozen).where(frozen.order_id == order.order_id))).one()

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
-from adapters.repair_desk import open_ticket, resolve_once
+from adapters.postgres.database import Sessions
 from domain.commands import Attention
 from domain.repairs import RecordResolution, RepairDecision, Resolution
-from tests.orders import Shop
-from tests.repairs import Desk
+from services.orders.book import OrderBook
+from services.repairs.decisions import resolve_once
+from services.tickets.book import open_ticket
+from tests.support.orders import Shop
+from tests.support.repairs import Desk
 
 
 @pytest.fixture

@@ -9,21 +9,21 @@ import pytest
 from sqlmodel import select
 from temporalio.client import Client
 
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
-from adapters.payment_holds import note_hold
-from adapters.repair_desk import close_ticket_about, open_ticket, open_ticket_about
-from adapters.saga_tables import Payment
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import Attention, Hold
 from domain.errors import OurMistake
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Shop
-from tests.refunds import RefundSteps, ask
-from tests.repairs import Desk, Ticket
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.orders.book import OrderBook
+from services.payments.tables import Payment
+from services.refunds.holds import note_hold
+from services.tickets.book import close_ticket_about, open_ticket, open_ticket_about
+from tests.support.fakes import StepFaults
+from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps, ask
+from tests.support.repairs import Desk, Ticket
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from worker import Activities
 from workflows.order_fulfillment import OrderFulfillment
 

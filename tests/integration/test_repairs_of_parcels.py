@@ -10,10 +10,10 @@ import pytest
 from domain.commands import CancelRequest, ParcelStatus
 from domain.errors import CaptureRefused, TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop
-from tests.repairs import Desk, Ticket
-from tests.waiting import until
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop
+from tests.support.repairs import Desk, Ticket
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 LOST = [ParcelStatus.FAILURE, ParcelStatus.RETURNED]

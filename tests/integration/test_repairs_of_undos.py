@@ -9,14 +9,14 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from adapters.database import Sessions
-from adapters.saga_tables import ShipmentRow
+from adapters.postgres.database import Sessions
 from domain.errors import OurMistake, TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop
-from tests.repairs import Desk, Ticket
-from tests.waiting import until
+from services.shipping.tables import ShipmentRow
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop
+from tests.support.repairs import Desk, Ticket
+from tests.support.waiting import until
 from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
 

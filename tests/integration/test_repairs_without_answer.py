@@ -5,17 +5,17 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from adapters.order_book import OrderBook
-from adapters.repair_desk import open_ticket
-from api import repair_decisions
 from api.app import create_app
+from api.repairs import decisions as repair_decisions
 from domain.commands import Attention, ParcelStatus
 from domain.errors import OurMistake
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop
-from tests.repairs import Desk, Ticket
-from tests.waiting import until
+from services.orders.book import OrderBook
+from services.tickets.book import open_ticket
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop
+from tests.support.repairs import Desk, Ticket
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 

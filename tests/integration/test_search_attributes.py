@@ -14,8 +14,8 @@ from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, Re
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.namespace import check_search_attributes, missing_search_attributes
-from tests.waiting import until
+from adapters.temporal.namespace import check_search_attributes, missing_search_attributes
+from tests.support.waiting import until
 from workflows import search_attributes
 
 WANTED = [key.name for key in search_attributes.ALL]

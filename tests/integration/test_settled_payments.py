@@ -6,17 +6,17 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from adapters.database import Sessions
-from adapters.saga_tables import Payment
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.errors import OurMistake, ShipmentRefused
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Shop
-from tests.reconciling import reconcile, recovery_of
-from tests.repairs import Desk
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.payments.tables import Payment
+from tests.support.fakes import StepFaults
+from tests.support.orders import Shop
+from tests.support.reconciling import reconcile, recovery_of
+from tests.support.repairs import Desk
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 
 

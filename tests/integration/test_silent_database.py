@@ -13,14 +13,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters import sockets
-from adapters.database import Timeouts, create_engine, dispose
+from adapters.postgres import sockets
+from adapters.postgres.database import Timeouts, create_engine, dispose
 from adapters.settings import Settings
-from api.availability import database_is_away
+from api.http.availability import database_is_away
 from chaos.proxy import Proxy
-from tests.links import database_link
-from tests.orders import Shop
-from tests.waiting import until
+from tests.support.links import database_link
+from tests.support.orders import Shop
+from tests.support.waiting import until
 
 LONGEST = 15  # seconds: several times what all deadlines of the test add up to, and nothing beside waiting for ever
 POOL = 2
@@ -160,7 +160,7 @@ async def test_an_idle_connection_that_died_in_silence_is_replaced_before_its_us
     await _all_free(engine)
     proxy.swallow()
     proxy.heal()
-    monkeypatch.setattr("adapters.database.TRUSTED", 0.0)  # as if they had been idle for longer
+    monkeypatch.setattr("adapters.postgres.database.TRUSTED", 0.0)  # as if they had been idle for longer
     async with asyncio.timeout(LONGEST):
         await _all_free(engine)
 

@@ -11,13 +11,14 @@ from datetime import timedelta
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters import temporal, temporal_deadlines
-from adapters.carrier_gateway import CarrierGateway
+from adapters.carrier.gateway import CarrierGateway
 from adapters.settings import Settings
-from adapters.stripe_gateway import StripeGateway
+from adapters.stripe.payments import StripeGateway
+from adapters.temporal import client as temporal
+from adapters.temporal import deadlines as temporal_deadlines
 from chaos.proxy import Proxy
-from devstack.ports import LOOPBACK, free_port
-from devstack.stack import Stack
+from devstack.stack.ports import LOOPBACK, free_port
+from devstack.stack.stack import Stack
 from domain.errors import OrderSagaError, OurMistake, TryAgain
 
 LONGEST = 15  # seconds; the clients' own deadlines are below one

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters import tables
-from adapters.order_book import place_order
 from domain.errors import OutOfStock
 from domain.order_states import OrderStatus, PaymentStatus
-from tests.orders import Shop
-from tests.steps import Steps
+from services.inventory.tables import Stock
+from services.orders.book import place_order
+from services.orders.tables import Order, OrderLine
+from tests.support.orders import Shop
+from tests.support.steps import Steps
 
 ROUNDS = 12
 
@@ -23,7 +24,7 @@ async def _order_over(shop: Shop, products: Sequence[str], quantity: int = 1) ->
     """A PLACED order of `quantity` of each product, its lines in the given order."""
     order_id, customer_id = secrets.token_hex(16), await shop.customer()
     async with shop.sessions() as session, session.begin():
-        row = tables.Order(
+        row = Order(
             order_id=order_id,
             customer_id=customer_id,
             fingerprint="test",
@@ -34,7 +35,7 @@ async def _order_over(shop: Shop, products: Sequence[str], quantity: int = 1) ->
             payment_method="pm_card_visa",
         )
         lines = [
-            tables.OrderLine(
+            OrderLine(
                 order_id=order_id,
                 product_id=product_id,
                 line_number=number,
@@ -51,7 +52,7 @@ async def _order_over(shop: Shop, products: Sequence[str], quantity: int = 1) ->
 async def _stock(shop: Shop, product_id: str) -> tuple[int, int]:
     """(on_hand, reserved)"""
     async with shop.sessions() as session:
-        row = await session.get_one(tables.Stock, product_id)
+        row = await session.get_one(Stock, product_id)
     return row.on_hand, row.reserved
 
 

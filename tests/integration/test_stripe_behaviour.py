@@ -17,8 +17,8 @@ from uuid import uuid4
 import pytest
 import stripe
 
-from devstack.credentials import Credentials
-from tests.integration.simulators import SDK_WARNING, STRIPE_KEY, StripeProcess, running
+from devstack.stack.credentials import Credentials
+from tests.support.simulators import SDK_WARNING, STRIPE_KEY, StripeProcess, running
 
 pytestmark = pytest.mark.filterwarnings(SDK_WARNING)
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import stripe
 
-from devstack.stripe_objects import API_VERSION
-from devstack.stripe_parameters import ACCEPTED
-from tests.integration.simulators import SDK_WARNING, StripeProcess, running
-from tests.stripe_contract import hints_of, literals
+from devstack.stripe.objects import API_VERSION
+from devstack.stripe.parameters import ACCEPTED
+from tests.support.simulators import SDK_WARNING, StripeProcess, running
+from tests.support.stripe_contract import hints_of, literals
 
 pytestmark = pytest.mark.filterwarnings(SDK_WARNING)
 

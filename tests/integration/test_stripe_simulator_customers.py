@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import stripe
 
-from tests.integration.simulators import SDK_WARNING, StripeProcess, running
+from tests.support.simulators import SDK_WARNING, StripeProcess, running
 
 pytestmark = pytest.mark.filterwarnings(SDK_WARNING)
 

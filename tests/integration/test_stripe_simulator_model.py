@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
 
-from devstack.stripe_simulator import build_app
+from devstack.stripe.simulator import build_app
 
 KEY = "sk_test_model"
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import stripe
 
-from tests.integration.simulators import (
+from tests.support.simulators import (
     PROJECT,
     SDK_WARNING,
     STRIPE_KEY,
@@ -185,7 +185,7 @@ async def test_a_kill_in_the_middle_of_work_loses_and_doubles_nothing(simulator:
 
 async def test_the_audit_can_be_run_on_the_file(simulator: StripeProcess) -> None:
     """`audit --data` answers without the process, and its exit code says whether something was violated."""
-    command = [sys.executable, "-m", "devstack.stripe_simulator", "audit", "--data", str(simulator.data)]
+    command = [sys.executable, "-m", "devstack.stripe.simulator", "audit", "--data", str(simulator.data)]
     await simulator.authorized("o1")
     simulator.kill()
     clean = subprocess.run(command, cwd=PROJECT, capture_output=True, check=False)  # noqa: ASYNC221

@@ -6,11 +6,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from tests.conftest import NEVER
-from tests.waiting import until
-from tests.webhooks import PUT_ASIDE, Hooks
+from tests.support.waiting import until
+from tests.support.webhooks import PUT_ASIDE, Hooks
 
 
 @pytest.fixture

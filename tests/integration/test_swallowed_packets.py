@@ -17,12 +17,12 @@ from fastapi import FastAPI
 from adapters.settings import Settings
 from api.app import create_app
 from chaos.proxy import Proxy
-from devstack.ports import LOOPBACK, free_port
+from devstack.stack.ports import LOOPBACK, free_port
 from domain.order_states import OrderStatus
-from tests.links import SHORT, database_link
-from tests.orders import Shop
-from tests.waiting import until
-from tests.worker_process import Start
+from tests.support.links import SHORT, database_link
+from tests.support.orders import Shop
+from tests.support.waiting import until
+from tests.support.worker_process import Start
 
 OUTAGE = 6.0  # seconds: more than connect, pool, statement, close and a local attempt (4 s) may take
 POOL = 4
@@ -174,7 +174,7 @@ async def test_a_worker_whose_attempts_hang_ends_itself_to_be_started_again(
     health = free_port()
     page = Page(far_ends, health)
     few = environment(settings, health, ORDERSAGA_WORKER_SHUTDOWN_GRACE="0.5", ORDERSAGA_WORKER_HUNG_AFTER="PT1S")
-    hanging = await start("-m", "tests.integration.hanging_worker", **few)
+    hanging = await start("-m", "tests.support.hanging_worker", **few)
     await until(page.is_ready, True)
     order = await shop.put(await shop.product(), 1)
     await shop.start(order)

@@ -17,11 +17,11 @@ from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.services import PROJECT, Services, Span
-from tests.waiting import until
+from tests.support.orders import Shop
+from tests.support.services import PROJECT, Services, Span
+from tests.support.waiting import until
 from worker import workflow_runner
 from workflows.order_fulfillment import OrderFulfillment
 

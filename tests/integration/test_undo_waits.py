@@ -8,23 +8,24 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from adapters import undo_waits
-from adapters.columns import now
-from adapters.order_book import OrderBook
-from adapters.repair_desk import open_ticket, resolve
-from adapters.repair_tables import Ticket
-from adapters.undo_waits import FIRST_LOOK, LAST_LOOK, PATIENCE, WAIT, is_on_its_way, note_wait
+from adapters.clock import now
 from domain.commands import Attention
 from domain.errors import OnItsWay, ReturnRefused, TryAgain
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
-from tests.fakes import StepFaults
-from tests.orders import Shop, steps_run
-from tests.refunds import RefundSteps
-from tests.repairs import Desk
-from tests.steps import Steps
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.orders.book import OrderBook
+from services.payments import undo_waits
+from services.payments.undo_waits import FIRST_LOOK, LAST_LOOK, PATIENCE, WAIT, is_on_its_way, note_wait
+from services.repairs.decisions import resolve
+from services.tickets.book import open_ticket
+from services.tickets.tables import Ticket
+from tests.support.fakes import StepFaults
+from tests.support.orders import Shop, steps_run
+from tests.support.refunds import RefundSteps
+from tests.support.repairs import Desk
+from tests.support.steps import Steps
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from worker import Activities
 from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment

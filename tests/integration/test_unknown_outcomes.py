@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from adapters import saga_tables
-from adapters.columns import now
+from adapters.clock import now
 from domain.commands import VoidedShipment, VoidOutcome
 from domain.errors import OrderSagaError, ShipmentRefused, StepUndone, TryAgain
-from tests.held_gateways import LateAttempts
-from tests.orders import Shop
-from tests.steps import WAY, Steps
+from services.payments.tables import PaymentAttempt
+from services.shipping.tables import ShipmentRow
+from tests.support.held_gateways import LateAttempts
+from tests.support.orders import Shop
+from tests.support.steps import WAY, Steps
 
 UNANSWERED = ["before_effect", "connection_reset", "after_effect_drop", "truncated_body"]
 FAULTS = [*UNANSWERED, "rate_limit_429", "error_500_unsaved", "error_500_saved"]
@@ -98,7 +99,7 @@ async def test_a_key_that_may_be_pruned_is_not_sent_again_before_looking(
     with pytest.raises(TryAgain):
         await late.run(step, order.order_id)
     async with shop.sessions() as session, session.begin():
-        calls = saga_tables.PaymentAttempt
+        calls = PaymentAttempt
         old = now() - timedelta(hours=25)
         await (await session.connection()).execute(
             update(calls).where(col(calls.order_id) == order.order_id).values(first_sent_at=old)
@@ -121,7 +122,7 @@ async def test_a_lost_purchase_is_waited_for_until_its_deadline(shop: Shop, step
     assert waits.value.delay is not None
     assert timedelta(0) < waits.value.delay <= timedelta(seconds=shop.settings.carrier_timeout + 2)
     async with shop.sessions() as session, session.begin():
-        row = await session.get_one(saga_tables.ShipmentRow, order.order_id)
+        row = await session.get_one(ShipmentRow, order.order_id)
         row.buy_sent_at = now() - timedelta(seconds=shop.settings.carrier_timeout + 3)
         row.buy_deadline = row.buy_sent_at + timedelta(seconds=shop.settings.carrier_timeout)
         session.add(row)

@@ -8,18 +8,18 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from activities.shipping import Shipping, VoidRules
-from adapters.order_book import OrderBook
-from adapters.repair_tables import Ticket
-from adapters.saga_tables import ShipmentRow
-from adapters.shipment_book import note_parcel, shipment_of
+from activities.shipping.shipping import Shipping, VoidRules
 from domain.commands import ConfirmVoid, ParcelStatus, VoidedShipment, VoidOutcome
 from domain.errors import OurMistake, TryAgain
 from domain.parcels import FIRST_VOID_LOOK, LAST_VOID_LOOK
-from tests.held_gateways import LateAttempts
-from tests.orders import Shop
-from tests.steps import Steps, run_attempt
-from tests.voids import LATER, aged, carrier_decides, usual_carrier
+from services.orders.book import OrderBook
+from services.shipping.book import note_parcel, shipment_of
+from services.shipping.tables import ShipmentRow
+from services.tickets.tables import Ticket
+from tests.support.held_gateways import LateAttempts
+from tests.support.orders import Shop
+from tests.support.steps import Steps, run_attempt
+from tests.support.voids import LATER, aged, carrier_decides, usual_carrier
 
 VOIDED = VoidedShipment(outcome=VoidOutcome.VOIDED)
 SCANNED = VoidedShipment(outcome=VoidOutcome.SCANNED)

@@ -8,15 +8,15 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from adapters.database import Sessions
-from adapters.order_book import OrderBook
-from adapters.repair_desk import open_ticket
+from adapters.postgres.database import Sessions
 from domain.commands import Attention, CancelRequest, CloseOrder, RecordCancel
 from domain.order_states import OrderStatus
 from domain.repairs import RecordResolution, RepairDecision, Resolution
-from tests.orders import Shop
-from tests.repairs import Desk
-from tests.steps import Steps
+from services.orders.book import OrderBook
+from services.tickets.book import open_ticket
+from tests.support.orders import Shop
+from tests.support.repairs import Desk
+from tests.support.steps import Steps
 
 FOUND = """
     SELECT 'timeline' FROM timeline AS t WHERE t::text LIKE :word

@@ -13,11 +13,11 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from devstack.ports import LOOPBACK, free_port
+from devstack.stack.ports import LOOPBACK, free_port
 from domain.order_states import OrderStatus
-from tests.orders import Handle, Shop
-from tests.waiting import until
-from tests.worker_process import Start
+from tests.support.orders import Handle, Shop
+from tests.support.waiting import until
+from tests.support.worker_process import Start
 from worker import build_activities, build_worker
 from workflows import search_attributes
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, PROBES, Admission, Checkout, Shed, Turn
+from api.orders.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, PROBES, Admission, Checkout, Shed, Turn
 from domain.order_states import OrderStatus
 
 MOST, LONGEST = 4, 10.0

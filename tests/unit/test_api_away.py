@@ -8,10 +8,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.availability import database_is_away
-from api.engine import engine_calls
-from api.payment_news import SAME
+from api.http.availability import database_is_away
+from api.orders.workflow import engine_calls
 from domain.errors import RequestRefused
+from events.payment_news import SAME
 
 
 def wrapped(driver_error: Exception, sqlstate: str | None = None, kind: type[DBAPIError] = DBAPIError) -> DBAPIError:

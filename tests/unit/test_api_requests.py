@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.exact_json import loads
-from api.order_schemas import REFERENCE_ORDER, OrderWanted
-from api.pages import read_cursor, read_number, read_time, write_cursor
-from api.placement import merged_lines, new_order_id
+from api.http.exact_json import loads
+from api.http.pages import read_cursor, read_number, read_time, write_cursor
+from api.orders.placement import merged_lines, new_order_id
+from api.orders.schemas import REFERENCE_ORDER, OrderWanted
 from domain.errors import RequestRefused
 
 

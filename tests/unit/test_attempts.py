@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from temporalio import activity
 
-from activities.attempts import Attempts
+from activities.interceptors.attempts import Attempts
 
 
 def info(step: str, **timeouts: timedelta) -> activity.Info:

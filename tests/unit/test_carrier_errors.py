@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.carrier_gateway import CarrierGateway, PostageExists, VoidRefused
+from adapters.carrier.gateway import CarrierGateway, PostageExists, VoidRefused
 from adapters.settings import Settings
 from domain.errors import CallRefused, Misconfigured, OurFault, ShipmentNotFound, ShipmentRefused, TryAgain
 

@@ -8,10 +8,10 @@ import pytest
 
 from chaos.auditor import audit, undecided, unfinished, unsettled
 from chaos.money_auditor import RULES
-from tests import broken_books, broken_money
-from tests.broken_books import Break, asked, cause, change, stuck, ticket, waits, without
-from tests.broken_money import refunded_by_hand
-from tests.chaos_books import clean_books, entry
+from tests.support import broken_books, broken_money
+from tests.support.broken_books import Break, asked, cause, change, stuck, ticket, waits, without
+from tests.support.broken_money import refunded_by_hand
+from tests.support.chaos_books import clean_books, entry
 
 BROKEN = [*broken_books.BROKEN, *broken_money.BROKEN]
 

@@ -10,7 +10,7 @@ import pytest
 from chaos.auditor import audit, nothing_is_stored_of_what_was_refused
 from chaos.offered_load import Answer, Phase, percentile
 from chaos.overload_report import figures, p99_of, shortcomings
-from tests.chaos_books import answer, clean_books
+from tests.support.chaos_books import answer, clean_books
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chaos.proxy import Proxy
-from devstack.ports import LOOPBACK, free_port
-from tests.waiting import until
+from devstack.stack.ports import LOOPBACK, free_port
+from tests.support.waiting import until
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

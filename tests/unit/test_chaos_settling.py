@@ -10,7 +10,7 @@ from chaos.auditor import unfinished
 from chaos.books import Books
 from chaos.run import failed
 from chaos.settling import settled
-from tests.chaos_books import add, clean_books
+from tests.support.chaos_books import add, clean_books
 
 
 class _Looks:

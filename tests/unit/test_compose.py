@@ -22,10 +22,10 @@ from pydantic import AliasChoices, ValidationError
 from pydantic_core import PydanticUndefined
 
 from adapters.settings import Settings
-from devstack import parts
-from devstack.credentials import Credentials
-from devstack.environment import External
-from devstack.ports import LOOPBACK, Ports
+from devstack.stack import parts
+from devstack.stack.credentials import Credentials
+from devstack.stack.environment import External
+from devstack.stack.ports import LOOPBACK, Ports
 from workflows import search_attributes
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapters import database, sockets
-from adapters.database import Door, Timeouts
+from adapters.postgres import database, sockets
+from adapters.postgres.database import Door, Timeouts
 from adapters.settings import Settings
 
 

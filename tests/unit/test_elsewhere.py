@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack import elsewhere
+from devstack.stack import elsewhere
 
 
 @pytest.fixture

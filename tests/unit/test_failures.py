@@ -8,7 +8,7 @@ import pytest
 import structlog
 from temporalio.exceptions import ApplicationErrorCategory
 
-from activities.failures import FAULT_RETRY, translate
+from activities.interceptors.failures import FAULT_RETRY, translate
 from domain.errors import (
     CallRefused,
     CaptureRefused,

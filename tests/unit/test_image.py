@@ -80,7 +80,7 @@ def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
     """No secret, test or development stack is in reach of a COPY."""
     assert [source for words in COPIED for source in words[1:-1] if kept_out(source)] == []
     assert all((ROOT / source).exists() for words in COPIED for source in words[1:-1])
-    for stranger in (".env", ".git/config", "devstack/stack.py", "tests/conftest.py", "api/__pycache__/app.pyc",
+    for stranger in (".env", ".git/config", "devstack/stack/stack.py", "tests/conftest.py", "api/__pycache__/app.pyc",
                      "requirements-dev.txt", "ops/temporal/databases.sh", ".venv/bin/python"):  # fmt: skip
         assert kept_out(stranger), stranger
 

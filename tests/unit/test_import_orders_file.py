@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commandline.failures import USAGE, Misused
-from commandline.order_file import COLUMNS, BadFile, OrderFile, read_order_file
+from commandline.imports.order_file import COLUMNS, BadFile, OrderFile, read_order_file
 
 HEADING = ",".join(COLUMNS)
 LINE = "536365,85123A,WHITE HEART,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commandline.failures import USAGE, Failure, Misused
-from commandline.import_journal import Journal
+from commandline.imports.journal import Journal
 
 FILE = "0" * 64
 

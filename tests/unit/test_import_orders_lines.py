@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from commandline.order_file import Row
-from commandline.order_lines import GUEST, Line, customer_of, judge
+from commandline.imports.order_file import Row
+from commandline.imports.order_lines import GUEST, Line, customer_of, judge
 
 COLUMNS = 8
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commandline.import_plan import Plan, PlannedCancel, PlannedOrder, make_plan
-from commandline.order_file import OrderFile, Row
+from commandline.imports.order_file import OrderFile, Row
+from commandline.imports.plan import Plan, PlannedCancel, PlannedOrder, make_plan
 
 Entry = tuple[str, str, int, str, str, str]  # invoice, stock code, quantity, price, customer, day
 

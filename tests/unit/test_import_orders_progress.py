@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from commandline.import_progress import Progress
+from commandline.imports.progress import Progress
 
 
 def told(*, terminal: bool, lines: bool = True) -> str:

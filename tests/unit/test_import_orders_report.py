@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from commandline.import_journal import Facts
-from commandline.import_plan import Plan, make_plan
-from commandline.import_report import Report, plain, write_report
-from commandline.order_file import OrderFile, Row
+from commandline.imports.journal import Facts
+from commandline.imports.order_file import OrderFile, Row
+from commandline.imports.plan import Plan, make_plan
+from commandline.imports.report import Report, plain, write_report
 
 LINES = (
     ("1", "A", "6", "2.55", "7", "01"),

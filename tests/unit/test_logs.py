@@ -12,7 +12,7 @@ import pytest
 import structlog
 from temporalio import activity, workflow
 
-from adapters.logs import OURS, UVICORN, configure_logs
+from adapters.telemetry.logs import OURS, UVICORN, configure_logs
 
 Configure = Callable[..., Callable[[], list[dict[str, Any]]]]
 
@@ -47,13 +47,13 @@ def configure() -> Iterator[Configure]:
 def test_our_lines_and_those_of_libraries_have_one_shape(configure: Configure) -> None:
     """What reads the log need not know who wrote a line."""
     lines = configure()
-    structlog.get_logger("api.checkout").info("checkout", order_id="a1")
+    structlog.get_logger("api.orders.checkout").info("checkout", order_id="a1")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received from %s.", "somebody")
 
     ours, theirs = lines()
     assert (ours["event"], ours["logger"], ours["level"], ours["order_id"]) == (
         "checkout",
-        "api.checkout",
+        "api.orders.checkout",
         "info",
         "a1",
     )
@@ -64,7 +64,7 @@ def test_our_lines_and_those_of_libraries_have_one_shape(configure: Configure) -
 def test_debug_is_for_our_own_lines_only(configure: Configure) -> None:
     """Beyond info, libraries quote headers, parameters and bodies."""
     lines = configure(level="debug")
-    structlog.get_logger("api.checkout").debug("ours")
+    structlog.get_logger("api.orders.checkout").debug("ours")
     for library in ("httpcore.http11", "sqlalchemy.engine", "asyncio", "stripe", "httpx"):
         logging.getLogger(library).debug("theirs")
     logging.getLogger("some.library").info("theirs, but harmless")
@@ -75,7 +75,7 @@ def test_debug_is_for_our_own_lines_only(configure: Configure) -> None:
 def test_a_higher_level_quiets_everybody(configure: Configure) -> None:
     """`warning` leaves out the story of orders that go well."""
     lines = configure(level="warning")
-    for name in ("api.checkout", "uvicorn.error"):
+    for name in ("api.orders.checkout", "uvicorn.error"):
         logging.getLogger(name).info("all is well")
         structlog.get_logger(name).info("all is well")
         logging.getLogger(name).warning("not quite")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.webhook_schemas import CarrierEvent, parse_event
+from api.webhooks.schemas import CarrierEvent, parse_event
 from domain.commands import ParcelStatus
 from domain.parcels import (
     FIRST_VOID_LOOK,

@@ -5,7 +5,7 @@ from dataclasses import astuple
 
 import pytest
 
-from devstack.ports import (
+from devstack.stack.ports import (
     DEFAULT_PORTS,
     FREE_RANGE,
     LOOPBACK,

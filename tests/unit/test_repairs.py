@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.repair_effects import EFFECTS
 from domain.repairs import (
     BY_STEP,
     NO_SCAN,
@@ -17,6 +16,7 @@ from domain.repairs import (
     RepairDecision,
     rule_of,
 )
+from services.repairs.effects import EFFECTS
 
 RETRY, DONE, LOSS = RepairDecision
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devstack.environment import SettingRefused, external_parts, harmless, settled
+from devstack.stack.environment import SettingRefused, external_parts, harmless, settled
 
 
 @pytest.mark.parametrize("name", ["STRIPE_API_KEY", "ORDERSAGA_STRIPE_API_KEY"])

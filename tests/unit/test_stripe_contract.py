@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.stripe_contract import ContractGuard, ContractViolation, exempt, params_type, violations
+from tests.support.stripe_contract import ContractGuard, ContractViolation, exempt, params_type, violations
 
 GOOD: dict[str, Any] = {
     "amount": 1000,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import stripe
 
-from adapters.stripe_client import text_of, translated
-from adapters.stripe_declines import (
+from adapters.stripe.connection import text_of, translated
+from adapters.stripe.declines import (
     CUSTOMER_MESSAGES,
     FINAL,
     GENERIC_MESSAGE,
@@ -18,7 +18,7 @@ from adapters.stripe_declines import (
     PLAIN_CODE,
     declined,
 )
-from adapters.stripe_errors import STATE_CODES, AnswerUnreadable, PaymentStateDiffers, translate
+from adapters.stripe.errors import STATE_CODES, AnswerUnreadable, PaymentStateDiffers, translate
 from domain.errors import (
     CallRefused,
     Misconfigured,

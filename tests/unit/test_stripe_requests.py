@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from adapters import payment_book
-from adapters.payment_book import RENEWAL_CONFIRM_PARAMS, VOID_PARAMS, confirm_params, create_params, renewal_params
-from adapters.refund_book import refund_params
-from adapters.refund_gateway import RefundGateway
 from adapters.settings import Settings
-from adapters.stripe_gateway import PaymentSnapshot, StripeGateway
-from adapters.stripe_lists import StripeLists
+from adapters.stripe.lists import StripeLists
+from adapters.stripe.payments import PaymentSnapshot, StripeGateway
+from adapters.stripe.refunds import RefundGateway
 from domain.commands import PaymentTry
 from domain.errors import TryAgain
-from tests.stripe_contract import ContractGuard
+from services.payments import book as payment_book
+from services.payments.book import RENEWAL_CONFIRM_PARAMS, VOID_PARAMS, confirm_params, create_params, renewal_params
+from services.refunds.book import refund_params
+from tests.support.stripe_contract import ContractGuard
 
 NOBODY = "http://127.0.0.1:9"
 SINCE, UNTIL = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.texts import Words, id_of
 from domain.commands import CancelRequest
 from domain.texts import KeepText, TextKind, quote
+from services.texts.texts import Words, id_of
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from activities.attempts import Attempt, Attempts
-from activities.health import LOOKS, WorkerHangs, WorkerHealth
-from adapters import reachability
-from adapters.health_page import Answer, served
+from activities.interceptors.attempts import Attempt, Attempts
+from activities.interceptors.health import LOOKS, WorkerHangs, WorkerHealth
+from adapters.postgres import reachability
 from adapters.settings import Settings
-from commandline.checks import State
-from commandline.worker_checks import check_worker_health
-from devstack.ports import LOOPBACK, free_port
+from adapters.telemetry.health_page import Answer, served
+from commandline.doctor.checks import State
+from commandline.doctor.worker import check_worker_health
+from devstack.stack.ports import LOOPBACK, free_port
 from ops.temporal.worker_health import trouble
-from tests.waiting import until
+from tests.support.waiting import until
 
 LATE = Attempt("ship_order", "order-1", 1, until=1.0)
 OTHER = Attempt("capture_payment", "order-2", 4, until=2.0)
@@ -105,7 +105,7 @@ async def test_a_worker_that_is_told_to_stop_is_not_taken_for_hung() -> None:
 async def test_a_hung_worker_says_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """And it is ended by force when its attempts do not let it stop."""
     forced: list[float] = []
-    monkeypatch.setattr("activities.health._end_by_force_after", forced.append)
+    monkeypatch.setattr("activities.interceptors.health._end_by_force_after", forced.append)
     with pytest.raises(WorkerHangs, match="1 attempts hang: ship_order of order-1, attempt 1"):
         await asyncio.wait_for(health(Overdue([LATE]), there).watch_until(asyncio.Event(), grace=3.0), 10)
     assert forced == [5.0]

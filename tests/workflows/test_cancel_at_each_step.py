@@ -11,9 +11,9 @@ from temporalio.exceptions import CancelledError
 from domain.commands import CancelRequest, ParcelStatus
 from domain.errors import ShipmentRefused, TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop, undos_run
-from tests.waiting import until
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop, undos_run
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 FULL_UNDO = ["cancel_shipment", "return_payment", "release_inventory"]

@@ -9,13 +9,13 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.worker import Worker
 
-from activities.failures import FailureTranslation
+from activities.interceptors.failures import FailureTranslation
 from adapters.settings import Settings
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Handle, Shop
-from tests.waiting import until
+from tests.support.fakes import StepFaults
+from tests.support.orders import Handle, Shop
+from tests.support.waiting import until
 from worker import Activities, build_activities, workflow_runner
 from workflows.order_fulfillment import OrderFulfillment
 

@@ -22,9 +22,9 @@ from domain.cancellation import Decision
 from domain.commands import CancelRequest, ParcelStatus
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Handle, Shop
-from tests.waiting import until
+from tests.support.fakes import StepFaults
+from tests.support.orders import Handle, Shop
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 ACCEPTED = WorkflowUpdateStage.ACCEPTED

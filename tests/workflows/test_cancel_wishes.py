@@ -8,10 +8,10 @@ from temporalio.client import WorkflowUpdateStage
 
 from domain.commands import CancelRequest, ParcelStatus
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Shop, steps_run
-from tests.waiting import until
-from tests.wishes import wishes_recorded
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Shop, steps_run
+from tests.support.waiting import until
+from tests.support.wishes import wishes_recorded
 from workflows.order_fulfillment import OrderFulfillment
 
 WISH = CancelRequest(reason="too late", by="customer", wish_id="a-wish")

@@ -20,13 +20,13 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.orders import Books, Shop
-from tests.waiting import until
+from tests.support.orders import Books, Shop
+from tests.support.waiting import until
 from worker import Activities, build_activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -108,7 +108,7 @@ async def _dying_workers(stack: Stack, cases: dict[Case, str]) -> AsyncIterator[
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.workflows.dying_worker",
+        "tests.support.dying_worker",
         *(f"{queue}:{case.step}:{case.moment}" for case, queue in cases.items()),
         cwd=PROJECT,
         env=stack.environment,

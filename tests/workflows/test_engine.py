@@ -11,12 +11,12 @@ from sqlmodel import update
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError
 
-from adapters.database import Sessions
-from adapters.repair_tables import Cursor
+from adapters.postgres.database import Sessions
 from domain.order_states import OrderStatus
-from tests.orders import Shop
-from tests.reconciling import reconcile
-from tests.waiting import until
+from services.recovery.tables import Cursor
+from tests.support.orders import Shop
+from tests.support.reconciling import reconcile
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from temporalio.exceptions import ActivityError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from temporalio.workflow import ActivityCancellationType
 
-from activities.failures import FailureTranslation
-from activities.heartbeats import INTERVAL, Heartbeats
+from activities.interceptors.failures import FailureTranslation
+from activities.interceptors.heartbeats import INTERVAL, Heartbeats
 from workflows import policies
 
 TIMEOUT = timedelta(seconds=2)

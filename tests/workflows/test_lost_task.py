@@ -13,8 +13,8 @@ from adapters.settings import Settings
 from domain.commands import CloseOrder
 from domain.errors import OurMistake, TryAgain
 from domain.order_states import OrderStatus
-from tests.orders import Books, Shop, undos_run
-from tests.steps import Steps
+from tests.support.orders import Books, Shop, undos_run
+from tests.support.steps import Steps
 from worker import build_activities
 
 UNDONE = Books("CANCELED", "Voided", 10, 0, 0, 0, 0)

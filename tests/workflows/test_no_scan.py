@@ -9,16 +9,16 @@ import pytest
 from sqlmodel import select
 from temporalio.testing import WorkflowEnvironment
 
-from adapters.database import Sessions
-from adapters.repair_tables import Ticket, TicketAction
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
-from tests.orders import Handle
-from tests.waiting import until
-from tests.workflows.timeless import Timeless, skipping_server, timeless_shop
+from services.tickets.tables import Ticket, TicketAction
+from tests.support.orders import Handle
+from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.waiting import until
 from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
 

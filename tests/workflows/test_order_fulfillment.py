@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.orders import Books, Shop, steps_run
-from tests.waiting import until
+from tests.support.orders import Books, Shop, steps_run
+from tests.support.waiting import until
 
 
 async def test_a_good_order_goes_on_to_delivered(shop: Shop, worker: None) -> None:

@@ -17,19 +17,19 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from adapters.settings import Settings
-from adapters.temporal import order_of, refund_workflow_id
-from api import refund_starts
-from api.refund_starts import RefundSweep, start_refund
-from devstack.stack import Stack
+from adapters.temporal.client import order_of, refund_workflow_id
+from devstack.stack.stack import Stack
 from domain.errors import OurMistake, TryAgain
 from domain.money import Money
 from domain.order_states import OrderStatus
 from domain.refunds import GiveRefund, RefundState
 from domain.repairs import RepairDecision, Resolution
-from tests.fakes import StepFaults
-from tests.orders import Shop
-from tests.refunds import RefundSteps, ask
-from tests.waiting import until
+from events import refund_starts
+from events.refund_starts import RefundSweep, start_refund
+from tests.support.fakes import StepFaults
+from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps, ask
+from tests.support.waiting import until
 from worker import Activities, build_activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_refund import OrderRefund
@@ -166,7 +166,7 @@ async def test_goes_on_although_its_worker_was_killed(
     handle = await start(shop, refund)
     case = f"{shop.settings.task_queue}:send_refund:{moment}"
     dying = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.workflows.dying_worker", case, cwd=PROJECT, env=stack.environment,
+        sys.executable, "-m", "tests.support.dying_worker", case, cwd=PROJECT, env=stack.environment,
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     told, _ = await asyncio.wait_for(dying.communicate(), 60)

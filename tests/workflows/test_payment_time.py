@@ -11,18 +11,18 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from temporalio.testing import WorkflowEnvironment
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.saga_tables import Payment, PaymentAttempt
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from domain.commands import PaymentTry
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
-from tests.orders import Handle, undos_run
-from tests.steps import run_attempt
-from tests.waiting import until
-from tests.workflows.timeless import Timeless, skipping_server, timeless_shop
+from services.payments.tables import Payment, PaymentAttempt
+from tests.support.orders import Handle, undos_run
+from tests.support.steps import run_attempt
+from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.waiting import until
 from worker import build_activities
 
 

@@ -9,16 +9,16 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from adapters.database import Sessions
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.orders import Books, Handle, Shop, undos_run
-from tests.reconciling import open_tickets, reconcile, recovery_of
-from tests.repairs import Desk
-from tests.voids import LATER, aged, carrier_decides, usual_carrier
-from tests.waiting import until
-from tests.webhooks import Hooks
+from tests.support.orders import Books, Handle, Shop, undos_run
+from tests.support.reconciling import open_tickets, reconcile, recovery_of
+from tests.support.repairs import Desk
+from tests.support.voids import LATER, aged, carrier_decides, usual_carrier
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from worker import build_activities, build_worker
 from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment

@@ -15,11 +15,11 @@ from temporalio.exceptions import CancelledError
 
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Handle, Shop, undos_run
-from tests.race_table import RACES
-from tests.races import ARRIVALS, FORMS, Race, Scene, cancel, told
-from tests.waiting import until
+from tests.support.fakes import StepFaults
+from tests.support.orders import Handle, Shop, undos_run
+from tests.support.race_table import RACES
+from tests.support.races import ARRIVALS, FORMS, Race, Scene, cancel, told
+from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 

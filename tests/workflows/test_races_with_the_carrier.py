@@ -9,18 +9,18 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from adapters.columns import now
-from adapters.database import Sessions
-from adapters.repair_tables import Ticket
+from adapters.clock import now
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from adapters.tables import Stock
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop, undos_run
-from tests.races import ARRIVALS, FORMS, Scene, cancel, canceled, capture_refused, let_go, started, told
-from tests.waiting import until
-from tests.webhooks import Hooks
+from services.inventory.tables import Stock
+from services.tickets.tables import Ticket
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop, undos_run
+from tests.support.races import ARRIVALS, FORMS, Scene, cancel, canceled, capture_refused, let_go, started, told
+from tests.support.waiting import until
+from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 
 BEFORE, AFTER = ARRIVALS

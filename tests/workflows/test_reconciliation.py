@@ -10,18 +10,18 @@ import pytest
 from sqlmodel import update
 from temporalio.client import Client
 
-from adapters import tables
-from adapters.columns import now
-from adapters.schedules import ensure_schedules, schedule_id
+from adapters.clock import now
 from adapters.settings import Settings
-from adapters.temporal import workflow_id
+from adapters.temporal.client import workflow_id
+from adapters.temporal.schedules import ensure_schedules, schedule_id
 from domain.commands import FulfillOrder, ParcelStatus
 from domain.order_states import OrderStatus
 from domain.recovery import Reconciled
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop
-from tests.reconciling import open_tickets, owner, reconcile, recovery_of
-from tests.waiting import until
+from services.orders.tables import Order
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop
+from tests.support.reconciling import open_tickets, owner, reconcile, recovery_of
+from tests.support.waiting import until
 from worker import build_activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -109,7 +109,7 @@ async def test_an_order_that_never_started_is_swept_once_it_has_rested(shop: Sho
 
 async def rest(shop: Shop, order: FulfillOrder, since: datetime) -> None:
     async with shop.sessions() as session, session.begin():
-        long_ago = update(tables.Order).where(tables.Order.order_id == order.order_id)  # type: ignore[arg-type]
+        long_ago = update(Order).where(Order.order_id == order.order_id)  # type: ignore[arg-type]
         await session.exec(long_ago.values(updated_at=since))
 
 

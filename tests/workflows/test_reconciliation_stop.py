@@ -9,10 +9,10 @@ import pytest
 
 from domain.order_states import OrderStatus
 from domain.recovery import OrdersLookedAt, Reconciled, ReconcileOrders, stops
-from tests.orders import Shop
-from tests.reconciling import open_tickets, reconcile, recovery_of
-from tests.repairs import Desk
-from tests.waiting import until
+from tests.support.orders import Shop
+from tests.support.reconciling import open_tickets, reconcile, recovery_of
+from tests.support.repairs import Desk
+from tests.support.waiting import until
 
 KIND = "reconciliation_stopped"
 

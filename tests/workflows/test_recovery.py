@@ -8,16 +8,16 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import CancelledError
 from temporalio.worker import Replayer
 
-from adapters.order_book import OrderBook
-from adapters.repair_desk import open_ticket
 from domain.commands import Attention, CancelRequest, ParcelStatus
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
 from domain.repairs import STEP_KEEPS_FAILING
-from tests.fakes import StepFaults
-from tests.orders import Books, Handle, Shop, undos_run
-from tests.reconciling import open_tickets, reconcile, recovery_of
-from tests.waiting import until
+from services.orders.book import OrderBook
+from services.tickets.book import open_ticket
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Handle, Shop, undos_run
+from tests.support.reconciling import open_tickets, reconcile, recovery_of
+from tests.support.waiting import until
 from worker import workflow_runner
 from workflows import search_attributes
 from workflows.order_fulfillment import OrderFulfillment

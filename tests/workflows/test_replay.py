@@ -1,7 +1,7 @@
 """Orders that run today go on with the code of tomorrow: recorded histories are replayed.
 
 A failure here means that running orders would get stuck. Either the change is undone, or it goes behind
-`workflow.patched`; `python -m tests.record_histories` is for new paths only.
+`workflow.patched`; `python -m tests.recordings.record` is for new paths only.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.workflow import NondeterminismError
 
 import worker
-from tests.changed_workflows import (
+from tests.recordings.record import HISTORIES, PATHS, SKIPPED
+from tests.support.changed_workflows import (
     WithALookAtTheParcel,
     WithAnExtraStepFirst,
     WithAnExtraTimer,
     WithAnUndoLeftOut,
     WithStepsSwapped,
 )
-from tests.record_histories import HISTORIES, PATHS, SKIPPED
-from tests.replaying import RECORDED, Told, arrivals, failures, read, told, type_of
+from tests.support.replaying import RECORDED, Told, arrivals, failures, read, told, type_of
 from worker import VERSIONED, WORKFLOWS
 
 SOURCES = sorted((Path(__file__).parents[2] / "workflows").glob("*.py"))

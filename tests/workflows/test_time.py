@@ -9,15 +9,15 @@ import pytest
 from sqlmodel import select
 from temporalio.testing import WorkflowEnvironment
 
-from adapters.database import Sessions
-from adapters.repair_tables import Ticket
+from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from devstack.stack import Stack
+from devstack.stack.stack import Stack
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
-from tests.orders import Books, undos_run
-from tests.waiting import until
-from tests.workflows.timeless import Timeless, skipping_server, timeless_shop
+from services.tickets.tables import Ticket
+from tests.support.orders import Books, undos_run
+from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 
 from domain.errors import BusinessRefusal, CaptureRefused, ShipmentRefused, TryAgain
 from domain.order_states import OrderStatus
-from tests.fakes import StepFaults
-from tests.orders import Books, Shop, undos_run
-from tests.waiting import until
+from tests.support.fakes import StepFaults
+from tests.support.orders import Books, Shop, undos_run
+from tests.support.waiting import until
 
 
 async def test_out_of_stock_rejects_the_order_and_holds_nothing(shop: Shop, worker: None) -> None:

@@ -22,18 +22,18 @@ from temporalio.api.enums.v1 import RoutingConfigUpdateState, VersioningBehavior
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 from temporalio.client import Client, WorkflowHandle
 
-from adapters.schedules import ensure_schedules, schedule_id
 from adapters.settings import Settings
-from adapters.tables import Order
+from adapters.temporal.schedules import ensure_schedules, schedule_id
 from domain.commands import ParcelStatus
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
 from domain.recovery import ReconcileOrders
 from ops.temporal.worker_health import asks_for_orders
-from tests.changed_workflows import WithALookAtTheParcel
-from tests.fakes import StepFaults
-from tests.orders import Handle, Shop, steps_run
-from tests.waiting import until
+from services.orders.tables import Order
+from tests.support.changed_workflows import WithALookAtTheParcel
+from tests.support.fakes import StepFaults
+from tests.support.orders import Handle, Shop, steps_run
+from tests.support.waiting import until
 from worker import VERSIONED, build_activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.reconciliation import Reconciliation

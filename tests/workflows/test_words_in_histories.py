@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from tests.disclosure import payloads
-from tests.record_histories import HISTORIES
-from tests.replaying import Told, read, told
+from tests.recordings.record import HISTORIES
+from tests.support.disclosure import payloads
+from tests.support.replaying import Told, read, told
 
 SIGNALED = "workflow_execution_signaled_event_attributes"
 CANCEL_REQUESTED = "workflow_execution_cancel_requested_event_attributes"

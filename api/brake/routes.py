@@ -1,0 +1,81 @@
+"""The brake: whether too many orders would end by our own fault, and its release."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+from fastapi import APIRouter
+from pydantic import Field
+
+from api.deps import Services, ServicesDep
+from api.http.exact_json import ExactJsonRoute
+from api.http.fields import Body, Text40, Wire
+from api.http.problems import documented
+from api.repairs.schemas import Words
+from domain.errors import RequestRefused
+from domain.texts import TextKind
+from services.brake import brake
+from services.brake.brake import BrakeState
+from services.texts import texts
+
+router = APIRouter(prefix="/api/brake", tags=["repairs"], route_class=ExactJsonRoute)
+
+log = structlog.get_logger()
+
+
+class BrakeView(Wire):
+    on: bool = Field(description="no order is turned back by a fault of ours until it is released")
+    held: int = Field(description="orders that wait for the release")
+    why: str | None = Field(default=None, description="of the last pull, as what follows")
+    pulled_at: datetime | None = None
+    released_at: datetime | None = None
+    released_by: str | None = None
+    note: str | None = None
+
+
+class ReleaseWanted(Body):
+    """Who releases the brake, and what was mended; kept for good."""
+
+    by: Text40
+    note: Words
+
+
+@router.get("", summary="Whether the brake is on")
+async def get_brake(services: ServicesDep) -> BrakeView:
+    return await _read(services)
+
+
+@router.post("/release", responses=documented(400, 409, 415, 422), summary="Release the brake")
+async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeView:
+    """Orders that were held try their step again; one that fails again by our fault is counted anew."""
+    async with services.sessions() as session, session.begin():
+        note_id = await texts.keep(session, TextKind.REPAIR_NOTE, wanted.note, order_id=None)
+        released = await brake.release(session, wanted.by, note_id)
+        if released is None:
+            raise RequestRefused(409, "brake-not-on", "the brake is not on")
+    log.warning("brake_released", by=wanted.by)
+    return await _read(services)
+
+
+async def _read(services: Services) -> BrakeView:
+    async with services.sessions() as session:
+        state = await brake.state_of(session)
+        note_id = state.pull.note_id if state.pull else None
+        words = await texts.read(await session.connection(), [note_id] if note_id else [])
+        return _view(state, words[note_id] if note_id else None)
+
+
+def _view(state: BrakeState, note: str | None) -> BrakeView:
+    pull = state.pull
+    if pull is None:
+        return BrakeView(on=False, held=0)
+    return BrakeView(
+        on=state.on,
+        held=state.held,
+        why=pull.why,
+        pulled_at=pull.pulled_at,
+        released_at=pull.released_at,
+        released_by=pull.released_by,
+        note=note,
+    )

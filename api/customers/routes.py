@@ -1,0 +1,39 @@
+"""Customers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from api.customers import list as customer_list
+from api.deps import ServicesDep
+from api.http.exact_json import ExactJsonRoute
+from api.http.problems import documented
+from api.products.schemas import CustomerList, CustomerView, CustomerWanted, PageQuery
+
+router = APIRouter(prefix="/api/customers", tags=["customers"], route_class=ExactJsonRoute)
+
+
+@router.get("", responses=documented(422), summary="List customers")
+async def list_customers(services: ServicesDep, query: Annotated[PageQuery, Query()]) -> CustomerList:
+    return await customer_list.list_customers(services, query)
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={200: {"model": CustomerView, "description": "It was there"}, **documented(400, 409, 415, 422)},
+    summary="Add a customer",
+)
+async def add_customer(services: ServicesDep, wanted: CustomerWanted, response: Response) -> CustomerView:
+    """The same data again answers 200 and changes nothing."""
+    customer, is_new = await customer_list.add_customer(services, wanted)
+    response.status_code = 201 if is_new else 200
+    response.headers["Location"] = f"/api/customers/{customer.customer_id}"
+    return customer
+
+
+@router.get("/{customerId}", responses=documented(404), summary="One customer")
+async def get_customer(services: ServicesDep, customer_id: Annotated[str, Path(alias="customerId")]) -> CustomerView:
+    return await customer_list.read_customer(services, customer_id)

@@ -1,0 +1,119 @@
+"""Cancels an order: its workflow decides; where its rows leave no choice they answer, by the same table.
+
+Every wish has an id, which its update, its signal and its record carry: it is decided once and recorded once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+import structlog
+
+from api.deps import Services
+from api.orders.cancel_books import LABELED, Seen, look
+from api.orders.cancel_engine import Asking, NoWorkflow
+from api.orders.schemas import CancelDecision, CancelWanted
+from api.orders.view import links
+from domain.cancellation import Decision
+from domain.commands import NO_REASON, CancelAnswer, CancelRequest
+from domain.errors import RequestRefused
+from domain.order_states import OrderStatus
+from domain.texts import TextKind
+from services.orders import cancel_wishes
+from services.orders.book import OrderBook
+from services.texts import texts
+
+log = structlog.get_logger()
+
+
+async def cancel_order(
+    services: Services, order_id: str, wanted: CancelWanted, key: str | None = None
+) -> CancelDecision:
+    """The decision on a cancel, or "pending" when none came in time. The same `key` means the same wish.
+
+    Raises RequestRefused: 404 for an unknown order, 409 with the code of the rule that refused, 503 where the
+    engine is away or nobody carries the order on.
+    """
+    seen = await look(services.reads, order_id)
+    if seen.is_over:
+        return _by_rows(services, order_id, seen)
+    request = CancelRequest.from_input(wanted.model_dump() | {"wish_id": _wish_id(order_id, key)}, by="customer")
+    try:
+        decided = seen.answer or await _ask(services, order_id, request)
+    except NoWorkflow:
+        return _by_rows(services, order_id, await look(services.reads, order_id))
+    if decided is None:
+        seen = await look(services.reads, order_id)
+        decided = seen.answer
+    log.info("cancel", order_id=order_id, code=decided.code if decided else "pending")
+    if decided is None:
+        return _pending(services, order_id, seen)
+    if not decided.accepted:  # whoever decided: the workflow may not have heard of it
+        book = OrderBook(services.sessions)
+        await cancel_wishes.refuse_by_row(services.reads, book, order_id, request.wish_id, request.by, decided.code)
+    return _decided(services, order_id, decided)
+
+
+async def _ask(services: Services, order_id: str, request: CancelRequest) -> CancelAnswer | None:
+    return await Asking(services, order_id, await _without_words(services, order_id, request)).decide()
+
+
+async def _without_words(services: Services, order_id: str, request: CancelRequest) -> CancelRequest:
+    """What the workflow is asked: the customer's own words stay here as a text, and their id travels."""
+    if not request.words:
+        return request
+    text_id = texts.id_of(order_id, f"wish {request.wish_id}")  # a repeat of the wish stores nothing
+    async with services.sessions() as session, session.begin():
+        kind = TextKind.CANCEL_REASON
+        await texts.keep(session, kind, request.words, order_id=order_id, text_id=text_id)
+    return request.model_copy(update={"reason": NO_REASON, "text_id": text_id})
+
+
+def _wish_id(order_id: str, key: str | None) -> str:
+    """Random, or made from the client's Idempotency-Key, which is nobody's business in a history."""
+    return secrets.token_hex(16) if key is None else hashlib.sha256(f"{order_id} {key}".encode()).hexdigest()[:32]
+
+
+def _by_rows(services: Services, order_id: str, seen: Seen) -> CancelDecision:
+    if (answer := seen.answer) is not None:
+        return _decided(services, order_id, answer)
+    raise RequestRefused(
+        503, "no-running-workflow", "nobody carries this order on right now; try again later", orderId=order_id
+    )
+
+
+def _decided(services: Services, order_id: str, answer: CancelAnswer) -> CancelDecision:
+    if not answer.accepted:
+        raise _refused(services, order_id, answer.status, answer.code)
+    joined = answer.code.startswith("already_")
+    return CancelDecision(
+        order_id=order_id,
+        accepted=True,
+        decision=Decision.JOINED if joined else Decision.ACCEPTED,
+        code=answer.code,
+        status=answer.status,
+        links=links(services.settings, order_id),
+    )
+
+
+def _pending(services: Services, order_id: str, seen: Seen) -> CancelDecision:
+    return CancelDecision(
+        order_id=order_id,
+        accepted=None,
+        decision="pending",
+        code="cancel_pending",
+        status=seen.status,
+        links=links(services.settings, order_id),
+    )
+
+
+def _refused(services: Services, order_id: str, status: OrderStatus, code: str) -> RequestRefused:
+    return RequestRefused(
+        409,
+        code,
+        "the parcel was scanned already" if status in LABELED else f"an order that is {status} cannot be canceled",
+        orderId=order_id,
+        orderStatus=status.value,
+        links=links(services.settings, order_id).model_dump(),
+    )

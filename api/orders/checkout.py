@@ -1,0 +1,124 @@
+"""A checkout: stores the order, hands it to its workflow, and answers from the row as soon as there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+from temporalio.client import (
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.clock import now
+from adapters.temporal.client import workflow_id
+from api.deps import Services
+from api.orders.admission import Admission, Checkout, Turn
+from api.orders.fault_watch import HeldUp, unless_held_up
+from api.orders.placement import new_order_id, place, stored_status
+from api.orders.schemas import OrderWanted
+from api.orders.view import OrderRecord, links, read_order
+from api.orders.workflow import engine_away, engine_calls, start_of
+from domain.order_states import ANSWERED, OrderStatus
+from services.orders.tables import Order
+from workflows.order_fulfillment import OrderFulfillment
+
+CHECKOUT_UPDATE = "checkout"  # one constant id: every try of a checkout gets the first one's answer
+LOOK = timedelta(seconds=2)  # for the question whether a workflow started at all
+
+log = structlog.get_logger()
+
+
+async def check_out(services: Services, wanted: OrderWanted, key: str | None) -> OrderRecord:
+    """The order as it is when it has its answer or the budget is over.
+
+    Raises RequestRefused: as `place` does, 503 where the engine is away, and 503 where it is one checkout too many,
+    before anything is stored. One whose order an earlier try has stored is only put off.
+    """
+    order_id, admission = new_order_id(wanted.customer_id, key), services.admission
+    turn = await _turn(services, order_id, key)
+    with admission.take_on(order_id, turn) as checkout:
+        async with admission.database():
+            row = await place(services, wanted, order_id, key)
+        structlog.contextvars.bind_contextvars(order_id=order_id)
+        is_awaited = turn is not Turn.LOOK and OrderStatus(row.status) not in ANSWERED
+        carried_on = is_awaited and await _await_answer(services, row)
+        async with admission.database():
+            record = await read_order(services.reads, services.settings, order_id)
+        if carried_on:
+            _tell(admission, checkout, record)
+    log.info("checkout", order_id=order_id, status=record.view.status.value)
+    return record
+
+
+async def _turn(services: Services, order_id: str, key: str | None) -> Turn:
+    """How it goes on. Raises RequestRefused where it is one too many."""
+    admission = services.admission
+    if (reason := await admission.too_many()) is None:
+        return Turn.NEW
+    status = None
+    if key is not None:
+        async with admission.database():
+            status = await stored_status(services, order_id)
+    if status is None:
+        raise admission.refusal(reason)
+    if turn := admission.turn_of_repeat(order_id, status):
+        return turn
+    order_links = links(services.settings, order_id).model_dump()
+    raise admission.refusal(reason, orderId=order_id, orderStatus=status.value, links=order_links)
+
+
+async def _await_answer(services: Services, row: Order) -> bool:
+    """Whether a workflow has answered, or will; False where it is over: then the row tells how the order stands."""
+    budget = services.settings.checkout_budget
+    try:
+        async with asyncio.timeout(budget):
+            with engine_calls():
+                async with start_of(services.settings, row) as start:
+                    update = services.temporal.execute_update_with_start_workflow(
+                        OrderFulfillment.checkout,
+                        start_workflow_operation=start,
+                        id=CHECKOUT_UPDATE,
+                        rpc_timeout=timedelta(seconds=budget),
+                    )
+                    await unless_held_up(services.reads, row.order_id, update)
+    except HeldUp:
+        log.warning("checkout_held_up", order_id=row.order_id)
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        await _require_workflow(services, row.order_id)
+    except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:
+        # The workflow is over, or another one owns the order: the row tells how it stands.
+        log.warning("checkout_without_answer", order_id=row.order_id, error=type(error).__name__)
+        return False
+    except RPCError as error:
+        if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
+            raise
+        log.warning("checkout_without_answer", order_id=row.order_id, error=error.status.name)
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        await _require_workflow(services, row.order_id)  # its task keeps failing: it goes on when that is mended
+    return True
+
+
+def _tell(admission: Admission, checkout: Checkout, record: OrderRecord) -> None:
+    """How long the order waited for a worker: until its answer, less what it was RESERVED."""
+    status, rows = record.view.status, record.view.timeline
+    if status is OrderStatus.PLACED:
+        return admission.pending(checkout)
+    reserved = next((row.at for row in rows if row.to is OrderStatus.RESERVED), None)
+    left = next((row.at for row in rows if row.from_ is OrderStatus.RESERVED is not row.to), now())
+    return admission.taken(checkout, elsewhere=(left - reserved).total_seconds() if reserved else 0.0)
+
+
+async def _require_workflow(services: Services, order_id: str) -> None:
+    """Tells "no worker answers" (the order goes on when one comes) from "the engine does not answer" (503)."""
+    handle = services.temporal.get_workflow_handle(workflow_id(order_id))
+    try:
+        async with asyncio.timeout(LOOK.total_seconds()):
+            with engine_calls():
+                await handle.describe(rpc_timeout=LOOK)
+    except (TimeoutError, RPCError):
+        raise engine_away() from None

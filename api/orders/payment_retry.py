@@ -1,0 +1,80 @@
+"""Another payment method for an order whose card was declined: a new round on the same PaymentIntent."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import timedelta
+
+import structlog
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.temporal.client import workflow_id
+from api.deps import Services
+from api.orders.fault_watch import HeldUp, unless_held_up
+from api.orders.placement import stripe_method
+from api.orders.schemas import PaymentWanted
+from api.orders.view import OrderRecord, read_order
+from api.orders.workflow import engine_calls
+from domain.commands import NewPaymentMethod
+from domain.errors import RequestRefused
+from domain.order_states import OrderStatus
+from workflows.order_fulfillment import OrderFulfillment
+
+log = structlog.get_logger()
+
+
+async def offer(
+    services: Services, order_id: str, wanted: PaymentWanted, key: str | None
+) -> tuple[OrderRecord, bool]:
+    """The order, and whether it has its answer: False when the budget was over first, and the payment goes on.
+
+    Raises RequestRefused: 404 for an unknown order, 409 for one that waits for no payment method, 503 where the
+    engine is away.
+    """
+    record = await read_order(services.reads, services.settings, order_id)
+    if record.view.status is not OrderStatus.AWAITING_CUSTOMER and key is None:
+        raise _not_awaited(record)  # with a key it may be a repeat, whose first answer the workflow has kept
+    try:
+        await _pay(services, order_id, stripe_method(wanted.payment_method, services.settings), key)
+        answered = True
+    except (TimeoutError, HeldUp, WorkflowUpdateRPCTimeoutOrCancelledError):
+        answered = False
+    except WorkflowUpdateFailedError:
+        raise _not_awaited(record) from None
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise _not_awaited(record) from None
+    record = await read_order(services.reads, services.settings, order_id)
+    log.info("payment_offered", order_id=order_id, status=record.view.status.value)
+    return record, answered
+
+
+async def _pay(services: Services, order_id: str, method: str, key: str | None) -> None:
+    budget = services.settings.checkout_budget
+    async with asyncio.timeout(budget):
+        with engine_calls():
+            update = services.temporal.get_workflow_handle(workflow_id(order_id)).execute_update(
+                OrderFulfillment.pay,
+                NewPaymentMethod(payment_method=method),
+                id=f"pay-{key or secrets.token_hex(8)}",
+                rpc_timeout=timedelta(seconds=budget),
+            )
+            await unless_held_up(services.reads, order_id, update)
+
+
+def _not_awaited(record: OrderRecord) -> RequestRefused:
+    view = record.view
+    detail = f"the order waits for no payment method (it is {view.status})"
+    if view.status is OrderStatus.AWAITING_CUSTOMER:
+        detail = "its customer has to complete 3-D Secure, or another payment method is being tried"
+    return RequestRefused(
+        409,
+        "no-payment-awaited",
+        detail,
+        orderId=view.order_id,
+        orderStatus=view.status.value,
+        links=view.links.model_dump(),
+    )

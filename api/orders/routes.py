@@ -1,0 +1,151 @@
+"""Orders: checkout, one, list, timeline, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+
+from api.deps import ServicesDep
+from api.http.exact_json import ExactJsonRoute
+from api.http.problems import documented
+from api.orders import cancels, checkout, checkout_answers, line_drops, payment_retry
+from api.orders import list as order_list
+from api.orders import view as order_view
+from api.orders.schemas import (
+    CancelDecision,
+    CancelWanted,
+    DropWanted,
+    OrderAnswer,
+    OrderEvents,
+    OrderList,
+    OrderQuery,
+    OrderView,
+    OrderWanted,
+    PaymentWanted,
+)
+from domain.errors import RequestRefused
+from domain.order_states import OrderStatus
+
+KEY_LENGTH = 255
+ORDER_ID_LENGTH = 32
+
+router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=ExactJsonRoute)
+
+
+async def idempotency_key(
+    key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", description="1 to 255 visible ASCII characters; makes retries safe"),
+    ] = None,
+) -> str | None:
+    if key is not None and not (0 < len(key) <= KEY_LENGTH and all("!" <= letter <= "~" for letter in key)):
+        message = f"1 to {KEY_LENGTH} visible ASCII characters are needed"
+        raise RequestRefused(
+            400, "bad-idempotency-key", message, errors=[{"field": "Idempotency-Key", "message": message}]
+        )
+    return key
+
+
+async def known_shape(order_id: Annotated[str, Path(alias="orderId")]) -> str:
+    """Answers 404 to what cannot be an order's id without asking the database."""
+    if len(order_id) != ORDER_ID_LENGTH or not set(order_id) <= set("0123456789abcdef"):
+        raise order_view.no_such_order()
+    structlog.contextvars.bind_contextvars(order_id=order_id)  # for every line of this request
+    return order_id
+
+
+KeyDep = Annotated[str | None, Depends(idempotency_key)]
+OrderIdDep = Annotated[str, Depends(known_shape)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=OrderView,
+    responses={
+        202: {"model": OrderAnswer, "description": "Pending, or the customer has to act (`clientSecret`)"},
+        **documented(400, 402, 409, 415, 422),
+    },
+    summary="Check out",
+)
+async def place_order(services: ServicesDep, wanted: OrderWanted, key: KeyDep) -> Response:
+    """Places an order and waits for its answer: confirmed, refused, or the customer has to act."""
+    record = await checkout.check_out(services, wanted, key)
+    return await checkout_answers.answer(services, record)
+
+
+@router.get("", response_model=OrderList, responses=documented(422), summary="List orders, newest first")
+async def list_orders(services: ServicesDep, query: Annotated[OrderQuery, Query()]) -> Response:
+    page = await order_list.list_orders(services.reads, services.settings, query)
+    return Response(page.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.get("/{orderId}", response_model=OrderView, responses=documented(404), summary="One order")
+async def get_order(services: ServicesDep, order_id: OrderIdDep) -> Response:
+    record = await order_view.read_order(services.reads, services.settings, order_id)
+    return Response(record.view.model_dump_json(by_alias=True), media_type="application/json")
+
+
+@router.get("/{orderId}/events", response_model=OrderEvents, responses=documented(404, 422), summary="Its timeline")
+async def get_events(
+    services: ServicesDep, order_id: OrderIdDep, after: Annotated[int, Query(ge=0, le=2**62)] = 0
+) -> OrderEvents:
+    """The rows behind the sequence `after`."""
+    rows = await order_view.read_timeline(services.reads, order_id, after)
+    return OrderEvents(order_id=order_id, events=rows)
+
+
+@router.post(
+    "/{orderId}/payment",
+    response_model=OrderView,
+    responses={
+        202: {"model": OrderAnswer, "description": "Pending, or the customer has to act (`clientSecret`)"},
+        **documented(400, 402, 404, 409, 415, 422),
+    },
+    summary="Offer another payment method",
+)
+async def offer_payment(services: ServicesDep, order_id: OrderIdDep, wanted: PaymentWanted, key: KeyDep) -> Response:
+    """For an order whose card was declined, until the `retryUntil` of its 402."""
+    record, answered = await payment_retry.offer(services, order_id, wanted, key)
+    return await checkout_answers.answer(services, record, confirmed=200, answered=answered)
+
+
+@router.post(
+    "/{orderId}/lines/{productId}/drop",
+    response_model=OrderView,
+    responses=documented(404, 409, 415, 422),
+    summary="Take out a line that cannot be shipped",
+)
+async def drop_line(
+    services: ServicesDep,
+    order_id: OrderIdDep,
+    product_id: Annotated[str, Path(alias="productId", max_length=64)],
+    wanted: DropWanted | None = None,
+) -> Response:
+    """The rest of the order ships; the line is not captured."""
+    await line_drops.drop_line(services, order_id, product_id, wanted or DropWanted())
+    return await get_order(services, order_id)
+
+
+@router.post(
+    "/{orderId}/cancel",
+    status_code=202,
+    response_model=CancelDecision,
+    responses={
+        200: {"model": CancelDecision, "description": "Canceled already"},
+        **documented(400, 404, 409, 415, 422),
+    },
+    summary="Cancel an order",
+)
+async def cancel_order(
+    services: ServicesDep, order_id: OrderIdDep, response: Response, key: KeyDep, wanted: CancelWanted | None = None
+) -> CancelDecision:
+    """Answers with the decision, not with the end of the undo: 409 names the rule that refused.
+
+    The same Idempotency-Key again is the same wish: it is recorded once.
+    """
+    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted(), key)
+    response.status_code = 200 if decided.status is OrderStatus.CANCELED else 202
+    return decided

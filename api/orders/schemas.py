@@ -1,0 +1,276 @@
+"""What clients send about orders, and what they get."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+from adapters.clock import now
+from api.http.fields import Amount, Body, Currency, Identifier, Text40, Text200, Text500, Wire
+from domain.commands import REASON_LENGTH
+from domain.order_states import OrderStatus, PaymentStatus
+
+MAX_LINES = 500
+MAX_QUANTITY = 100_000
+SHIP_AHEAD = timedelta(days=90)  # authorizations are renewed meanwhile, on the card that the customer lets us keep
+PAYMENT_KINDS = frozenset(["credit_card", "card", "debit_card"])
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_PAYMENT_METHOD = re.compile(r"pm_[A-Za-z0-9_]{1,250}", re.ASCII)
+
+REFERENCE_ORDER: JsonDict = {
+    "customer_id": 123,
+    "items": [{"product_id": 456, "quantity": 2}],
+    "payment_method": "credit_card",
+}
+FULL_ORDER: JsonDict = {
+    "customerId": "001",
+    "items": [{"productId": "001", "quantity": 1}, {"productId": "002", "quantity": 1}],
+    "paymentMethod": "pm_card_visa",
+    "expectedTotal": "279.98",
+    "currency": "USD",
+    "shippingAddress": {
+        "name": "Alice Johnson",
+        "street1": "1 Main Street",
+        "city": "Springfield",
+        "state": "IL",
+        "zip": "62701",
+        "country": "US",
+    },
+    "metadata": {"channel": "web"},
+}
+
+
+def _rfc_3339(value: Any) -> Any:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("an RFC 3339 time with its offset is needed, like 2026-01-31T09:00:00Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this time is out of range") from None
+
+
+def _not_too_far_ahead(value: datetime) -> datetime:
+    if value > now() + SHIP_AHEAD:
+        raise ValueError(f"shipping can wait for {SHIP_AHEAD.days} days at most")
+    return value
+
+
+def _payment_method(value: str) -> str:
+    if value not in PAYMENT_KINDS and not _PAYMENT_METHOD.fullmatch(value):
+        raise ValueError(f"one of {', '.join(sorted(PAYMENT_KINDS))} or a Stripe payment method (pm_...) is needed")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
+PaymentMethod = Annotated[
+    str,
+    Field(strict=True, max_length=253, description="credit_card, card, debit_card, or a Stripe id (pm_...)"),
+    AfterValidator(_payment_method),
+]
+Country = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{2}$")]
+
+
+class ShippingAddress(Body):
+    name: Text200 | None = None
+    street1: Text200
+    street2: Text200 | None = None
+    city: Text200
+    state: Text40 | None = None
+    zip: Text40
+    country: Country = Field(description="ISO 3166-1 alpha-2")
+    phone: Text40 | None = None
+
+
+class ItemWanted(Body):
+    product_id: Identifier
+    quantity: Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+
+
+class OrderWanted(Body):
+    """A checkout. Prices come from the catalogue, never from here."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [REFERENCE_ORDER, FULL_ORDER]})
+
+    customer_id: Identifier
+    items: list[ItemWanted] = Field(min_length=1, max_length=MAX_LINES)
+    payment_method: PaymentMethod
+    ship_not_before: Annotated[Time, AfterValidator(_not_too_far_ahead)] | None = None
+    shipping_address: ShippingAddress | None = None
+    expected_total: Amount | None = Field(
+        default=None, description="the order is refused (409) when the catalogue says otherwise"
+    )
+    currency: Currency | None = None
+    metadata: dict[Text40, Text500] = Field(default={}, max_length=20)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what the client asked for, the same however the JSON was written; defaults do not count."""
+        asked = self.model_dump(mode="json", exclude_defaults=True, exclude={"expected_total"})
+        if self.expected_total is not None:
+            asked["expected_total"] = f"{self.expected_total:.3f}"
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+class PaymentWanted(Body):
+    """Another payment method, after a decline."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"paymentMethod": "pm_card_mastercard"}]})
+
+    payment_method: PaymentMethod
+
+
+class DropWanted(Body):
+    """Why a line cannot be shipped."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "broken in the warehouse", "by": "anna"}]})
+
+    reason: Text500 | None = None
+    by: Text40 | None = None
+
+
+class CancelWanted(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "changed my mind", "by": "customer"}]})
+
+    reason: Annotated[Text500, Field(max_length=REASON_LENGTH)] | None = None
+    by: Text40 | None = None
+
+
+def _no(value: bool) -> bool:
+    return not value
+
+
+def _unset(value: Any) -> bool:
+    return value is None or value == {}
+
+
+class OrderItem(Wire):
+    product_id: str
+    quantity: int
+    price: str = Field(description="of one piece, a decimal string", examples=["79.99"])
+    dropped: bool = Field(default=False, exclude_if=_no, description="taken out of the order: it cannot be shipped")
+
+
+class ParcelView(Wire):
+    """`status` is where the carrier last said that the parcel is; `updatedAt` when our book of it last changed."""
+
+    carrier: str | None
+    tracking_number: str
+    status: str
+    updated_at: datetime
+
+
+class TimelineRow(Wire):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    sequence: int
+    at: datetime
+    from_: OrderStatus | None = Field(alias="from")
+    to: OrderStatus
+    what: str
+    by: str | None = Field(default=None, exclude_if=_unset)
+
+
+class OrderLinks(Wire):
+    self: str
+    events: str
+    temporal: str
+
+
+class OrderSummary(Wire):
+    order_id: str
+    status: OrderStatus
+    payment_status: PaymentStatus
+    customer_id: str
+    currency: str
+    items: list[OrderItem]
+    total_amount: str = Field(description="a decimal string", examples=["279.98"])
+    captured_amount: str | None = Field(
+        default=None, exclude_if=_unset, description="what was taken, where that is not the total", examples=["20.00"]
+    )
+    refunded_amount: str | None = Field(
+        default=None, exclude_if=_unset, description="what was given back, a decimal string", examples=["5.00"]
+    )
+    shipment: ParcelView | None = Field(default=None, exclude_if=_unset)
+    ship_not_before: datetime | None = Field(default=None, exclude_if=_unset)
+    metadata: dict[str, str] = Field(default={}, exclude_if=_unset)
+    refusal: dict[str, str] | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="why a REJECTED order was refused, or the card of one that waits for another (`retryUntil`)",
+    )
+    hold: str | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="review, dispute or refunded: unshipped goods stay here",
+    )
+    needs_attention: bool
+    waits_for: str | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="the fault of ours that holds it up until it is mended: the `subject` of its ticket",
+        examples=["carrier HTTP 402 PAYMENT_REQUIRED"],
+    )
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    links: OrderLinks
+
+
+class OrderView(OrderSummary):
+    timeline: list[TimelineRow]
+    refused_cancels: dict[str, int] = Field(
+        default={},
+        exclude_if=_unset,
+        description="how many cancels were refused, by code; the timeline has one row of each",
+        examples=[{"already_shipped": 3}],
+    )
+
+
+class OrderAnswer(OrderView):
+    """The answer of a checkout; `clientSecret` only while the customer has to act (3-D Secure)."""
+
+    client_secret: str | None = None
+
+
+class OrderList(Wire):
+    orders: list[OrderSummary]
+    next_cursor: str | None
+
+
+class OrderEvents(Wire):
+    order_id: str
+    events: list[TimelineRow]
+
+
+class CancelDecision(Wire):
+    """What became of a wish to cancel; `pending` means that the decision is still to come."""
+
+    order_id: str
+    accepted: bool | None
+    decision: str = Field(examples=["accepted"])
+    code: str = Field(examples=["cancel_accepted"])
+    status: OrderStatus
+    links: OrderLinks
+
+
+class OrderQuery(Body):
+    """The filters of the list of orders."""
+
+    status: OrderStatus | None = None
+    customer_id: Identifier | None = None
+    product_id: Identifier | None = None
+    from_: Time | None = Field(default=None, alias="from", description="placed at or after")
+    to: Time | None = Field(default=None, description="placed before")
+    cursor: str | None = Field(default=None, max_length=500)
+    limit: Annotated[int, Field(ge=1, le=100)] = 20

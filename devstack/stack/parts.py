@@ -1,0 +1,239 @@
+"""The definition of each part: its command, its environment, its readiness probe, what it needs."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from devstack.stack.credentials import Credentials
+from devstack.stack.environment import External
+from devstack.stack.ports import LOOPBACK, Ports
+from devstack.stack.postgres import DATABASE, USER, PostgresHome
+from devstack.stack.probes import database_there, http_ok, namespace_there, worker_polls
+from devstack.stack.process import Part
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+    from temporalio.envconfig import ClientConnectConfig
+
+PROJECT = Path(__file__).resolve().parents[2]
+NAMESPACE = "default"
+SEARCH_ATTRIBUTES = {
+    "OrderStatus": "Keyword", "CustomerId": "Keyword", "OrderTotal": "Double", "NeedsAttention": "Bool",
+}  # fmt: skip
+ALL_PARTS = frozenset({"postgres", "temporal", "stripe", "carrier", "api", "worker"})
+
+# The development server's defaults suit a large cluster. One history shard polls 20 times a second, so a busy
+# order waits 50 ms at every step, and timers and retries fire to the second. These values cost nothing at idle.
+DYNAMIC_CONFIG = {
+    "history.transferProcessorMaxPollRPS": "2000",
+    "history.timerProcessorMaxPollRPS": "2000",
+    "history.visibilityProcessorMaxPollRPS": "2000",
+    "history.timerProcessorMaxTimeShift": '"1ms"',
+    "system.forceSearchAttributesCacheRefreshOnRead": "false",
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
+}
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Everything that is decided before the first part of a stack starts."""
+
+    folder: Path
+    ports: Ports
+    credentials: Credentials
+    external: External
+    base: Mapping[str, str]  # the environment that every part gets, before the stack's own values
+    carrier_clock: tuple[float, float]  # seconds until the first scan, and until delivery
+    task_queue: str
+    postgres: PostgresHome | None
+    temporal_program: Path
+
+    @property
+    def api(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.api}"
+
+    @property
+    def temporal_ui(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.temporal_ui}"
+
+    @property
+    def temporal_address(self) -> str:
+        if self.external.temporal:
+            return str(self._external_temporal().get("target_host", ""))
+        return f"{LOOPBACK}:{self.ports.temporal}"
+
+    @property
+    def database_url(self) -> str:
+        if self.external.database_url:
+            return self.external.database_url
+        return f"postgresql://{USER}:{self.credentials.postgres_password}@{LOOPBACK}:{self.ports.postgres}/{DATABASE}"
+
+    @property
+    def stripe(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.stripe}"
+
+    @property
+    def carrier(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.carrier}"
+
+    @property
+    def worker_health(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.worker_health}"
+
+    async def connect(self) -> "Client":
+        """A client of the stack's Temporal, wherever that runs."""
+        from temporalio.client import Client
+
+        if self.external.temporal:
+            return await Client.connect(**self._external_temporal())
+        return await Client.connect(self.temporal_address, namespace=NAMESPACE)
+
+    def _external_temporal(self) -> "ClientConnectConfig":
+        from temporalio.envconfig import ClientConfig
+
+        return ClientConfig.load_client_connect_config(override_env_vars=self.base)
+
+    def service_environment(self) -> dict[str, str]:
+        """What the API, the worker and the migrations are configured by."""
+        values = {
+            **self.base,
+            "DATABASE_URL": self.database_url,
+            "STRIPE_WEBHOOK_SECRET": self.credentials.stripe_webhook_secret,
+            "ORDERSAGA_CARRIER_API_BASE": self.carrier,
+            "ORDERSAGA_CARRIER_API_KEY": self.credentials.carrier_api_key,
+            "ORDERSAGA_CARRIER_WEBHOOK_SECRET": self.credentials.carrier_webhook_secret,
+            "ORDERSAGA_TASK_QUEUE": self.task_queue,
+            "ORDERSAGA_PUBLIC_URL": self.api,
+        }
+        if self.external.stripe_api_key:
+            own_secret = self.base.get("STRIPE_WEBHOOK_SECRET", self.credentials.stripe_webhook_secret)
+            values |= {"STRIPE_API_KEY": self.external.stripe_api_key, "STRIPE_WEBHOOK_SECRET": own_secret}
+        else:
+            key = self.credentials.stripe_api_key
+            values |= {"STRIPE_API_KEY": key, "ORDERSAGA_STRIPE_API_BASE": self.stripe}
+        if self.external.temporal:
+            namespace = self._external_temporal().get("namespace", NAMESPACE)
+            values |= {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": namespace}
+        else:
+            values |= {
+                "TEMPORAL_ADDRESS": self.temporal_address,
+                "TEMPORAL_NAMESPACE": NAMESPACE,
+                # Instead of the one in the developer's home, whose default profile may name a cloud and its key.
+                "TEMPORAL_CONFIG_FILE": str(self.folder / "temporal.toml"),
+                "ORDERSAGA_TEMPORAL_UI_URL": self.temporal_ui,
+                "ORDERSAGA_BUILD_ID": "",  # a worker with a version does nothing before somebody makes it current
+            }
+        return values
+
+    def parts(self, chosen: frozenset[str]) -> list[Part]:
+        """The chosen parts, without those that run elsewhere."""
+        makers: dict[str, Callable[[Blueprint], Part]] = {
+            "stripe": stripe, "carrier": carrier, "migrations": migrations, "api": api, "worker": worker,
+        }  # fmt: skip
+        if self.postgres is not None:
+            makers["postgres"] = partial(postgres, home=self.postgres)
+        if not self.external.temporal:
+            makers["temporal"] = temporal
+        if self.external.stripe_api_key:
+            del makers["stripe"]
+        return [make(self) for name, make in makers.items() if name in chosen]
+
+
+def postgres(plan: Blueprint, home: PostgresHome) -> Part:
+    password = plan.credentials.postgres_password
+    return Part(
+        name="postgres",
+        command=home.command(plan.ports.postgres),
+        environment=home.environment(),
+        folder=home.folder,
+        ready=database_there(plan.ports.postgres, USER, password, DATABASE),
+        prepare=lambda: asyncio.to_thread(home.make_cluster, password),
+        account=home.account,
+        stop_signal=signal.SIGINT,  # "fast": ends the sessions; SIGTERM would wait for them
+        orphan_signal=signal.SIGQUIT,  # "immediate": its children go with it
+    )
+
+
+def temporal(plan: Blueprint) -> Part:
+    ports = plan.ports
+    command = [str(plan.temporal_program), "server", "start-dev", "--log-level", "error", "--ip", LOOPBACK]
+    command += ["--port", str(ports.temporal), "--ui-port", str(ports.temporal_ui), "--ui-disable-news-fetch"]
+    command += ["--http-port", str(ports.temporal_http), "--metrics-port", str(ports.temporal_metrics)]
+    command += ["--db-filename", str(plan.folder / "temporal.db")]
+    command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
+    for name, value in DYNAMIC_CONFIG.items():
+        command += ["--dynamic-config-value", f"{name}={value}"]
+    for name, kind in SEARCH_ATTRIBUTES.items():
+        command += ["--search-attribute", f"{name}={kind}"]
+    own = {name: value for name, value in plan.base.items() if not name.startswith("TEMPORAL_")}
+    # Without the second it asks the internet at every start whether there is a newer version.
+    quiet = {"TEMPORAL_CONFIG_FILE": str(plan.folder / "temporal.toml"), "TEMPORAL_VERSION_CHECK_DISABLED": "1"}
+    return Part(
+        name="temporal",
+        command=command,
+        environment=own | quiet,
+        folder=plan.folder,
+        ready=namespace_there(plan.temporal_address, NAMESPACE, SEARCH_ATTRIBUTES),
+    )
+
+
+def _simulator(plan: Blueprint, name: str, port: int, key: str, secret: str, *more: str) -> Part:
+    command = [sys.executable, "-m", f"devstack.{name}.simulator", "--host", LOOPBACK, "--port", str(port)]
+    command += ["--data", str(plan.folder / f"{name}.db"), "--webhook-url", f"{plan.api}/webhooks/{name}"]
+    command += ["--webhook-secret", secret, "--api-key", key, *more]
+    ready = http_ok(port, "/_control/health")
+    return Part(name=name, command=command, environment=plan.base, folder=PROJECT, ready=ready)
+
+
+def stripe(plan: Blueprint) -> Part:
+    secrets = plan.credentials
+    key, secret = secrets.stripe_api_key, secrets.stripe_webhook_secret
+    return _simulator(plan, "stripe", plan.ports.stripe, key, secret)
+
+
+def carrier(plan: Blueprint) -> Part:
+    secrets = plan.credentials
+    scan, deliver = plan.carrier_clock
+    clock = ("--scan-after", str(scan), "--deliver-after", str(deliver))
+    key, secret = secrets.carrier_api_key, secrets.carrier_webhook_secret
+    return _simulator(plan, "carrier", plan.ports.carrier, key, secret, *clock)
+
+
+def migrations(plan: Blueprint) -> Part:
+    return Part(
+        name="migrations",
+        command=[sys.executable, "-m", "alembic", "upgrade", "head"],
+        environment=plan.service_environment(),
+        folder=PROJECT,
+        needs=frozenset({"postgres"}),
+    )
+
+
+def api(plan: Blueprint) -> Part:
+    command = [sys.executable, "-m", "uvicorn", "api.app:create_app", "--factory", "--no-access-log"]
+    command += ["--host", LOOPBACK, "--port", str(plan.ports.api), "--timeout-graceful-shutdown", "5"]
+    return Part(
+        name="api",
+        command=command,
+        environment=plan.service_environment(),
+        folder=PROJECT,
+        ready=http_ok(plan.ports.api, "/readyz"),
+        needs=frozenset({"temporal", "migrations"}),
+    )
+
+
+def worker(plan: Blueprint) -> Part:
+    return Part(
+        name="worker",
+        command=[sys.executable, "worker.py"],
+        environment=plan.service_environment() | {"ORDERSAGA_WORKER_HEALTH_PORT": str(plan.ports.worker_health)},
+        folder=PROJECT,
+        ready=worker_polls(plan.connect, plan.task_queue, clocks_agree=not plan.external.temporal),
+        needs=frozenset({"temporal", "migrations", "stripe", "carrier"}),
+    )

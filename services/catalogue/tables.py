@@ -1,0 +1,27 @@
+"""The table of the catalogue: what can be ordered, at which price."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Text,
+)
+from sqlmodel import Field, SQLModel
+
+from adapters.postgres.columns import (
+    time_column,
+)
+
+
+class Product(SQLModel, table=True):
+    __tablename__ = "products"
+    __table_args__ = (CheckConstraint("price_minor >= 0", name="price_not_negative"),)
+
+    product_id: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(sa_type=Text)
+    price_minor: int = Field(sa_type=BigInteger)
+    currency: str = Field(sa_type=Text)
+    created_at: datetime = time_column()

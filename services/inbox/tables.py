@@ -1,0 +1,35 @@
+"""The table of the inbox: events of the far ends, each stored once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    Index,
+    Text,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from adapters.postgres.columns import (
+    maybe_time_column,
+    time_column,
+)
+
+
+class InboxEvent(SQLModel, table=True):
+    """A webhook event, stored once; ids only, since the current state is retrieved and bodies hold personal data."""
+
+    __tablename__ = "webhook_inbox"
+    __table_args__ = (
+        Index("ix_webhook_inbox_unprocessed", "received_at", postgresql_where=text("processed_at IS NULL")),
+    )
+
+    source: str = Field(primary_key=True, sa_type=Text)  # "stripe" or "carrier"
+    event_id: str = Field(primary_key=True, sa_type=Text)
+    type: str = Field(sa_type=Text)
+    object_id: str = Field(sa_type=Text)  # the PaymentIntent or the carrier's shipment
+    received_at: datetime = time_column()
+    attempted_at: datetime = time_column()  # when a process last took it on: others leave it alone for a while
+    processed_at: datetime | None = maybe_time_column()
+    last_error: str | None = Field(default=None, sa_type=Text)

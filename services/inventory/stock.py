@@ -1,0 +1,112 @@
+"""Stock held, given back and shipped, each as one statement over all lines of an order.
+
+Stock rows are locked in product order, so that two orders over the same products wait for each other instead of
+deadlocking. What the row count of the one `UPDATE` says, decides.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from adapters.clock import now
+from domain.events import EventName, InventoryUpdatedData
+from services.orders.tables import OrderLine
+from services.outbox.tables import OutboxEvent
+
+EVENT_SOURCE = "/products"
+
+_LOCK = text("SELECT product_id FROM stock WHERE product_id = ANY(:products) ORDER BY product_id FOR UPDATE")
+_HOLD = text("""
+    UPDATE stock SET reserved = stock.reserved + wanted.quantity
+      FROM unnest(CAST(:products AS text[]), CAST(:quantities AS bigint[])) AS wanted (product_id, quantity)
+     WHERE stock.product_id = wanted.product_id AND stock.on_hand - stock.reserved >= wanted.quantity
+ RETURNING stock.product_id
+""")
+_REMEMBER = text("""
+    INSERT INTO reservations (order_id, product_id, quantity, state)
+    SELECT :order_id, wanted.product_id, wanted.quantity, 'held'
+      FROM unnest(CAST(:products AS text[]), CAST(:quantities AS bigint[])) AS wanted (product_id, quantity)
+""")
+_LOCK_HELD = text("""
+    SELECT stock.product_id FROM stock JOIN reservations USING (product_id)
+     WHERE reservations.order_id = :order_id AND reservations.state = 'held'
+     ORDER BY stock.product_id FOR UPDATE OF stock
+""")
+_RELEASE = text("""
+    UPDATE stock SET reserved = stock.reserved - held.quantity
+      FROM reservations AS held
+     WHERE held.order_id = :order_id AND held.state = 'held' AND stock.product_id = held.product_id
+       AND held.product_id = COALESCE(:product_id, held.product_id)
+""")
+_SHIP = text("""
+    UPDATE stock SET reserved = stock.reserved - held.quantity, on_hand = stock.on_hand - held.quantity,
+                     event_sequence = stock.event_sequence + 1
+      FROM reservations AS held
+     WHERE held.order_id = :order_id AND held.state = 'held' AND stock.product_id = held.product_id
+ RETURNING stock.product_id, held.quantity, stock.on_hand, stock.event_sequence
+""")
+_CLOSE = text("""
+    UPDATE reservations SET state = :state
+     WHERE order_id = :order_id AND state = 'held' AND product_id = COALESCE(:product_id, product_id)
+""")
+
+
+async def hold(session: AsyncSession, order_id: str, lines: Sequence[OrderLine]) -> list[str]:
+    """Reserves every line or tells which products fall short; in that case the caller must roll back."""
+    wanted: dict[str, Any] = {
+        "products": [line.product_id for line in lines],
+        "quantities": [line.quantity for line in lines],
+    }
+    connection = await session.connection()
+    await connection.execute(_LOCK, {"products": wanted["products"]})
+    held = set((await connection.execute(_HOLD, wanted)).scalars())
+    if len(held) == len(lines):
+        await connection.execute(_REMEMBER, {"order_id": order_id, **wanted})
+    return sorted(set(wanted["products"]) - held)
+
+
+async def release(session: AsyncSession, order_id: str, product_id: str | None = None) -> bool:
+    """Gives back what the order holds, or its one line of a product; False when it holds nothing."""
+    connection = await session.connection()
+    order = {"order_id": order_id, "product_id": product_id}
+    await connection.execute(_LOCK_HELD, order)
+    released = (await connection.execute(_RELEASE, order)).rowcount
+    await connection.execute(_CLOSE, {"state": "released", **order})
+    return released > 0
+
+
+async def ship(session: AsyncSession, order_id: str) -> None:
+    """Takes what the order holds out of the stock: the parcel has left. Writes an InventoryUpdated per product."""
+    connection = await session.connection()
+    order = {"order_id": order_id}
+    await connection.execute(_LOCK_HELD, order)
+    for product_id, quantity, on_hand, sequence in (await connection.execute(_SHIP, order)).all():
+        session.add(inventory_updated(product_id, -quantity, on_hand, sequence))
+    await connection.execute(_CLOSE, {"state": "shipped", "product_id": None, **order})
+
+
+def inventory_updated(product_id: str, change: int, on_hand: int, sequence: int) -> OutboxEvent:
+    """The outbox row of a change of `on_hand`; `sequence` was taken under the lock of the stock row."""
+    at, event_id = now(), str(uuid.uuid4())
+    data = InventoryUpdatedData(
+        event_id=event_id,
+        event_type=EventName.INVENTORY_UPDATED,
+        timestamp=at,
+        product_id=product_id,
+        quantity_change=change,
+        new_quantity=on_hand,
+    )
+    return OutboxEvent(
+        event_id=event_id,
+        type=EventName.INVENTORY_UPDATED.type,
+        source=EVENT_SOURCE,
+        subject=product_id,
+        sequence=sequence,
+        time=at,
+        data=data.model_dump(mode="json", by_alias=True),
+    )

@@ -1,0 +1,166 @@
+"""The tables of orders and of their steps: what must never happen is forbidden here, whatever the code does.
+
+A forbidden transition: the timeline is a gapless chain (each row's `from_status` is the `to_status` of the row
+before it), each link is one of `order_transitions`, and an order's status and version are those of a row of it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+import services.catalogue.tables  # what foreign keys point to
+import services.customers.tables  # noqa: F401  # what foreign keys point to
+from adapters.postgres.columns import (
+    bigint_column,
+    json_column,
+    maybe_json_column,
+    maybe_texts_column,
+    maybe_time_column,
+    time_column,
+)
+from domain.order_states import PaymentStatus
+
+
+class Order(SQLModel, table=True):
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "idempotency_key"),
+        CheckConstraint("total_minor >= 0", name="total_not_negative"),
+        CheckConstraint(
+            "payment_status IN (" + ", ".join(f"'{status}'" for status in PaymentStatus) + ")",
+            name="payment_status_known",
+        ),
+        ForeignKeyConstraint(
+            ["order_id", "version", "status"],
+            ["timeline.order_id", "timeline.sequence", "timeline.to_status"],
+            name="fk_orders_status_is_the_timelines_last",
+            use_alter=True,
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+        Index("ix_orders_created_at_order_id", text("created_at DESC"), text("order_id DESC")),
+        Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
+        Index("ix_orders_status_created_at", "status", text("created_at DESC")),
+        Index("ix_orders_status_updated_at_order_id", "status", "updated_at", "order_id"),
+        Index("ix_orders_waits_for", text("(waits_for ->> 'cause')"), postgresql_where=text("waits_for IS NOT NULL")),
+    )
+
+    order_id: str = Field(primary_key=True, sa_type=Text)
+    customer_id: str = Field(foreign_key="customers.customer_id", sa_type=Text)
+    idempotency_key: str | None = Field(default=None, sa_type=Text)
+    fingerprint: str = Field(sa_type=Text)  # of the client's body: the same key with another body is refused
+    status: str = Field(sa_type=Text)
+    payment_status: str = Field(sa_type=Text)
+    currency: str = Field(sa_type=Text)
+    total_minor: int = Field(sa_type=BigInteger)
+    payment_method: str = Field(sa_type=Text)
+    shipping_address: dict[str, Any] | None = json_column(default=None, nullable=True)
+    ship_not_before: datetime | None = maybe_time_column()
+    order_metadata: dict[str, str] = Field(default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False))
+    needs_attention: bool = False
+    hold: str | None = Field(default=None, sa_type=Text)  # of `domain.commands.Hold`: unshipped goods stay here
+    # {"code", "detail"} of a REJECTED order; with "retryUntil" of one that waits for another payment method
+    refusal: dict[str, str] | None = json_column(default=None, nullable=True)
+    # {"cause", "farEnd", "code", "step", "called"} while a step waits for a fault of ours (`services/tickets/`)
+    waits_for: dict[str, Any] | None = maybe_json_column()
+    version: int = bigint_column(1)  # the sequence of the last timeline row
+    event_sequence: int = bigint_column(0)
+    created_at: datetime = time_column()
+    updated_at: datetime = time_column()
+
+
+class OrderLine(SQLModel, table=True):
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        CheckConstraint("unit_price_minor >= 0", name="price_not_negative"),
+        Index("ix_order_lines_product_id", "product_id"),
+    )
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    product_id: str = Field(primary_key=True, foreign_key="products.product_id", sa_type=Text)
+    line_number: int
+    name: str = Field(sa_type=Text)
+    quantity: int = Field(sa_type=BigInteger)
+    unit_price_minor: int = Field(sa_type=BigInteger)
+    dropped: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # cannot be shipped
+
+
+class OrderTransition(SQLModel, table=True):
+    """Reference data, written by the migration from `domain.order_states`."""
+
+    __tablename__ = "order_transitions"
+
+    from_status: str = Field(primary_key=True, sa_type=Text)
+    to_status: str = Field(primary_key=True, sa_type=Text)
+
+
+class TimelineEntry(SQLModel, table=True):
+    __tablename__ = "timeline"
+    __table_args__ = (
+        UniqueConstraint("order_id", "sequence", "to_status"),
+        CheckConstraint("previous = sequence - 1", name="no_gaps"),
+        CheckConstraint("(sequence = 1) = (from_status IS NULL)", name="only_the_first_has_no_from"),
+        CheckConstraint("sequence > 1 OR to_status = 'PLACED'", name="begins_placed"),
+        ForeignKeyConstraint(
+            ["from_status", "to_status"],
+            ["order_transitions.from_status", "order_transitions.to_status"],
+            name="fk_timeline_transition_is_allowed",
+        ),
+        ForeignKeyConstraint(
+            ["order_id", "previous", "from_status"],
+            ["timeline.order_id", "timeline.sequence", "timeline.to_status"],
+            name="fk_timeline_follows_the_row_before",
+        ),
+    )
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
+    previous: int = Field(sa_type=BigInteger)
+    at: datetime = time_column()
+    from_status: str | None = Field(default=None, sa_type=Text)
+    to_status: str = Field(sa_type=Text)
+    what: str = Field(sa_type=Text)
+    # The texts for the places in `what`, in their order (`domain/texts.py`).
+    text_ids: list[str] | None = maybe_texts_column()
+    by: str | None = Field(default=None, sa_type=Text)
+
+
+class OrderStep(SQLModel, table=True):
+    """The fences: whether a step of an order was done, refused or undone, and what it answered."""
+
+    __tablename__ = "order_steps"
+    __table_args__ = (CheckConstraint("state IN ('done', 'refused', 'undone')", name="state_known"),)
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    step: str = Field(primary_key=True, sa_type=Text)
+    state: str = Field(sa_type=Text)
+    result: dict[str, Any] | None = json_column(default=None, nullable=True)
+    updated_at: datetime = time_column()
+
+
+class CancelWish(SQLModel, table=True):
+    """Who wished to cancel which order, and the code of the rule that decided."""
+
+    __tablename__ = "cancel_wishes"
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    wish_id: str = Field(primary_key=True, sa_type=Text)
+    by: str = Field(sa_type=Text)
+    code: str = Field(sa_type=Text)
+    at: datetime = time_column()

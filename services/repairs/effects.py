@@ -1,0 +1,159 @@
+"""What an operator's decision writes into our books, under the order's lock: what is done by hand, what is given up.
+
+Every effect is behind the fence of the step that it stands for, so that the step, run again, answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from adapters.clock import now
+from domain.commands import Hold
+from domain.events import EventName
+from domain.order_states import OrderStatus, PaymentStatus
+from domain.repairs import (
+    AFTER_SCAN,
+    FOLLOW_PARCEL,
+    PAYMENT_REFUNDED,
+    REFUSED_AFTER_SCAN,
+    Owner,
+    RepairDecision,
+    Resolution,
+    rule_of,
+)
+from domain.steps import AUTHORIZE, CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RELEASE, RETURN, SHIP
+from services.orders.book import LockedOrder
+from services.payments.book import payment_of
+from services.shipping.tables import ShipmentRow
+
+Effect = Callable[[LockedOrder, Resolution], Awaitable[bool]]
+
+
+async def take_effect(order: LockedOrder, step: str, kind: str, wanted: Resolution) -> bool:
+    """Writes what the decision means; False when the step has succeeded meanwhile, and nothing was written."""
+    if kind == PAYMENT_REFUNDED:
+        return _goods_may_leave(order, wanted)
+    if rule_of(kind, step).owner is Owner.DESK:
+        return True  # nobody runs the step again: what was decided stands on the ticket and in the timeline
+    of = REFUSED_AFTER_SCAN if kind.endswith(AFTER_SCAN) else step
+    effect = EFFECTS.get((of, wanted.decision))
+    return await effect(order, wanted) if effect else True
+
+
+async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
+    """The customer was paid back by other means."""
+    if order.state_of(RETURN) == "done":
+        return False
+    _close_payment(order, wanted)
+    if order.row.payment_status == PaymentStatus.FAILED:
+        return True  # declined: nothing was held
+    payment, taken = await payment_of(order), order.row.payment_status == PaymentStatus.CAPTURED
+    if payment is not None:
+        taken = taken or payment.captured_minor > 0
+        payment.refunded_minor = payment.captured_minor
+        payment.state, payment.updated_at = "refunded" if taken else "voided", now()
+        order.session.add(payment)
+    order.paid(PaymentStatus.REFUNDED if taken else PaymentStatus.VOIDED)
+    await order.emit(EventName.PAYMENT_REFUNDED if taken else EventName.PAYMENT_VOIDED)
+    return True
+
+
+async def _not_returned(order: LockedOrder, wanted: Resolution) -> bool:
+    """Nothing goes back: the payment keeps its row and its status, which are the truth."""
+    if order.state_of(RETURN) == "done":
+        return False
+    _close_payment(order, wanted)
+    return True
+
+
+def _close_payment(order: LockedOrder, wanted: Resolution) -> None:
+    order.mark(AUTHORIZE, "undone", order.result_of(AUTHORIZE))
+    order.mark(CAPTURE, "undone")
+    order.mark(RETURN, "done", _settled(wanted))
+
+
+async def _void(order: LockedOrder, wanted: Resolution) -> bool:
+    """The label is off, by the operator's word."""
+    shipment = await order.session.get(ShipmentRow, order.row.order_id)
+    if shipment is not None:
+        if shipment.state == "voided":
+            return False
+        shipment.state, shipment.updated_at = "voided", now()
+        order.session.add(shipment)
+    return _stop_shipping(order, wanted)
+
+
+async def _give_label_up(order: LockedOrder, wanted: Resolution) -> bool:
+    """The label keeps its row, which is the truth; nobody asks the carrier for it any more."""
+    shipment = await order.session.get(ShipmentRow, order.row.order_id)
+    return _stop_shipping(order, wanted) if shipment is None or shipment.state != "voided" else False
+
+
+def _stop_shipping(order: LockedOrder, wanted: Resolution) -> bool:
+    if order.state_of(CANCEL_SHIPMENT) == "done":
+        return False
+    order.mark(SHIP, "undone", order.result_of(SHIP))
+    order.mark(CANCEL_SHIPMENT, "done", _settled(wanted))
+    return True
+
+
+async def _paid_otherwise(order: LockedOrder, wanted: Resolution) -> bool:
+    """Captured by other means, for goods that are on their way; Stripe's payment keeps its row."""
+    return _go_on(order, wanted, PaymentStatus.CAPTURED, "paid by other means")
+
+
+async def _without_money(order: LockedOrder, wanted: Resolution) -> bool:
+    """The goods are on their way and will not be paid."""
+    return _go_on(order, wanted, PaymentStatus.FAILED, "goes on without the money")
+
+
+def _go_on(order: LockedOrder, wanted: Resolution, paid: PaymentStatus, what: str) -> bool:
+    if order.state_of(CAPTURE) == "done" or order.status is not OrderStatus.CONFIRMED:
+        return False
+    order.paid(paid)
+    order.move(OrderStatus.READY_TO_SHIP, what, by=wanted.by)
+    order.mark(CAPTURE, "done", _settled(wanted))
+    return True
+
+
+async def _parcel_arrived(order: LockedOrder, wanted: Resolution) -> bool:
+    """The saga itself writes the next state: SHIPPED, or DELIVERED."""
+    return order.status in (OrderStatus.READY_TO_SHIP, OrderStatus.SHIPPED)
+
+
+async def _parcel_given_up(order: LockedOrder, wanted: Resolution) -> bool:
+    """Its delivery will not be recorded any more: the order stays SHIPPED."""
+    if order.status is not OrderStatus.SHIPPED or order.state_of(RECORD_DELIVERED):
+        return False
+    order.mark(RECORD_DELIVERED, "refused", _settled(wanted))
+    return True
+
+
+def _goods_may_leave(order: LockedOrder, wanted: Resolution) -> bool:
+    """The fence outlives the hold: later news of the same refund does not hold the goods again."""
+    order.mark(RELEASE, "done", _settled(wanted))
+    if order.row.hold == Hold.REFUNDED:
+        order.row.hold = None
+    return True
+
+
+def _settled(wanted: Resolution) -> dict[str, str]:
+    """Kept in the fence: who settled it, and how."""
+    return {"decision": wanted.decision.value, "by": wanted.by}
+
+
+_DONE, _LOSS = RepairDecision.MARK_DONE, RepairDecision.WRITE_OFF
+
+EFFECTS: dict[tuple[str, RepairDecision], Effect] = {
+    ("return_payment", _DONE): _returned,
+    ("return_payment", _LOSS): _not_returned,
+    ("cancel_shipment", _DONE): _void,
+    ("cancel_shipment", _LOSS): _give_label_up,
+    ("confirm_void", _DONE): _void,
+    ("confirm_void", _LOSS): _give_label_up,
+    (REFUSED_AFTER_SCAN, _DONE): _paid_otherwise,
+    (REFUSED_AFTER_SCAN, _LOSS): _without_money,
+    (FOLLOW_PARCEL, _DONE): _parcel_arrived,
+    (FOLLOW_PARCEL, _LOSS): _parcel_given_up,
+}
+"""By the step, or by the kind that stands above it."""

@@ -1,0 +1,26 @@
+"""Every table of the service, for those who need all of them at once: the migrations."""
+
+from __future__ import annotations
+
+from sqlmodel import SQLModel
+
+from services.brake import tables as brake
+from services.catalogue import tables as catalogue
+from services.customers import tables as customers
+from services.inbox import tables as inbox
+from services.inventory import tables as inventory
+from services.orders import tables as orders
+from services.outbox import tables as outbox
+from services.payments import tables as payments
+from services.recovery import tables as recovery
+from services.refunds import tables as refunds
+from services.shipping import tables as shipping
+from services.texts import tables as texts
+from services.tickets import tables as tickets
+
+AREAS = (
+    brake, catalogue, customers, inbox, inventory, orders, outbox, payments, recovery, refunds, shipping, texts, tickets,
+)  # fmt: skip
+
+METADATA = SQLModel.metadata
+"""Filled by the imports above."""

@@ -1,0 +1,115 @@
+"""The `ordersaga` command run for real, against an API that is served on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from devstack.stack.environment import HARMLESS
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+PATIENCE = 280.0  # seconds for one command
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def failure(self) -> Any:
+        """The one JSON document on standard error."""
+        return json.loads(self.err)
+
+
+@dataclass(frozen=True)
+class Command:
+    """`ordersaga` with an environment of its own, in a folder of its own."""
+
+    folder: Path
+    variables: dict[str, str]
+
+    async def __call__(self, *words: str | Path, **variables: str) -> Ran:
+        harmless = {name: value for name, value in os.environ.items() if HARMLESS.fullmatch(name)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(PROJECT / "cli.py"),
+            *map(str, words),
+            cwd=self.folder,
+            env=harmless | self.variables | variables,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+        finally:
+            if process.returncode is None:
+                process.kill()
+        return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens, and leaves the process's signals to pytest."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """The application, whose lifespan runs already, on a free loopback port; its address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve([listening]))
+    try:
+        await server.listens.wait()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listening.close()
+
+
+@asynccontextmanager
+async def program(*words: str, environment: Mapping[str, str]) -> AsyncIterator[None]:
+    """A Python program of this project beside the test, stopped at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *words, cwd=PROJECT, env=dict(environment), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
