@@ -17,6 +17,7 @@ COPY adapters adapters
 COPY api api
 COPY commandline commandline
 COPY domain domain
+COPY engine engine
 COPY events events
 COPY migrations migrations
 COPY services services

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from api.orders.admission import Admission
-from api.orders.workflow import UpdatePlaces
+from engine.update_places import UpdatePlaces
 from events.inbox import Inbox
 from events.payment_news import Payments
 

@@ -5,22 +5,20 @@ A signal costs the engine milliseconds of CPU, and most events tell what a step 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.temporal.client import workflow_id
 from domain.commands import Attention, ParcelStatus
 from domain.order_states import OrderStatus
 from domain.parcels import LabelRefund
 from domain.recovery import UNDONE
 from domain.repairs import SCAN_AFTER_VOID
 from domain.steps import SHIP
+from engine.signals import signal
 from services.orders.book import OrderBook
 from services.orders.tables import Order
 from services.shipping.book import CALLED_BACK, note_parcel, shipment_of
@@ -128,13 +126,3 @@ def _is_behind(status: OrderStatus, parcel: ParcelStatus) -> bool:
 async def _call_person(book: OrderBook, order_id: str, kind: str, step: str, detail: str) -> None:
     async with book.locked(order_id) as order:
         await open_ticket(order, Attention(order_id=order_id, step=step, kind=kind, detail=detail))
-
-
-async def signal(temporal: Client, order_id: str, kind: Callable[..., None], *args: Any) -> None:
-    """Signals the order's workflow; one that is over has nothing to learn."""
-    try:
-        await temporal.get_workflow_handle(workflow_id(order_id)).signal(kind, args=args)
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        log.info("signal_to_a_closed_workflow", order_id=order_id, signal=kind.__name__)

@@ -19,7 +19,7 @@ from domain.order_states import OrderStatus
 from domain.recovery import UNDONE, PaymentAtStripe, PaymentInBooks, Verdict, judge_payment
 from domain.repairs import LATE_MONEY, REFUND_FAILED, SETTLED_TWICE
 from domain.steps import AT_STRIPE, RETURN
-from events.parcel_news import signal
+from engine.signals import signal
 from services.orders.book import OrderBook
 from services.refunds.foreign import RefundBooking
 from services.refunds.holds import note_hold

@@ -1,10 +1,9 @@
-"""How a refund's workflow starts: with the request that asks for it, and by a sweep where a crash was faster."""
+"""Starts the workflows of refunds that have none: a crash came between the request and the start."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -12,23 +11,14 @@ import structlog
 from sqlalchemy import Row, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from adapters.clock import now
 from adapters.settings import Settings
-from adapters.temporal.client import refund_workflow_id
 from domain.money import Money
 from domain.refunds import UNSETTLED, GiveRefund
+from engine.refunds import start_refund
 from services.orders.tables import Order
 from services.refunds.tables import Refund
-from workflows import search_attributes
-from workflows.order_refund import OrderRefund
 
 BATCH = 100  # refunds that one sweep takes
 LEFT_ALONE = timedelta(minutes=1)  # a refund that somebody saw to is not taken by others for this long
@@ -36,28 +26,6 @@ LEFT_ALONE = timedelta(minutes=1)  # a refund that somebody saw to is not taken 
 orders = Order.__table__  # type: ignore[attr-defined]
 refunds = Refund.__table__  # type: ignore[attr-defined]
 log = structlog.get_logger()
-
-
-async def start_refund(
-    temporal: Client, settings: Settings, refund: GiveRefund, amount: Money, customer_id: str
-) -> None:
-    """Starts the refund's workflow, unless it runs or has ended; one that was terminated or canceled starts again."""
-    address = f"{settings.public_url.rstrip('/')}/api/orders/{refund.order_id}"
-    with suppress(WorkflowAlreadyStartedError):
-        await temporal.start_workflow(
-            OrderRefund.run,
-            refund,
-            id=refund_workflow_id(refund.order_id, refund.key),
-            task_queue=settings.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-            search_attributes=TypedSearchAttributes(
-                [SearchAttributePair(search_attributes.CUSTOMER_ID, customer_id)]
-            ),
-            static_summary=f"Refund of {amount}",
-            static_details=f"[Refund]({address}/refunds/{refund.key}) of {amount} to [the order]({address})",
-            rpc_timeout=timedelta(seconds=settings.checkout_budget),
-        )
 
 
 class RefundSweep:

@@ -19,8 +19,20 @@ from services.texts import tables as texts
 from services.tickets import tables as tickets
 
 AREAS = (
-    brake, catalogue, customers, inbox, inventory, orders, outbox, payments, recovery, refunds, shipping, texts, tickets,
-)  # fmt: skip
+    brake,
+    catalogue,
+    customers,
+    inbox,
+    inventory,
+    orders,
+    outbox,
+    payments,
+    recovery,
+    refunds,
+    shipping,
+    texts,
+    tickets,
+)
 
 METADATA = SQLModel.metadata
 """Filled by the imports above."""

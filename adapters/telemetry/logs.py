@@ -19,7 +19,7 @@ from adapters.temporal.client import order_of
 
 Line = MutableMapping[str, Any]
 
-OURS = ("activities", "adapters", "api", "domain", "events", "services", "workflows", "worker", "__main__")
+OURS = ("activities", "adapters", "api", "domain", "engine", "events", "services", "workflows", "worker", "__main__")
 ONE_PER_REQUEST = ("httpx", "stripe")  # a line per request says nothing that a step's does not
 UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
 CORE = "temporalio.core"  # the Temporal SDK's native part

@@ -23,9 +23,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.temporal.client import workflow_id
 from api.deps import Services
 from api.orders.cancel_books import look
-from api.orders.workflow import engine_away, engine_calls, start_of, start_signaled
 from domain.commands import CancelAnswer, CancelRequest
 from domain.order_states import OrderStatus
+from engine.calls import engine_away, engine_calls
+from engine.orders import start_of, start_signaled
 from services.orders.tables import Order
 from workflows.order_fulfillment import OrderFulfillment
 

@@ -21,8 +21,9 @@ from api.orders.fault_watch import HeldUp, unless_held_up
 from api.orders.placement import new_order_id, place, stored_status
 from api.orders.schemas import OrderWanted
 from api.orders.view import OrderRecord, links, read_order
-from api.orders.workflow import engine_away, engine_calls, start_of
 from domain.order_states import ANSWERED, OrderStatus
+from engine.calls import engine_away, engine_calls
+from engine.orders import start_of
 from services.orders.tables import Order
 from workflows.order_fulfillment import OrderFulfillment
 

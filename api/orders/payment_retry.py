@@ -16,10 +16,10 @@ from api.orders.fault_watch import HeldUp, unless_held_up
 from api.orders.placement import stripe_method
 from api.orders.schemas import PaymentWanted
 from api.orders.view import OrderRecord, read_order
-from api.orders.workflow import engine_calls
 from domain.commands import NewPaymentMethod
 from domain.errors import RequestRefused
 from domain.order_states import OrderStatus
+from engine.calls import engine_calls
 from workflows.order_fulfillment import OrderFulfillment
 
 log = structlog.get_logger()

@@ -16,7 +16,6 @@ from adapters.temporal.client import refund_workflow_id
 from api.deps import Services
 from api.http.fields import bad_fields
 from api.orders.view import no_such_order
-from api.orders.workflow import is_engine_away
 from api.refunds.schemas import RefundView, RefundWanted, reason_of, view_of
 from domain.commands import Hold
 from domain.errors import RequestRefused
@@ -24,7 +23,8 @@ from domain.money import Money
 from domain.order_states import OrderStatus
 from domain.refunds import GiveRefund, RefundState
 from domain.texts import ERASED, TextKind
-from events.refund_starts import start_refund
+from engine.calls import is_engine_away
+from engine.refunds import start_refund
 from services.orders.book import LockedOrder, OrderBook
 from services.orders.tables import Order
 from services.payments.book import payment_of

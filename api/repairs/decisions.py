@@ -21,7 +21,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.temporal.client import refund_workflow_id, workflow_id
 from api.deps import Services
 from api.http.fields import bad_fields
-from api.orders.workflow import engine_away, engine_calls
 from api.repairs.list import no_such_ticket, repair_links
 from api.repairs.schemas import ResolutionView, ResolutionWanted
 from domain.errors import RequestRefused
@@ -38,7 +37,8 @@ from domain.repairs import (
     Rule,
     rule_of,
 )
-from events.parcel_news import signal
+from engine.calls import engine_away, engine_calls
+from engine.signals import signal
 from services.brake import brake
 from services.orders.book import OrderBook
 from services.recovery.starts import start_recovery

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from adapters.postgres.database import Sessions
-from api.orders.workflow import UpdatePlaces
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
+from engine.update_places import UpdatePlaces
 from services.orders.book import OrderBook
 from services.orders.tables import OrderStep
 from services.shipping.tables import ShipmentRow

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlmodel import SQLModel
 
 from adapters.clock import now
 from devstack.stack.stack import Stack
@@ -19,6 +18,7 @@ from domain.recovery import OrderCursor, PaymentAtStripe
 from services.insight import census
 from services.inventory import comparison as stock_comparison
 from services.recovery import ended_orders, payment_comparison, rested_orders
+from services.tables import METADATA
 from tests.support.databases import connection, database
 from tests.support.large_shop import fill
 
@@ -110,7 +110,7 @@ async def open_for_long(stack: Stack, orders: int) -> AsyncIterator[AsyncEngine]
     async with database(stack) as url:
         engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
         async with engine.begin() as made:
-            await made.run_sync(SQLModel.metadata.create_all)
+            await made.run_sync(METADATA.create_all)
         async with connection(url) as mine:
             await fill(mine, orders, timeline=False)
             await mine.execute(LATER)

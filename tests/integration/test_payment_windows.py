@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlmodel import SQLModel
 
 from activities.recovery.payment_windows import CURSOR, CURSOR_AGAIN, DAYS_AGAIN, NewPayments, Page, PaymentsAgain
 from adapters.clock import now
@@ -18,6 +17,7 @@ from devstack.stack.stack import Stack
 from domain.errors import PaymentNotFound
 from domain.recovery import PaymentAtStripe, ReconcileOrders
 from services.recovery.cursors import move_cursor, position_of
+from services.tables import METADATA
 from tests.support.databases import connection, database
 from tests.support.large_shop import fill
 
@@ -59,7 +59,7 @@ async def books(stack: Stack) -> AsyncIterator[Sessions]:
     async with database(stack) as url:
         engine: AsyncEngine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
         async with engine.begin() as made:
-            await made.run_sync(SQLModel.metadata.create_all)
+            await made.run_sync(METADATA.create_all)
         async with connection(url) as mine:
             await fill(mine, ORDERS, timeline=False)
             await mine.execute("UPDATE orders SET updated_at = now() - interval '30 minutes'")

@@ -13,7 +13,7 @@ from domain.errors import OurMistake, TryAgain
 from domain.money import Money
 from domain.refunds import GiveRefund, RefundState
 from domain.repairs import RepairDecision, Resolution
-from events.refund_starts import start_refund
+from engine.refunds import start_refund
 from tests.recordings.paths import delivered
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop

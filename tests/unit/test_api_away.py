@@ -9,8 +9,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.http.availability import database_is_away
-from api.orders.workflow import engine_calls
 from domain.errors import RequestRefused
+from engine.calls import engine_calls
 from events.payment_news import SAME
 
 

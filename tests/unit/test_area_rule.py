@@ -1,4 +1,4 @@
-"""The areas inside the layers, read from the source: which area of `services/` imports which, and who writes tables."""
+"""The areas inside the layers, read from the source: which area of `services/` imports which, who writes tables."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_routers_import_no_router() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("layer", ["adapters", "activities", "workflows", "events", "api", "commandline"])
+@pytest.mark.parametrize("layer", ["adapters", "activities", "workflows", "engine", "events", "api", "commandline"])
 def test_only_services_write_tables(layer: str) -> None:
     """No other layer adds a row to a session, or builds a statement that writes."""
     found = []

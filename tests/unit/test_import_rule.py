@@ -17,8 +17,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "services": frozenset({"domain", "adapters"}),
     "activities": frozenset({"domain", "adapters", "services"}),
     "workflows": frozenset({"domain", "activities"}),
-    "events": frozenset({"domain", "adapters", "services", "workflows"}),
-    "api": frozenset({"domain", "adapters", "services", "workflows"}),
+    "engine": frozenset({"domain", "adapters", "services", "workflows"}),
+    "events": frozenset({"domain", "adapters", "services", "workflows", "engine"}),
+    "api": frozenset({"domain", "adapters", "services", "workflows", "engine"}),
     "migrations": frozenset({"domain", "adapters", "services"}),
 }
 """What each layer may import beside itself."""

@@ -24,8 +24,9 @@ from domain.money import Money
 from domain.order_states import OrderStatus
 from domain.refunds import GiveRefund, RefundState
 from domain.repairs import RepairDecision, Resolution
+from engine.refunds import start_refund
 from events import refund_starts
-from events.refund_starts import RefundSweep, start_refund
+from events.refund_starts import RefundSweep
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask

@@ -1,11 +1,10 @@
-"""Calls to Temporal: how an order's workflow starts, and what it means when the engine does not answer."""
+"""How an order's workflow starts: once, with the order's ids and amounts and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from temporalio.client import Client, WithStartWorkflowOperation
@@ -15,12 +14,10 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.settings import Settings
 from adapters.temporal.client import workflow_id
 from domain.commands import FulfillOrder
-from domain.errors import RequestRefused
 from domain.money import Money
 from domain.order_states import OrderStatus
 from services.orders.tables import Order
@@ -28,66 +25,6 @@ from workflows import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
 
 Start = WithStartWorkflowOperation[OrderFulfillment, OrderStatus]
-
-_ENGINE_AWAY = frozenset(
-    [
-        RPCStatusCode.UNAVAILABLE,
-        RPCStatusCode.DEADLINE_EXCEEDED,
-        RPCStatusCode.CANCELLED,
-        RPCStatusCode.RESOURCE_EXHAUSTED,
-    ]
-)
-
-
-class UpdatePlaces:
-    """How many updates this process has open with one order at a time, so that all processes together keep the limit.
-
-    A workflow takes ten (https://docs.temporal.io/self-hosted-guide/defaults). One more is not only refused: the
-    server then forgets the workflow tasks that it keeps in memory for the others, which the worker hears of as
-    "Workflow task not found". Under a rush of refused ones no update is accepted any more.
-    """
-
-    def __init__(self, most: int = 3) -> None:
-        self._most = most
-        self._taken: Counter[str] = Counter()
-
-    @contextmanager
-    def take(self, order_id: str) -> Iterator[bool]:
-        """Whether there is a place; it is kept until the block ends."""
-        if self._taken[order_id] >= self._most:
-            yield False
-            return
-        self._taken[order_id] += 1
-        try:
-            yield True
-        finally:
-            self._taken[order_id] -= 1
-            if not self._taken[order_id]:
-                del self._taken[order_id]
-
-
-def engine_away() -> RequestRefused:
-    return RequestRefused(503, "engine-away", "orders cannot be carried on right now; try again later")
-
-
-def is_engine_away(error: BaseException) -> bool:
-    if isinstance(error, RPCError):
-        # A connection that breaks in the middle of a call is UNKNOWN to the SDK.
-        broken = error.status is RPCStatusCode.UNKNOWN and error.message == "transport error"
-        return broken or error.status in _ENGINE_AWAY
-    # A lazy client's first call connects, and says so with nothing more precise than this.
-    return isinstance(error, RuntimeError) and str(error).startswith("Failed client connect")
-
-
-@contextmanager
-def engine_calls() -> Iterator[None]:
-    """Raises RequestRefused (503) where Temporal is away; other errors pass."""
-    try:
-        yield
-    except (RPCError, RuntimeError) as error:
-        if is_engine_away(error):
-            raise engine_away() from error
-        raise
 
 
 @asynccontextmanager

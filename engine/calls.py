@@ -1,0 +1,43 @@
+"""What it means when Temporal does not answer a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.errors import RequestRefused
+
+_ENGINE_AWAY = frozenset(
+    [
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+    ]
+)
+
+
+def engine_away() -> RequestRefused:
+    return RequestRefused(503, "engine-away", "orders cannot be carried on right now; try again later")
+
+
+def is_engine_away(error: BaseException) -> bool:
+    if isinstance(error, RPCError):
+        # A connection that breaks in the middle of a call is UNKNOWN to the SDK.
+        broken = error.status is RPCStatusCode.UNKNOWN and error.message == "transport error"
+        return broken or error.status in _ENGINE_AWAY
+    # A lazy client's first call connects, and says so with nothing more precise than this.
+    return isinstance(error, RuntimeError) and str(error).startswith("Failed client connect")
+
+
+@contextmanager
+def engine_calls() -> Iterator[None]:
+    """Raises RequestRefused (503) where Temporal is away; other errors pass."""
+    try:
+        yield
+    except (RPCError, RuntimeError) as error:
+        if is_engine_away(error):
+            raise engine_away() from error
+        raise
