@@ -1,4 +1,4 @@
-"""Events of the far ends, as far as they are read: ids only."""
+"""Webhook events of Stripe and the carrier, as far as they are read: ids only, since the object is retrieved anew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import NamedTuple
 
 
 class Arrived(NamedTuple):
+    """An event as the inbox stores it.
+
+    `source` is `stripe` or `carrier`, `type` the sender's own name of the event, `object_id` the id of the object
+    that it is about.
+    """
+
     source: str
     event_id: str
     type: str
