@@ -8,7 +8,7 @@ from domain.commands import Message
 
 
 class RefundState(StrEnum):
-    """The state of a goodwill refund in our books; SUCCEEDED and FAILED are final."""
+    """How far our books say that a refund has come."""
 
     ASKED = "asked"  # stored; what Stripe says of it is not known yet
     PENDING = "pending"  # Stripe has it, the bank has not
@@ -33,7 +33,7 @@ class RefundProgress(Message):
 
 
 def operation_of(key: str) -> str:
-    """The operation under which the refund's call is saved; Stripe keeps it as the refund's reference, too."""
+    """The name under which the refund's call to Stripe is saved, and the reference that Stripe keeps with it."""
     return f"refund-{key}"
 
 

@@ -1,4 +1,4 @@
-"""The names of the steps in the table `order_steps`, where each has its fence, and in tickets."""
+"""The names under which the steps' fences are kept."""
 
 RESERVE = "reserve_inventory"
 AUTHORIZE = "authorize_payment"

@@ -6,11 +6,7 @@ from typing import NamedTuple
 
 
 class Arrived(NamedTuple):
-    """An event as the inbox stores it.
-
-    `source` is `stripe` or `carrier`, `type` the sender's own name of the event, `object_id` the id of the object
-    that it is about.
-    """
+    """An event as it came: what it says beyond these ids is not believed."""
 
     source: str
     event_id: str
