@@ -9,6 +9,7 @@ from devstack.readme import PAGES, README, with_tables
 
 ROOT = README.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "chaos/README.md", ROOT / "benchmarks/README.md"]
+FOLDERS = {folder.name for folder in ROOT.iterdir() if folder.is_dir()} - {"build"}
 
 
 def _links(document: Path) -> list[tuple[str, str]]:
@@ -38,6 +39,17 @@ def test_every_link_into_the_repository_leads_somewhere() -> None:
         if target and not (document.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    """A path in a document, e.g. `services/orders/book.py` or `workflows/saga/`, leads somewhere."""
+    missing = [
+        f"{document.relative_to(ROOT)}: {path}"
+        for document in DOCUMENTS
+        for path in re.findall(r"`((?:\w+/)+(?:[\w-]+\.\w+)?)`", document.read_text())
+        if path.partition("/")[0] in FOLDERS and not (ROOT / path).exists()
+    ]
+    assert missing == []
 
 
 def test_every_link_to_a_heading_finds_it() -> None:
