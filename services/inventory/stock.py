@@ -6,7 +6,6 @@ deadlocking. What the row count of the one `UPDATE` says, decides.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from adapters.clock import now
 from domain.events import EventName, InventoryUpdatedData
 from services.orders.tables import OrderLine
+from services.outbox.events import new_event_id, outbox_row
 from services.outbox.tables import OutboxEvent
 
 EVENT_SOURCE = "/products"
@@ -92,21 +92,12 @@ async def ship(session: AsyncSession, order_id: str) -> None:
 
 def inventory_updated(product_id: str, change: int, on_hand: int, sequence: int) -> OutboxEvent:
     """The outbox row of a change of `on_hand`; `sequence` was taken under the lock of the stock row."""
-    at, event_id = now(), str(uuid.uuid4())
     data = InventoryUpdatedData(
-        event_id=event_id,
+        event_id=new_event_id(),
         event_type=EventName.INVENTORY_UPDATED,
-        timestamp=at,
+        timestamp=now(),
         product_id=product_id,
         quantity_change=change,
         new_quantity=on_hand,
     )
-    return OutboxEvent(
-        event_id=event_id,
-        type=EventName.INVENTORY_UPDATED.type,
-        source=EVENT_SOURCE,
-        subject=product_id,
-        sequence=sequence,
-        time=at,
-        data=data.model_dump(mode="json", by_alias=True),
-    )
+    return outbox_row(EVENT_SOURCE, product_id, sequence, data)

@@ -6,7 +6,6 @@ a repeat of the step writes nothing.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -23,6 +22,7 @@ from domain.events import EventItem, EventName, OrderEventData, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 from services.orders.tables import Order, OrderLine, OrderStep, TimelineEntry
+from services.outbox.events import new_event_id, outbox_row
 from services.outbox.tables import OutboxEvent
 
 EVENT_SOURCE = "/orders"
@@ -126,7 +126,7 @@ class LockedOrder:
         lines = await self.lines()
         for name in names:
             self.row.event_sequence += 1
-            self.session.add(_outbox_row(self.row, lines, name, reason, reason_id, tracking, amount))
+            self.session.add(_event_of(self.row, lines, name, reason, reason_id, tracking, amount))
 
     async def lines(self) -> list[OrderLine]:
         """The order's lines in the order in which the client named them; they never change."""
@@ -135,7 +135,7 @@ class LockedOrder:
         return self._lines
 
 
-def _outbox_row(
+def _event_of(
     row: Order,
     lines: list[OrderLine],
     name: EventName,
@@ -144,12 +144,11 @@ def _outbox_row(
     tracking: str | None = None,
     amount: Money | None = None,
 ) -> OutboxEvent:
-    at, event_id = now(), str(uuid.uuid4())
     data = OrderEventData(
-        event_id=event_id,
+        event_id=new_event_id(),
         event_type=name,
         detail_type=name,
-        timestamp=at,
+        timestamp=now(),
         order_id=row.order_id,
         user_id=row.customer_id,
         customer_id=row.customer_id,
@@ -163,15 +162,7 @@ def _outbox_row(
         tracking_number=tracking,
         amount=amount.decimal if amount else None,
     )
-    return OutboxEvent(
-        event_id=event_id,
-        type=name.type,
-        source=EVENT_SOURCE,
-        subject=row.order_id,
-        sequence=row.event_sequence,
-        time=at,
-        data=data.model_dump(mode="json", by_alias=True, exclude_none=True),
-    )
+    return outbox_row(EVENT_SOURCE, row.order_id, row.event_sequence, data)
 
 
 def _items(row: Order, lines: list[OrderLine]) -> list[EventItem]:
@@ -247,6 +238,6 @@ async def place_order(
             what="order placed",
         )
     )
-    session.add(_outbox_row(row, lines, EventName.ORDER_PLACED))
+    session.add(_event_of(row, lines, EventName.ORDER_PLACED))
     await session.flush()
     return LockedOrder(session, row, {})
