@@ -8,11 +8,29 @@ from domain.commands import Message
 
 
 class RefundState(StrEnum):
+    """How far our books say that a refund has come."""
+
     ASKED = "asked"  # stored; what Stripe says of it is not known yet
     PENDING = "pending"  # Stripe has it, the bank has not
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # no money went back, and none will
 
+
+class StripeRefundStatus(StrEnum):
+    """A refund's status at Stripe (https://docs.stripe.com/api/refunds/object#refund_object-status).
+
+    What Stripe says is kept as text, since a later version of its API may say more; it is compared with these.
+    """
+
+    PENDING = "pending"
+    REQUIRES_ACTION = "requires_action"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+NOT_GIVEN = frozenset([StripeRefundStatus.FAILED, StripeRefundStatus.CANCELED])
+"""The money is with the shop, and stays there."""
 
 UNSETTLED = frozenset([RefundState.ASKED, RefundState.PENDING])
 
@@ -31,7 +49,7 @@ class RefundProgress(Message):
 
 
 def operation_of(key: str) -> str:
-    """What the refund's call to Stripe is frozen as, and the reference that Stripe keeps with it."""
+    """The name under which the refund's call to Stripe is saved, and the reference that Stripe keeps with it."""
     return f"refund-{key}"
 
 

@@ -12,7 +12,9 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from adapters.clock import now
-from adapters.stripe.refunds import GivenRefund, KeyUsedUp, RefundGateway
+from adapters.stripe.connection import StripeConnection
+from adapters.stripe.errors import KeyUsedUp
+from adapters.stripe.refunds import GivenRefund, RefundGateway
 from domain.errors import TryAgain
 from domain.refunds import GiveRefund, RefundState
 from services.orders.book import OrderBook
@@ -97,12 +99,12 @@ async def test_a_key_that_stripe_keeps_a_failure_under_is_replaced_after_a_look(
     shop: Shop, refunds: RefundSteps
 ) -> None:
     """The failure is replayed again and again, and no refund is in Stripe's list: the next attempt has a new key."""
-    refund, gateway = await refunds.put(await refunds.captured()), DeadKey(shop.settings)
-    refunds.over(gateway)
+    refund, stripe = await refunds.put(await refunds.captured()), StripeConnection(shop.settings)
+    refunds.over(DeadKey(stripe))
     assert await insist(refunds, refund) == 5
 
     assert (await keys(shop, refund), await refunds.given(refund.order_id)) == (2, 500)
-    await gateway.aclose()
+    await stripe.aclose()
 
 
 @pytest.mark.parametrize(("fault", "taken"), [("after_effect_drop", 1), ("before_effect", 2)])
