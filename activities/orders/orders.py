@@ -10,7 +10,7 @@ from domain.commands import NO_REASON, CloseOrder, OrderClosed, RecordCancel
 from domain.errors import OurMistake
 from domain.events import EventName
 from domain.order_states import FINAL, OrderStatus, allows
-from domain.steps import AUTHORIZE, CAPTURE, RESERVE, SHIP
+from domain.steps import AUTHORIZE, CAPTURE, RESERVE, SHIP, FenceState
 from domain.texts import PLACE, TextKind
 from services.orders import cancel_wishes
 from services.orders.book import LockedOrder, OrderBook
@@ -49,7 +49,7 @@ class Orders:
         """Notes who asked to cancel and why; once the cancel is granted, the order is CANCELING."""
         async with self._book.locked(cancel.order_id) as order:
             by, why = cancel.request.by, await _reason_of(order, cancel)
-            before = order.step(f"cancel_request_{cancel.number}")  # as it was noted before wishes had ids
+            before = order.fence(f"cancel_request_{cancel.number}")  # as it was noted before wishes had ids
             if not before and await cancel_wishes.request(order, cancel.wish_id, by, cancel.code):
                 if cancel.code == "carrier_decides":
                     order.note(f"cancel requested, the carrier decides: {why.words}", by=by, texts=why.texts)
@@ -62,7 +62,7 @@ class Orders:
     @activity.defn
     async def record_cancel_refusal(self, cancel: RecordCancel) -> None:
         async with self._book.locked(cancel.order_id) as order:
-            if not order.step(f"cancel_refusal_{cancel.number}"):  # as it was noted before wishes had ids
+            if not order.fence(f"cancel_refusal_{cancel.number}"):  # as it was noted before wishes had ids
                 await cancel_wishes.refuse(order, cancel.wish_id, cancel.request.by, cancel.code)
 
     @activity.defn
@@ -77,7 +77,7 @@ class Orders:
         async with self._book.locked(close.order_id) as order:
             if order.status in FINAL:
                 return OrderClosed(status=order.status)
-            if standing := [step for step in UNDONE_BEFORE_THE_END if order.state_of(step) == "done"]:
+            if standing := [step for step in UNDONE_BEFORE_THE_END if order.state_of(step) is FenceState.DONE]:
                 raise OurMistake(f"the order cannot end: {', '.join(standing)} was not undone")
             why = await _end_of(order, close)
             rejected = close.status is OrderStatus.REJECTED and allows(order.status, OrderStatus.REJECTED)

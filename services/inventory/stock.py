@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.clock import now
 from domain.events import EventName, InventoryUpdatedData
+from domain.inventory import ReservationState
 from services.orders.tables import OrderLine
 from services.outbox.events import new_event_id, outbox_row
 from services.outbox.tables import OutboxEvent
@@ -76,7 +77,7 @@ async def release(session: AsyncSession, order_id: str, product_id: str | None =
     order = {"order_id": order_id, "product_id": product_id}
     await connection.execute(_LOCK_HELD, order)
     released = (await connection.execute(_RELEASE, order)).rowcount
-    await connection.execute(_CLOSE, {"state": "released", **order})
+    await connection.execute(_CLOSE, {"state": ReservationState.RELEASED, **order})
     return released > 0
 
 
@@ -87,7 +88,7 @@ async def ship(session: AsyncSession, order_id: str) -> None:
     await connection.execute(_LOCK_HELD, order)
     for product_id, quantity, on_hand, sequence in (await connection.execute(_SHIP, order)).all():
         session.add(inventory_updated(product_id, -quantity, on_hand, sequence))
-    await connection.execute(_CLOSE, {"state": "shipped", "product_id": None, **order})
+    await connection.execute(_CLOSE, {"state": ReservationState.SHIPPED, "product_id": None, **order})
 
 
 def inventory_updated(product_id: str, change: int, on_hand: int, sequence: int) -> OutboxEvent:

@@ -21,6 +21,7 @@ from domain.errors import StepUndone
 from domain.events import EventItem, EventName, OrderEventData, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
+from domain.steps import FenceState
 from services.orders.tables import Order, OrderLine, OrderStep, TimelineEntry
 from services.outbox.events import new_event_id, outbox_row
 from services.outbox.tables import OutboxEvent
@@ -53,30 +54,32 @@ class LockedOrder:
 
     # fences ----------------------------------------------------------------------------------------------------
 
-    def step(self, name: str) -> OrderStep | None:
-        """The step's fence, for a forward transaction. Raises StepUndone where its undo was first."""
-        fence = self._steps.get(name)
-        if fence is not None and fence.state == "undone":
+    def require_not_undone(self, name: str) -> None:
+        """Every forward transaction of a step begins with this. Raises StepUndone where the undo came first."""
+        if self.state_of(name) is FenceState.UNDONE:
             raise StepUndone(f"{name} of order {self.row.order_id} was undone before this attempt of it")
-        return fence
 
-    def state_of(self, name: str) -> str | None:
+    def state_of(self, name: str) -> FenceState | None:
+        """How the step has ended; None while it has not."""
         fence = self._steps.get(name)
-        return fence.state if fence else None
+        return FenceState(fence.state) if fence else None
 
     def result_of(self, name: str) -> dict[str, Any] | None:
+        """What the step answered; None while it has not ended, or where it answers nothing."""
         fence = self._steps.get(name)
         return fence.result if fence else None
 
     def fence(self, name: str) -> OrderStep | None:
+        """The step's row; None while the step has not ended."""
         return self._steps.get(name)
 
-    def mark(self, name: str, state: str, result: dict[str, Any] | None = None) -> None:
+    def mark(self, name: str, state: FenceState, result: dict[str, Any] | None = None) -> None:
+        """Writes the step's fence, over what it was before."""
         fence = self._steps.get(name)
         if fence is None:
-            fence = OrderStep(order_id=self.row.order_id, step=name, state=state)
+            fence = OrderStep(order_id=self.row.order_id, step=name, state=state.value)
             self._steps[name] = fence
-        fence.state, fence.result, fence.updated_at = state, result, now()
+        fence.state, fence.result, fence.updated_at = state.value, result, now()
         self.session.add(fence)
 
     # timeline and events ---------------------------------------------------------------------------------------
