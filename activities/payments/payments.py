@@ -70,7 +70,7 @@ class Payments:
     async def keep_authorization(self, ref: PaymentTry) -> Authorization:
         """Looks at the money that is held, and renews the authorization if `ref` asks for it or it is gone.
 
-        Raises PaymentDeclined when the money is gone and cannot be held anew.
+        Raises PaymentDeclined when the money is gone and cannot be held again.
         """
         return await self._renewals.keep(ref)
 

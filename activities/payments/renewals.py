@@ -34,10 +34,10 @@ class Renewals:
         self._calls, self._rounds = calls, rounds
 
     async def keep(self, ref: PaymentTry) -> Authorization:
-        """Looks at the money that is held, and holds it anew in round `ref.round` if asked to or if it is gone.
+        """Looks at the money that is held, and renews it in round `ref.round` if asked to or if it is gone.
 
         A card that was not kept cannot be charged again: its authorization lasts as long as it lasts. Raises
-        PaymentDeclined when the money is gone and cannot be held anew.
+        PaymentDeclined when the money is gone and cannot be held again.
         """
         async with self._book.locked(ref.order_id) as order:
             if (answer := answered(order, ref)) is not None:

@@ -129,7 +129,7 @@ class Shipping:
                 until = begin_purchase(order, row, self._carrier.timeout)
         if not ours:  # another attempt was faster: only the shipment that is saved is ever bought
             shipment = await self._carrier.retrieve(row.shipment_id)
-            # Nothing may come between the saved deadline and the purchase: after a look it is saved anew.
+            # Nothing may come between the saved deadline and the purchase: after a look it is saved again.
             return shipment if shipment.bought or done else await self._buy(ref, shipment)
         try:
             return await self._carrier.buy(shipment.id, rate, until)
@@ -183,7 +183,7 @@ class Shipping:
         return await self._record_void(ref, await self._ask_for_void(shipment))
 
     async def _nothing_bought(self, ref: OrderRef, row: ShipmentRow) -> VoidedShipment:
-        """No label *yet*: a purchase that was sent may still arrive until its deadline is over."""
+        """No label *yet*: a purchase that was sent may still arrive until its deadline."""
         if (left := still_to_arrive(row, self._carrier.timeout)) > timedelta(0):
             raise TryAgain("a purchase was sent and may still arrive", delay=left)
         async with self._book.locked(ref.order_id) as order:
