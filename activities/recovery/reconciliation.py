@@ -82,7 +82,10 @@ class Reconciliations:
 
     @activity.defn
     async def look_at_orders(self, asked: ReconcileOrders) -> OrdersLookedAt:
-        """Looks at one batch of unchanged orders: each has a running workflow, or has ended, or is recovered."""
+        """Looks at one batch of orders that have not ended and stayed unchanged.
+
+        Each has a running workflow, or is recovered.
+        """
         await self._require_their_engine()
         before = now() - asked.unchanged_for
         async with self._sessions() as session:
