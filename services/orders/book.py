@@ -60,21 +60,21 @@ class LockedOrder:
             raise StepUndone(f"{name} of order {self.row.order_id} was undone before this attempt of it")
 
     def state_of(self, name: str) -> FenceState | None:
-        """How the step has ended; None while it has not."""
+        """Whether the step was done, refused or undone; None where it has left no fence."""
         fence = self._steps.get(name)
         return FenceState(fence.state) if fence else None
 
     def result_of(self, name: str) -> dict[str, Any] | None:
-        """What the step answered; None while it has not ended, or where it answers nothing."""
+        """What the step answered when it was marked; None where it left no answer."""
         fence = self._steps.get(name)
         return fence.result if fence else None
 
     def fence(self, name: str) -> OrderStep | None:
-        """The step's row; None while the step has not ended."""
+        """The step's fence, whatever its state."""
         return self._steps.get(name)
 
     def mark(self, name: str, state: FenceState, result: dict[str, Any] | None = None) -> None:
-        """Writes the step's fence, over what it was before."""
+        """Sets the step's fence: its state, and the answer that a repeat of the step gives."""
         fence = self._steps.get(name)
         if fence is None:
             fence = OrderStep(order_id=self.row.order_id, step=name, state=state.value)

@@ -1,4 +1,4 @@
-"""Compares Stripe's list of PaymentIntents with our rows, page by page."""
+"""Compares our rows with Stripe's list of PaymentIntents, page by page."""
 
 from __future__ import annotations
 
