@@ -49,6 +49,7 @@ from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres import reachability
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.settings import Settings
+from adapters.stripe.connection import StripeConnection
 from adapters.stripe.lists import StripeLists
 from adapters.stripe.payments import StripeGateway
 from adapters.stripe.refunds import RefundGateway
@@ -137,15 +138,15 @@ class Activities:
 async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     """The activities over real clients, which are closed at the end."""
     engine = create_engine(settings)
-    stripe, carrier = StripeGateway(settings), CarrierGateway(settings)
-    refunds, lists = RefundGateway(settings), StripeLists(settings)
+    stripe, carrier = StripeConnection(settings), CarrierGateway(settings)
+    refunds, lists = RefundGateway(stripe), StripeLists(stripe)
     sessions = create_sessions(engine)
     book = OrderBook(sessions, order_reached, order_opened)
     reconciliations = Reconciliations(sessions, book)
     try:
         yield Activities(
             Inventory(book),
-            Payments(book, stripe),
+            Payments(book, StripeGateway(stripe), refunds),
             Shipping(book, carrier, VoidRules(settings.void_settles == "accepted", settings.void_patience)),
             Parcels(book, carrier),
             Orders(book),
@@ -161,8 +162,6 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             engine,
         )
     finally:
-        await lists.aclose()
-        await refunds.aclose()
         await carrier.aclose()
         await stripe.aclose()
         await dispose(engine)

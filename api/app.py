@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.settings import Settings
+from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import StripeGateway
 from adapters.stripe.refunds import RefundGateway
 from adapters.telemetry import runtime as telemetry
@@ -73,10 +74,9 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     stack.push_async_callback(dispose, engine)
     each_on_its_own = engine.execution_options(isolation_level="AUTOCOMMIT")
     temporal = await connect(settings, lazy=True)
-    payments, parcels = StripeGateway(settings), CarrierGateway(settings)
-    refund_gateway = RefundGateway(settings)
-    stack.push_async_callback(refund_gateway.aclose)
-    stack.push_async_callback(payments.aclose)
+    stripe, parcels = StripeConnection(settings), CarrierGateway(settings)
+    payments, refund_gateway = StripeGateway(stripe), RefundGateway(stripe)
+    stack.push_async_callback(stripe.aclose)
     stack.push_async_callback(parcels.aclose)
     sessions = create_sessions(engine)
     book = OrderBook(sessions)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from domain.commands import FulfillOrder, Message
 from domain.order_states import OrderStatus
+from domain.payments import UNCAPTURED, IntentStatus, PaymentState
 from domain.settled_payments import Known, Settled, happened_as_well, stands
 
 RECOVERED = "recovered"
@@ -140,7 +141,7 @@ class PaymentAtStripe(Message):
     @property
     def holds_money(self) -> bool:
         """Whether Stripe has money of the customer: authorized, or taken and not fully given back."""
-        return self.status == "requires_capture" or self.received > self.refunded
+        return self.status == IntentStatus.REQUIRES_CAPTURE or self.received > self.refunded
 
     @property
     def known(self) -> Known:
@@ -162,7 +163,7 @@ class PaymentInBooks(Message):
     @property
     def is_live(self) -> bool:
         """Whether our books expect this payment to be captured; an order has one such payment at most."""
-        return self.state in ("created", "requires_action", "authorized")
+        return self.state in UNCAPTURED
 
 
 class Verdict(StrEnum):
@@ -187,7 +188,7 @@ def judge_payment(
     """
     if settled is not None and (twice := happened_as_well(settled, payment.known)):
         return Verdict.TWICE, f"{twice} of {payment.id}"
-    if order in UNDONE and row is not None and row.is_live and payment.status == "canceled":
+    if order in UNDONE and row is not None and row.is_live and payment.status == IntentStatus.CANCELED:
         return Verdict.BOOK, f"payment {payment.id} is {row.state} in our books, and was canceled at Stripe"
     if settled is not None and stands(settled, payment.known):
         return Verdict.AGREES, ""
@@ -204,7 +205,7 @@ def _given_back(payment: PaymentAtStripe, row: PaymentInBooks, order: OrderStatu
     """Refunds that our books do not have as Stripe has them; while the order is undone they are its undo's work."""
     if order is OrderStatus.CANCELING or payment.refunded == row.refunded + row.pending:
         return ""
-    if order in UNDONE and row.state == "refunded":
+    if order in UNDONE and row.state == PaymentState.REFUNDED:
         return ""  # everything was given back, as the undo has booked
     return f"payment {payment.id}: {row.refunded} refunded in our books, {payment.refunded} at Stripe"
 
@@ -213,9 +214,9 @@ def _difference(payment: PaymentAtStripe, row: PaymentInBooks | None, order: Ord
     if order is None or row is None:
         about = "of an order that our books do not know" if order is None else "which our books do not know"
         return f"Stripe has money in {payment.id}, {about}" if payment.holds_money else ""
-    if row.state in ("voided", "declined") and payment.holds_money:
+    if row.state in (PaymentState.VOIDED, PaymentState.DECLINED) and payment.holds_money:
         return f"payment {payment.id} is {row.state} in our books and {payment.status} at Stripe"
-    if row.state not in ("captured", "refunded"):
+    if row.state not in (PaymentState.CAPTURED, PaymentState.REFUNDED):
         return ""  # its workflow is at work on it
     if payment.received != row.captured:
         return f"payment {payment.id}: {row.captured} captured in our books, {payment.received} at Stripe"

@@ -16,6 +16,22 @@ class RefundState(StrEnum):
     FAILED = "failed"  # no money went back, and none will
 
 
+class StripeRefundStatus(StrEnum):
+    """A refund's status at Stripe (https://docs.stripe.com/api/refunds/object#refund_object-status).
+
+    What Stripe says is kept as text, since a later version of its API may say more; it is compared with these.
+    """
+
+    PENDING = "pending"
+    REQUIRES_ACTION = "requires_action"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+NOT_GIVEN = frozenset([StripeRefundStatus.FAILED, StripeRefundStatus.CANCELED])
+"""The money is with the shop, and stays there."""
+
 UNSETTLED = frozenset([RefundState.ASKED, RefundState.PENDING])
 
 

@@ -7,6 +7,7 @@ decision or after it, a person has to hear of it: the customer may have been pai
 from __future__ import annotations
 
 from domain.commands import Message
+from domain.payments import IntentStatus
 from domain.repairs import SETTLED_TWICE, RepairDecision
 from domain.steps import CAPTURE, PAYMENTS, RETURN
 
@@ -47,7 +48,7 @@ def happened_as_well(settled: Settled, now: Known) -> str:
     if settled.step == RETURN and settled.decision is RepairDecision.MARK_DONE:
         if now.refunded > known.refunded:
             return f"{about} has given back {now.refunded}, of which {known.refunded} were known then"
-        if now.status == "canceled" and known.status != "canceled":
+        if now.status == IntentStatus.CANCELED and known.status != IntentStatus.CANCELED:
             return f"{about} has released the payment: nothing of it was ever taken"
     return ""
 

@@ -1,4 +1,17 @@
-"""The names under which the steps' fences are kept."""
+"""The names under which the steps' fences are kept, and the states of a fence."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FenceState(StrEnum):
+    """How a step of an order has ended; written with the effect of the step, so that a repeat writes nothing."""
+
+    DONE = "done"
+    REFUSED = "refused"  # it answered no, and that is final for what was asked
+    UNDONE = "undone"  # by its undo, maybe before the step ever ran: a late attempt of it writes nothing
+
 
 RESERVE = "reserve_inventory"
 AUTHORIZE = "authorize_payment"

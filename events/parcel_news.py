@@ -17,11 +17,12 @@ from domain.order_states import OrderStatus
 from domain.parcels import LabelRefund
 from domain.recovery import UNDONE
 from domain.repairs import SCAN_AFTER_VOID
+from domain.shipping import CALLED_BACK, ShipmentState
 from domain.steps import SHIP
 from engine.signals import signal
 from services.orders.book import OrderBook
 from services.orders.tables import Order
-from services.shipping.book import CALLED_BACK, note_parcel, shipment_of
+from services.shipping.book import note_parcel, shipment_of
 from services.shipping.tables import ShipmentRow
 from services.tickets.book import open_ticket
 from workflows.order_fulfillment import OrderFulfillment
@@ -78,7 +79,7 @@ class ParcelPoke:
         moved, called_back = known.then(current) is not known, _called_back(booked.order_status, booked.label)
         if moved or (called_back and current.scanned):
             await self._note(booked.order_id, current)
-        if booked.label == "void_requested":
+        if booked.label == ShipmentState.VOID_REQUESTED:
             has_news = shipment.refund_status is None or shipment.refund_status.final
         elif called_back and current.scanned:
             has_news = False

@@ -5,7 +5,6 @@ The order's workflow gets a signal, the books what somebody did at Stripe, and a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -16,6 +15,7 @@ from temporalio.client import Client
 from adapters.stripe.payments import PaymentSnapshot
 from domain.commands import Attention, Hold
 from domain.order_states import OrderStatus
+from domain.payments import IntentStatus, PaymentState
 from domain.recovery import UNDONE, PaymentAtStripe, PaymentInBooks, Verdict, judge_payment
 from domain.repairs import LATE_MONEY, REFUND_FAILED, SETTLED_TWICE
 from domain.steps import AT_STRIPE, RETURN
@@ -29,14 +29,14 @@ from workflows.order_fulfillment import OrderFulfillment
 
 # PaymentIntent status -> the states of our book that say the same
 # (https://docs.stripe.com/payments/paymentintents/lifecycle); a refund leaves the intent `succeeded`.
-SAME = {
-    "requires_payment_method": frozenset(["created", "declined"]),
-    "requires_confirmation": frozenset(["created"]),
-    "requires_action": frozenset(["requires_action"]),
-    "processing": frozenset(["created", "requires_action"]),
-    "requires_capture": frozenset(["authorized"]),
-    "succeeded": frozenset(["captured", "refunded"]),
-    "canceled": frozenset(["voided", "declined"]),
+SAME: dict[str, frozenset[PaymentState]] = {
+    IntentStatus.REQUIRES_PAYMENT_METHOD: frozenset([PaymentState.CREATED, PaymentState.DECLINED]),
+    IntentStatus.REQUIRES_CONFIRMATION: frozenset([PaymentState.CREATED]),
+    IntentStatus.REQUIRES_ACTION: frozenset([PaymentState.REQUIRES_ACTION]),
+    IntentStatus.PROCESSING: frozenset([PaymentState.CREATED, PaymentState.REQUIRES_ACTION]),
+    IntentStatus.REQUIRES_CAPTURE: frozenset([PaymentState.AUTHORIZED]),
+    IntentStatus.SUCCEEDED: frozenset([PaymentState.CAPTURED, PaymentState.REFUNDED]),
+    IntentStatus.CANCELED: frozenset([PaymentState.VOIDED, PaymentState.DECLINED]),
 }
 
 GONE_BACK = frozenset([OrderStatus.CANCELING, *UNDONE])
@@ -53,20 +53,10 @@ _BOOKED = text("""
 log = structlog.get_logger()
 
 
-class Refund(Protocol):
-    @property
-    def amount(self) -> int: ...
-
-    @property
-    def failed(self) -> bool: ...
-
-
 class Payments(Protocol):
     async def retrieve(self, payment_intent_id: str) -> PaymentSnapshot: ...
 
     async def hold_on(self, intent: PaymentSnapshot) -> Hold | None: ...
-
-    async def refunds(self, payment_intent_id: str) -> Sequence[Refund]: ...
 
 
 class Booked(NamedTuple):
@@ -84,7 +74,7 @@ class Booked(NamedTuple):
 
     def lacks(self, payment: PaymentAtStripe) -> bool:
         """Whether Stripe's list of refunds has to be read, or a release has to be booked."""
-        released = self.undone and self.row.is_live and payment.status == "canceled"
+        released = self.undone and self.row.is_live and payment.status == IntentStatus.CANCELED
         return released or self.refunds > 0 or payment.refunded != self.row.refunded + self.row.pending
 
 
@@ -117,7 +107,10 @@ class PaymentNews:
             await self._tell(booked, payment)
 
     async def _tell(self, booked: Booked, payment: PaymentAtStripe) -> None:
-        if booked.row.state == "refunded" and await self._refunded(payment.id) < payment.received:
+        if (
+            booked.row.state == PaymentState.REFUNDED
+            and await self._refunds.given_back(payment.id) < payment.received
+        ):
             about = f"a refund of payment {payment.id} failed after it had succeeded: the shop still has the money"
             await self._call_person(booked, payment, REFUND_FAILED, RETURN, about)
         elif booked.row.state in SAME.get(payment.status, ()):
@@ -154,10 +147,6 @@ class PaymentNews:
             held = order.row.hold is not None
         if changed or held:  # also again: the engine may have been away the first time
             await signal(self._temporal, order_id, OrderFulfillment.payment_changed)
-
-    async def _refunded(self, payment_intent_id: str) -> int:
-        refunds = await self._payments.refunds(payment_intent_id)
-        return sum(refund.amount for refund in refunds if not refund.failed)
 
     async def _booked(self, payment_intent_id: str) -> Booked | None:
         async with self._reads.connect() as connection:

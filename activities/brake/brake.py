@@ -14,6 +14,8 @@ from services.brake.brake import BrakeRule
 
 
 class Brakes:
+    """Asks the brake for a workflow. `poll` is the time between two questions while it is on."""
+
     def __init__(self, sessions: Sessions, rule: BrakeRule, poll: timedelta) -> None:
         self._sessions = sessions
         self._rule = rule
@@ -21,7 +23,7 @@ class Brakes:
 
     @activity.defn
     async def ask_brake(self, end: EndsByOurFault) -> BrakeAnswer:
-        """Answers when the order may end, or is to try its step again. Raises TryAgain while the brake is on."""
+        """Answers whether the order may end, or has to try its step again. Raises TryAgain while the brake is on."""
         async with self._sessions() as session, session.begin():
             found = await brake.ask(session, self._rule, end)
         if found.on:

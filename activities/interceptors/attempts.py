@@ -32,7 +32,7 @@ class Attempt:
 class Attempts(Interceptor):
     """Knows every attempt from its beginning to its end. Must be the outermost, so that it sees the whole of it.
 
-    `margin` is what an attempt may take to end after its time is over: to close a connection, for example.
+    `margin` is what an attempt may take to end after its time: to close a connection, for example.
     """
 
     def __init__(self, margin: timedelta, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,23 +41,27 @@ class Attempts(Interceptor):
 
     @property
     def count(self) -> int:
+        """How many attempts the worker carries out now."""
         return len(self._running)
 
     def overdue(self) -> list[Attempt]:
-        """Those whose time has been over for longer than the margin, the oldest first."""
+        """Those whose time ended longer ago than the margin, the oldest first."""
         now = self._clock()
         return sorted((one for one in self._running if one.until < now), key=lambda one: one.until)
 
     def began(self, info: activity.Info) -> Attempt:
+        """Keeps the attempt until `ended`."""
         until = self._clock() + time_of(info).total_seconds() + self._margin
         attempt = Attempt(info.activity_type, info.workflow_id, info.attempt, until)
         self._running.add(attempt)
         return attempt
 
     def ended(self, attempt: Attempt) -> None:
+        """Forgets the attempt, however it ended."""
         self._running.discard(attempt)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Called by the SDK for each attempt."""
         return _Tracked(next, self)
 
 

@@ -33,6 +33,7 @@ class FailureTranslation(Interceptor):
         self._fault_retry = fault_retry
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Called by the SDK for each attempt."""
         return _Translation(next, self._fault_retry)
 
 

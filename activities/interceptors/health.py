@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class WorkerHangs(Exception):
-    """Attempts whose time was over long ago, in a worker that could reach its database."""
+    """Attempts whose time ended long ago, in a worker that could reach its database."""
 
     def __init__(self, attempts: list[Attempt]) -> None:
         super().__init__(f"{len(attempts)} attempts hang: {', '.join(map(str, attempts[:5]))}")
@@ -44,6 +44,7 @@ class WorkerHealth:
 
     @property
     def pages(self) -> Pages:
+        """By their path: /healthz says whether to start the worker again, /readyz whether it can work."""
         return {"/healthz": self.alive, "/readyz": self.ready}
 
     async def alive(self) -> Answer:

@@ -34,6 +34,7 @@ class Heartbeats(Interceptor):
         self._every, self._grace = every, grace
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Called by the SDK for each attempt."""
         return _Beating(next, self._every.total_seconds(), self._grace.total_seconds())
 
 
@@ -83,7 +84,7 @@ class _Beating(ActivityInboundInterceptor):
 
 
 def _has_to_end() -> bool:
-    """Whether the attempt's time is over, or that of a stopping worker; anything else is no reason to break off.
+    """Whether the attempt's time has ended, or that of a stopping worker; anything else is no reason to break off.
 
     A server that does not know the attempt any more (`not_found`) may have timed it out, but may as well have ended
     its workflow: an outcome that is known is worth the rest of the attempt's time.

@@ -1,6 +1,6 @@
 """What the worker counts: attempts and failures by step, how orders ended, and how long customers and parcels took.
 
-All of it goes through the Temporal SDK's meter to the worker's Prometheus port, beside the SDK's own metrics;
+All of it goes through the Temporal SDK's meter to the worker's Prometheus port, with the SDK's own metrics;
 `docs/metrics.md` explains each. A count follows its commit, and a repeat of a step commits nothing, so nothing is
 counted twice; a worker that dies in between counts nothing.
 """
@@ -76,9 +76,11 @@ class StepMetrics(Interceptor):
         self.stopped.add(0)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Called by the SDK for each attempt."""
         return _Counted(next, self)
 
     def reached(self, row: Order, status: OrderStatus, code: str) -> None:
+        """Counts a new status of an order; `code` says why an order ended that was undone."""
         age = (now() - row.created_at).total_seconds()
         if status is OrderStatus.CONFIRMED:
             self.confirmed_after.record(age)
@@ -119,26 +121,31 @@ def order_reached(row: Order, status: OrderStatus) -> None:
 
 
 def recovered(code: str) -> None:
+    """Counts a recovery that was started; `code` is RECOVERED or NEVER_STARTED."""
     if (running := _running.get()) is not None:
         running[0].recovered.add(1, {"code": code})
 
 
 def reconciled() -> None:
+    """Counts a comparison of all books that came to its end."""
     if (running := _running.get()) is not None:
         running[0].reconciled.add(1)
 
 
 def reconciliation_stopped() -> None:
+    """Counts a comparison that stopped itself, since it would have undone too many orders."""
     if (running := _running.get()) is not None:
         running[0].stopped.add(1)
 
 
 def drifts_found(book: str, count: int) -> None:
+    """Counts the differences that one comparison has found; `book` is one of BOOKS."""
     if (running := _running.get()) is not None:
         running[0].drifts.add(count, {"book": book})
 
 
 def events_missed(count: int) -> None:
+    """Counts events of Stripe that were found in its list, and were never delivered."""
     if (running := _running.get()) is not None:
         running[0].missed.add(count)
 

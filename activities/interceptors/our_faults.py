@@ -19,7 +19,7 @@ from services.orders.book import LockedOrder, OrderBook
 from services.orders.tables import Order
 from services.tickets import our_faults
 
-BESIDE_THE_STEP = frozenset(
+NOT_ABOUT_A_STEP = frozenset(
     [
         "open_ticket",
         "close_tickets",
@@ -44,6 +44,7 @@ class OurFaults(Interceptor):
         self.book = book
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Called by the SDK for each attempt."""
         return _Noting(next, self.book)
 
 
@@ -55,7 +56,7 @@ class _Noting(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         step = activity.info().activity_type
         order_id = getattr(input.args[0], "order_id", None) if input.args else None
-        if order_id is None or step in BESIDE_THE_STEP:
+        if order_id is None or step in NOT_ABOUT_A_STEP:
             return await super().execute_activity(input)
         waited: list[bool] = [False]
         _waited.set(waited)
@@ -66,8 +67,8 @@ class _Noting(ActivityInboundInterceptor):
             raise
         except Exception as error:
             if waited[0]:
-                over = isinstance(error, BusinessRefusal | OurMistake | StepUndone)
-                await self._try_to_note(order_id, our_faults.go_on if over else our_faults.fails_otherwise)
+                has_ended = isinstance(error, BusinessRefusal | OurMistake | StepUndone)
+                await self._try_to_note(order_id, our_faults.go_on if has_ended else our_faults.fails_otherwise)
             raise
         if waited[0]:  # if this fails, the attempt fails: the next one finds the step done, and comes here again
             async with self._book.locked(order_id) as order:

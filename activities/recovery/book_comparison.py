@@ -1,7 +1,7 @@
 """Compares the books: our rows with each other, and our payments with Stripe's list.
 
-What is left of an order that is over goes back through `OrderRecovery`; what nobody can know by the books alone is
-counted and reaches a person. An order is compared once it has rested, and again when it has changed since.
+What an order that has ended still holds goes back through `OrderRecovery`; what nobody can know by the books alone is
+counted and reaches a person. An order is compared once it has stayed unchanged, and again after its next change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from domain.steps import AT_STRIPE, PAYMENTS, RETURN
 from services.inventory.comparison import stock_drifts
 from services.orders.book import OrderBook
 from services.recovery.ended_orders import Piece, others_with_stock, undone_and_holding
-from services.recovery.payment_comparison import Compared, beside
+from services.recovery.payment_comparison import Compared, compare
 from services.recovery.rested_orders import Rested
 from services.refunds.foreign import RefundBooking
 from services.tickets.book import close_ticket_about, open_subjects, open_ticket, open_ticket_about
@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 
 
 class BookComparison:
+    """The three comparisons of one reconciliation: ended orders, stock, payments."""
+
     def __init__(
         self,
         sessions: Sessions,
@@ -59,7 +61,7 @@ class BookComparison:
 
     @activity.defn
     async def look_at_ended_orders(self, asked: ReconcileOrders) -> DriftFound:
-        """Orders that are over and by our own books still hold stock, money or a label."""
+        """Recovers orders that have ended and, by our own books, still hold stock, money or a label."""
         drifts = recovered = 0
         async for found in self._holding(asked):
             drifts += len(found)
@@ -103,7 +105,7 @@ class BookComparison:
 
     @activity.defn
     async def compare_payments(self, asked: ReconcileOrders) -> DriftFound:
-        """One window of payments: those that Stripe lists, and those of orders that came to rest in it.
+        """One window of payments: those that Stripe lists, and those of orders whose last change was in it.
 
         When that has caught up, those of the last weeks once more, each of them once a day: what somebody does at
         Stripe changes nothing of our order. It is what comes last in a run.
@@ -124,10 +126,10 @@ class BookComparison:
         async for page in pages:
             found += [await self._report_unknown(payment_id) for payment_id in page.unknown]
             async with self._sessions() as session:
-                compared = await beside(await session.connection(), page.payments)
-            # Of an order that is at work they are compared when it rests.
-            rested = [one for one in compared if one.updated_at is None or one.updated_at <= before]
-            found += [await self._settle(one) for one in rested]
+                compared = await compare(await session.connection(), page.payments)
+            # Those of an order that still changes are compared later.
+            unchanged = [one for one in compared if one.updated_at is None or one.updated_at <= before]
+            found += [await self._settle(one) for one in unchanged]
         return found
 
     async def _report_unknown(self, payment_id: str) -> Verdict:
@@ -161,7 +163,7 @@ class BookComparison:
         """What somebody gave back at Stripe is booked; what differs then, nobody can explain."""
         await self._refunds.book(order.order_id, payment)
         async with self._sessions() as session:
-            for one in await beside(await session.connection(), [payment]):
+            for one in await compare(await session.connection(), [payment]):
                 verdict, why = judge_payment(payment, one.row, one.status, one.settled)
                 if verdict is Verdict.BOOK:
                     await self._report(order, DRIFT_PAYMENT, PAYMENTS, why, payment)

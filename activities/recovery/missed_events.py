@@ -24,12 +24,14 @@ log = structlog.get_logger(__name__)
 
 
 class MissedEvents:
+    """Reads Stripe's list of events on a schedule."""
+
     def __init__(self, sessions: Sessions, stripe: StripeLists) -> None:
         self._sessions, self._stripe = sessions, stripe
 
     @activity.defn
     async def list_missed_events(self, asked: CatchUpEvents) -> EventsCaughtUp:
-        """One window behind the cursor, which moves when everything in it is stored."""
+        """Reads one window after the cursor, which moves when everything in it is stored."""
         end = now() - asked.older_than
         async with self._sessions() as session:
             since = min(await cursor_of(session, CURSOR) or end - FIRST_LOOK, end)

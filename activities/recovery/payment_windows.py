@@ -49,6 +49,8 @@ class Position(Message):
 
 @dataclass(frozen=True)
 class Page:
+    """Payments that are compared together, in one statement on our books."""
+
     payments: list[PaymentAtStripe]
     unknown: Sequence[str] = ()  # payments of our books that Stripe does not know
 
@@ -79,11 +81,11 @@ class PaymentWindow(ABC):
 
     @abstractmethod
     def _begin(self, at: datetime | None) -> Position:
-        """The next window behind the cursor's time, None when there is no cursor yet."""
+        """The next window after the cursor's time, None when there is no cursor yet."""
 
     @abstractmethod
     def _from(self, position: Position) -> AsyncIterator[tuple[Page, Position]]:
-        """The pages behind a position, each with the position behind it."""
+        """The pages after a position, each with the position after it."""
 
     async def _position(self) -> Position:
         async with self._sessions() as session:
@@ -107,7 +109,7 @@ class PaymentWindow(ABC):
 
 
 class NewPayments(PaymentWindow):
-    """What Stripe lists of a time, and then the payments of orders that came to rest in it."""
+    """What Stripe lists of a time, and then the payments of orders whose last change was in it."""
 
     cursor = CURSOR
 

@@ -1,4 +1,4 @@
-"""Finds orders that nobody looks after, and orders whose workflow cannot get on.
+"""Finds orders that nobody looks after, and orders whose workflow is stuck.
 
 Temporal is asked order by order (`describe`): its list of workflows lags behind, and an order that only seems to have
 no workflow must not be undone. Nothing here undoes anything: that is `OrderRecovery`, and it cannot start while the
@@ -35,7 +35,7 @@ from services.recovery.starts import WORKFLOW, start_recovery
 from services.tickets.book import close_ticket_about, close_tickets, open_ticket, open_ticket_about, wants_retry
 
 AT_ONCE = 8  # questions to Temporal
-STUCK_AFTER = 3  # attempts of a workflow task that has waited for as long as an order has to rest
+STUCK_AFTER = 3  # attempts of a workflow task that has waited for as long as an order has to stay unchanged
 WORKFLOW_TASK = "workflow_task"
 """The step under which the repair desk knows the tickets of stuck workflow tasks."""
 WORKFLOWS = "look_at_orders"
@@ -59,7 +59,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Owner:
+class LatestWorkflow:
     """Who looks after an order: its latest workflow, if it ever had one that the engine still knows."""
 
     closed: str | None = None  # how it ended; None while it runs
@@ -69,36 +69,42 @@ class Owner:
     task_since: datetime | None = None
 
     def is_stuck(self, before: datetime) -> bool:
+        """Whether its workflow task has failed several times, and has waited since before that time."""
         waits = self.task_since is not None and self.task_since <= before
         return self.closed is None and waits and self.attempts >= STUCK_AFTER
 
 
 class Reconciliations:
+    """Looks after orders that have no running workflow, or one whose workflow task is stuck."""
+
     def __init__(self, sessions: Sessions, book: OrderBook) -> None:
         self._sessions, self._book = sessions, book
 
     @activity.defn
     async def look_at_orders(self, asked: ReconcileOrders) -> OrdersLookedAt:
-        """One batch of orders that are not over and have rested: each has a running workflow, or is recovered."""
+        """Looks at one batch of orders that have not ended and stayed unchanged.
+
+        Each has a running workflow, or is recovered.
+        """
         await self._require_their_engine()
         before = now() - asked.unchanged_for
         async with self._sessions() as session:
             connection = await session.connection()
-            rested = await rested_orders.rested(
+            unchanged = await rested_orders.rested(
                 connection, before, asked.after or _BEGINNING, asked.order_ids, asked.batch
             )
-        owners = await owners_of([order.order_id for order in rested])
-        lost = [order for order in rested if _is_lost(order, owners[order.order_id])]
-        looked_at = OrdersLookedAt(looked_at=len(rested), lost=len(lost))
+        owners = await owners_of([order.order_id for order in unchanged])
+        lost = [order for order in unchanged if _is_lost(order, owners[order.order_id])]
+        looked_at = OrdersLookedAt(looked_at=len(unchanged), lost=len(lost))
         if stops(asked, looked_at) and not await self._is_released():
             await self._stop(asked, looked_at, lost)
             return looked_at.model_copy(update={"stopped": True})
-        outcomes = [await self._settle(order, owners[order.order_id], before) for order in rested]
+        outcomes = [await self._settle(order, owners[order.order_id], before) for order in unchanged]
         if asked.after is None:
-            await self._call_off_what_got_on(asked, before)
-        last = rested[-1] if len(rested) == asked.batch else None
+            await self._close_tickets_of_unstuck_tasks(asked, before)
+        last = unchanged[-1] if len(unchanged) == asked.batch else None
         if last is None:
-            await self._call_off_the_stop(asked)
+            await self._close_ticket_of_the_stop(asked)
         return looked_at.model_copy(
             update={
                 "recovered": outcomes.count(RECOVERED),
@@ -107,8 +113,8 @@ class Reconciliations:
             }
         )
 
-    async def _call_off_what_got_on(self, asked: ReconcileOrders, before: datetime) -> None:
-        """Closes the tickets of workflow tasks that are stuck no longer."""
+    async def _close_tickets_of_unstuck_tasks(self, asked: ReconcileOrders, before: datetime) -> None:
+        """Closes the tickets of orders whose workflow task is not stuck any more."""
         after = ""
         while True:
             async with self._sessions() as session:
@@ -117,7 +123,7 @@ class Reconciliations:
             owners = await owners_of([order.order_id for order in called])
             for order in called:
                 if not owners[order.order_id].is_stuck(before):
-                    await self._call_off(order)
+                    await self._close_ticket(order)
             if len(called) < asked.batch:
                 return
             after = called[-1].order_id
@@ -136,7 +142,7 @@ class Reconciliations:
         async with self._sessions() as session, session.begin():
             await open_ticket_about(session, RECONCILIATION_STOPPED, WORKFLOWS, detail)
 
-    async def _call_off_the_stop(self, asked: ReconcileOrders) -> None:
+    async def _close_ticket_of_the_stop(self, asked: ReconcileOrders) -> None:
         """All orders were looked at: there are not too many any more, or a person's release is used up."""
         async with self._sessions() as session, session.begin():
             if not asked.order_ids or await wants_retry(session, RECONCILIATION_STOPPED, WORKFLOWS):
@@ -152,7 +158,7 @@ class Reconciliations:
         if engine != theirs:
             raise OurMistake(f"these orders belong to the Temporal namespace {theirs}, this worker to {engine}")
 
-    async def _settle(self, order: Rested, owner: Owner, before: datetime) -> str:
+    async def _settle(self, order: Rested, owner: LatestWorkflow, before: datetime) -> str:
         if owner.closed is None:
             if owner.is_stuck(before):
                 await self._call_person(order, owner)
@@ -163,6 +169,7 @@ class Reconciliations:
         return RECOVERED if await self.recover(order, why, NEVER_STARTED if never else RECOVERED) else ""
 
     async def recover(self, order: Rested, why: str, code: str = RECOVERED) -> bool:
+        """Starts the order's recovery; False when a workflow runs already, or the order has changed."""
         started = await start_recovery(
             activity.client(),
             self._sessions,
@@ -177,54 +184,54 @@ class Reconciliations:
             metrics.recovered(code)
         return started
 
-    async def _call_person(self, order: Rested, owner: Owner) -> None:
+    async def _call_person(self, order: Rested, owner: LatestWorkflow) -> None:
         detail = f"its workflow task has failed {owner.attempts - 1} times: the worker's log has the reason"
         about = Attention(order_id=order.order_id, step=WORKFLOW_TASK, kind=STUCK_WORKFLOW_TASK, detail=detail)
         async with self._book.locked(order.order_id) as locked:
             await open_ticket(locked, about)
 
-    async def _call_off(self, order: Rested) -> None:
+    async def _close_ticket(self, order: Rested) -> None:
         async with self._book.locked(order.order_id) as locked:
             await close_tickets(locked, WORKFLOW_TASK)
 
 
-def _is_lost(order: Rested, owner: Owner) -> bool:
+def _is_lost(order: Rested, owner: LatestWorkflow) -> bool:
     """Whether its recovery would undo something: a checkout that never got as far as Temporal holds nothing."""
     return owner.closed is not None and not (owner.closed == NEVER_STARTED and order.status is OrderStatus.PLACED)
 
 
-async def owners_of(order_ids: Iterable[str]) -> dict[str, Owner]:
+async def owners_of(order_ids: Iterable[str]) -> dict[str, LatestWorkflow]:
     """Asks Temporal for each order's workflow."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(order_id: str) -> tuple[str, Owner]:
+    async def ask(order_id: str) -> tuple[str, LatestWorkflow]:
         async with room:
             return order_id, await _owner_of(order_id)
 
     return dict(await asyncio.gather(*(ask(order_id) for order_id in dict.fromkeys(order_ids))))
 
 
-async def _owner_of(order_id: str) -> Owner:
+async def _owner_of(order_id: str) -> LatestWorkflow:
     handle = activity.client().get_workflow_handle(workflow_id(order_id))
     try:
         found = await handle.describe(rpc_timeout=ENGINE_PATIENCE)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        return Owner(closed=NEVER_STARTED)
+        return LatestWorkflow(closed=NEVER_STARTED)
     if found.status not in ENDED:
         return _running(found)
-    return Owner(closed=ENDED[found.status], kind=found.workflow_type, closed_at=found.close_time)
+    return LatestWorkflow(closed=ENDED[found.status], kind=found.workflow_type, closed_at=found.close_time)
 
 
-def _running(found: WorkflowExecutionDescription) -> Owner:
+def _running(found: WorkflowExecutionDescription) -> LatestWorkflow:
     if not found.raw_description.HasField("pending_workflow_task"):
-        return Owner()
+        return LatestWorkflow()
     pending = found.raw_description.pending_workflow_task
-    return Owner(attempts=pending.attempt, task_since=pending.original_scheduled_time.ToDatetime(UTC))
+    return LatestWorkflow(attempts=pending.attempt, task_since=pending.original_scheduled_time.ToDatetime(UTC))
 
 
-def was_recovered(order: Rested, owner: Owner) -> bool:
+def was_recovered(order: Rested, owner: LatestWorkflow) -> bool:
     """Whether a recovery has come to its end since the order last changed: another one would find the same."""
     if owner.kind != WORKFLOW or owner.closed != ENDED[WorkflowExecutionStatus.COMPLETED]:
         return False

@@ -13,13 +13,12 @@ from temporalio import activity
 
 from activities.payments.calls import LOOK_AFTER_ATTEMPTS
 from adapters.clock import now
-from adapters.stripe.refunds import NOTHING_LEFT, GivenRefund, KeyUsedUp, RefundGateway, RefundRefused
-from domain.commands import Hold
+from adapters.stripe.errors import KeyUsedUp, RefundRefused
+from adapters.stripe.refunds import GivenRefund, RefundGateway
 from domain.errors import OurMistake, TryAgain
 from domain.refunds import GiveRefund, RefundProgress, RefundState, operation_of
-from domain.steps import CAPTURE
 from services.orders.book import LockedOrder, OrderBook
-from services.payments.book import FrozenCall, freeze, freeze_again, frozen, payment_of
+from services.payments.saved_calls import SavedCall, next_attempt, saved_call
 from services.refunds import book as refund_book
 from services.refunds.tables import Refund
 
@@ -28,6 +27,8 @@ FIRST_LOOK, LAST_LOOK = timedelta(seconds=30), timedelta(hours=6)
 
 
 class Refunds:
+    """The two steps of `OrderRefund`: sent, then followed until the customer's bank has the money."""
+
     def __init__(self, book: OrderBook, stripe: RefundGateway) -> None:
         self._book = book
         self._stripe = stripe
@@ -39,7 +40,7 @@ class Refunds:
             row = await _row(order, refund)
             if row.state != RefundState.ASKED:
                 return _progress(row)
-            call = await frozen(order, operation_of(row.key)) or await _freeze(order, row)
+            call = await refund_book.save_refund_call(order, row)
             if call is None:
                 return _progress(row)
         try:
@@ -55,7 +56,7 @@ class Refunds:
             row = await _row(order, refund)
             if row.state != RefundState.PENDING:
                 return _progress(row)
-            call = await frozen(order, operation_of(row.key))
+            call = await saved_call(order, operation_of(row.key))
             age = now() - row.created_at
         if call is None and row.stripe_refund_id is not None:  # one that somebody gave at Stripe
             given: GivenRefund | None = await self._stripe.retrieve(row.stripe_refund_id)
@@ -71,7 +72,7 @@ class Refunds:
 
     # the far end: the same call again, or look
 
-    async def _settle(self, call: FrozenCall) -> GivenRefund:
+    async def _settle(self, call: SavedCall) -> GivenRefund:
         late = activity.info().attempt > LOOK_AFTER_ATTEMPTS
         if late or call.key_may_be_pruned:
             if (seen := await self._seen(call)) is not None:
@@ -92,12 +93,12 @@ class Refunds:
                 raise
             return seen
 
-    async def _seen(self, call: FrozenCall) -> GivenRefund | None:
+    async def _seen(self, call: SavedCall) -> GivenRefund | None:
         return await self._stripe.find(call.params["payment_intent"], call.operation)
 
-    async def _new_key(self, call: FrozenCall) -> FrozenCall:
+    async def _new_key(self, call: SavedCall) -> SavedCall:
         async with self._book.locked(call.order_id) as order:
-            return await freeze_again(order, call)
+            return await next_attempt(order, call)
 
     # our books
 
@@ -110,27 +111,8 @@ class Refunds:
     async def _record_refusal(self, refund: GiveRefund, refused: RefundRefused) -> RefundProgress:
         async with self._book.locked(refund.order_id) as order:
             row = await _row(order, refund)
-            if row.state == RefundState.ASKED:
-                if refused.code == NOTHING_LEFT:
-                    await refund_book.fail(order, row, "the whole payment was given back meanwhile", ticket=False)
-                else:
-                    await refund_book.fail(order, row, refused.detail)
+            await refund_book.record_refusal(order, row, refused)
             return _progress(row)
-
-
-async def _freeze(order: LockedOrder, row: Refund) -> FrozenCall | None:
-    """None when the refund failed before it was ever sent: the order has changed since it was asked for."""
-    if order.state_of(CAPTURE) == "undone":
-        why = "the order was canceled meanwhile, which gives back the whole payment"
-        await refund_book.fail(order, row, why, ticket=False)
-        return None
-    if order.row.hold == Hold.DISPUTE:
-        await refund_book.fail(order, row, "the payment is disputed: the bank decides who has the money")
-        return None
-    payment = await payment_of(order)
-    if payment is None:
-        raise OurMistake("there is no payment to give back")
-    return await freeze(order, operation_of(row.key), refund_book.refund_params(order, row, payment))
 
 
 async def _row(order: LockedOrder, refund: GiveRefund) -> Refund:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from temporalio import activity
 
 from adapters.carrier.gateway import CarrierGateway
-from domain.commands import OrderRef, Parcel, ParcelStatus
+from domain.commands import OrderRef, Parcel
 from domain.errors import OurMistake
-from domain.events import EventName
-from domain.order_states import OrderStatus
 from domain.steps import RECORD_DELIVERED, RECORD_SHIPPED
 from services.inventory import stock
 from services.orders.book import OrderBook
-from services.shipping.book import note_parcel, shipment_of
+from services.shipping.book import note_delivered, note_parcel, note_shipped, shipment_of
 
 
 class Parcels:
+    """The steps that follow a parcel: nothing undoes them, since the goods have left."""
+
     def __init__(self, book: OrderBook, carrier: CarrierGateway) -> None:
         self._book = book
         self._carrier = carrier
@@ -37,24 +37,15 @@ class Parcels:
     async def record_shipped(self, ref: OrderRef) -> None:
         """The carrier has scanned the parcel: the goods have left the stock."""
         async with self._book.locked(ref.order_id) as order:
-            if order.step(RECORD_SHIPPED):
-                return
-            row = await shipment_of(order)
-            if row is not None:
-                note_parcel(order, row, ParcelStatus.IN_TRANSIT)
-            await stock.ship(order.session, ref.order_id)
-            order.move(OrderStatus.SHIPPED, "scanned by the carrier")
-            order.mark(RECORD_SHIPPED, "done")
-            await order.emit(EventName.ORDER_SHIPPED, tracking=row.tracking_number if row else None)
+            order.require_not_undone(RECORD_SHIPPED)
+            if not order.fence(RECORD_SHIPPED):
+                await stock.ship(order.session, ref.order_id)
+                await note_shipped(order)
 
     @activity.defn
     async def record_delivered(self, ref: OrderRef) -> None:
+        """The parcel has reached its customer: the order has ended well."""
         async with self._book.locked(ref.order_id) as order:
-            if order.step(RECORD_DELIVERED):
-                return
-            row = await shipment_of(order)
-            if row is not None:
-                note_parcel(order, row, ParcelStatus.DELIVERED)
-            order.move(OrderStatus.DELIVERED, "delivered")
-            order.mark(RECORD_DELIVERED, "done")
-            await order.emit(EventName.ORDER_DELIVERED, tracking=row.tracking_number if row else None)
+            order.require_not_undone(RECORD_DELIVERED)
+            if not order.fence(RECORD_DELIVERED):
+                await note_delivered(order)

@@ -27,23 +27,28 @@ from domain.errors import CallRefused, OurFault, OurMistake, ShipmentRefused, St
 from domain.events import EventName
 from domain.parcels import LabelRefund, Rate, next_void_look
 from domain.repairs import SCAN_AFTER_VOID, VOID_PENDING, VOID_REJECTED
-from domain.steps import CANCEL_SHIPMENT, SHIP
+from domain.shipping import CALLED_BACK, ShipmentState
+from domain.steps import CANCEL_SHIPMENT, SHIP, FenceState
 from services.orders.book import LockedOrder, OrderBook
 from services.shipping.book import (
-    CALLED_BACK,
     begin_purchase,
     call_back,
     end_purchase,
+    may_be_replaced,
+    new_shipment,
     note_label,
+    note_never_bought,
     note_parcel,
-    purchase_ends,
+    refuse_purchase,
+    replace_shipment,
     shipment_of,
+    still_to_arrive,
+    wait_for_void,
 )
 from services.shipping.tables import ShipmentRow
 from services.tickets.book import open_ticket
 
 HOLD_POLL = timedelta(minutes=1)
-CLOCK_MARGIN = timedelta(seconds=2)
 RATES_RETRIES = 5  # about a minute of them
 LAST_DECISION_PAUSE = timedelta(minutes=10)
 """While nobody knows yet whether a cancel can be granted."""
@@ -62,6 +67,8 @@ class VoidRules:
 
 
 class Shipping:
+    """The step that buys an order's label, its undo, and the look at a void that the carrier decides later."""
+
     def __init__(self, book: OrderBook, carrier: CarrierGateway, voids: VoidRules | None = None) -> None:
         self._book = book
         self._carrier = carrier
@@ -71,12 +78,14 @@ class Shipping:
     async def ship_order(self, ref: OrderRef) -> Label:
         """Buys the label. Raises ShipmentRefused, e.g. for an address that the carrier does not serve."""
         async with self._book.locked(ref.order_id) as order:
-            if order.step(SHIP):
+            order.require_not_undone(SHIP)
+            if order.fence(SHIP):
                 return Label.model_validate(order.result_of(SHIP))
             address = order.row.shipping_address
             row = await shipment_of(order)
         created = await self._carrier.retrieve(row.shipment_id) if row is not None else None
-        if created is None or (not created.bought and row is not None and self._is_given_up(row)):
+        lost = row is not None and may_be_replaced(row, self._carrier.timeout)
+        if created is None or (lost and not created.bought):
             fresh = await self._carrier.create(ref.order_id, address)
             created = fresh if created is None else await self._take_over(ref, created, fresh)
         if not created.bought:
@@ -88,25 +97,19 @@ class Shipping:
             await self._carrier.void(created.id)
             raise
 
-    def _is_given_up(self, row: ShipmentRow) -> bool:
-        """Whether its purchase was refused for what was sent, and none that was sent can arrive any more."""
-        ends = purchase_ends(row, self._carrier.timeout)
-        return row.refused_at is not None and (ends is None or now() > ends + CLOCK_MARGIN)
-
     async def _take_over(self, ref: OrderRef, former: ShipmentSnapshot, fresh: ShipmentSnapshot) -> ShipmentSnapshot:
         """A shipment made with what is sent today replaces one that could never be bought; it was free."""
         async with self._book.locked(ref.order_id) as order:
-            order.step(SHIP)
+            order.require_not_undone(SHIP)
             row = await shipment_of(order)
             if row is not None and row.shipment_id == former.id:
-                row.shipment_id, row.state, row.updated_at = fresh.id, "created", now()
-                row.buy_sent_at = row.buy_deadline = row.refused_at = None
-                order.session.add(row)
+                replace_shipment(order, row, fresh.id)
         return fresh
 
     async def _record_purchase(self, ref: OrderRef, bought: ShipmentSnapshot) -> Label:
         async with self._book.locked(ref.order_id) as order:
-            if order.step(SHIP):
+            order.require_not_undone(SHIP)
+            if order.fence(SHIP):
                 return Label.model_validate(order.result_of(SHIP))
             label = await _record_label(order, bought)
             order.note(f"label bought: {label.carrier} {label.tracking_number}")
@@ -118,16 +121,15 @@ class Shipping:
         async with self._book.locked(ref.order_id) as order:
             if order.row.hold is not None:
                 raise TryAgain("the payment is on hold: nothing ships meanwhile", delay=HOLD_POLL)
-            done = order.step(SHIP)  # undone meanwhile: stop before anything is bought
-            row = await shipment_of(order)
-            if row is None:
-                row = ShipmentRow(order_id=ref.order_id, shipment_id=shipment.id, state="buying")
+            order.require_not_undone(SHIP)  # stop before anything is bought
+            done = order.fence(SHIP) is not None
+            row = await shipment_of(order) or new_shipment(order, shipment.id)
             ours = row.shipment_id == shipment.id and not done
             if ours:
                 until = begin_purchase(order, row, self._carrier.timeout)
         if not ours:  # another attempt was faster: only the shipment that is saved is ever bought
             shipment = await self._carrier.retrieve(row.shipment_id)
-            # Nothing may come between the saved deadline and the purchase: after a look it is saved anew.
+            # Nothing may come between the saved deadline and the purchase: after a look it is saved again.
             return shipment if shipment.bought or done else await self._buy(ref, shipment)
         try:
             return await self._carrier.buy(shipment.id, rate, until)
@@ -136,8 +138,7 @@ class Shipping:
         except CallRefused:
             async with self._book.locked(ref.order_id) as order:
                 if (refused := await shipment_of(order)) is not None and refused.shipment_id == shipment.id:
-                    refused.refused_at = now()
-                    order.session.add(refused)
+                    refuse_purchase(order, refused)
             raise
         except ShipmentRefused:
             async with self._book.locked(ref.order_id) as order:
@@ -165,15 +166,16 @@ class Shipping:
         """Voids the label, if one was bought; a parcel that was scanned stays shipped and is told as such."""
         async with self._book.locked(ref.order_id) as order:
             row = await shipment_of(order)
-            if order.state_of(CANCEL_SHIPMENT) == "done":
+            if order.state_of(CANCEL_SHIPMENT) is FenceState.DONE:
                 return VOIDED  # settled by a person
-            begun = order.state_of(SHIP) == "undone"  # a void may have been asked for before the scan
-            if row is not None and row.state == "bought" and not begun and ParcelStatus(row.parcel_status).scanned:
+            begun = order.state_of(SHIP) is FenceState.UNDONE  # a void may have been asked for before the scan
+            bought = row is not None and row.state == ShipmentState.BOUGHT
+            if row is not None and bought and not begun and ParcelStatus(row.parcel_status).scanned:
                 return SCANNED  # known already: the step stays done
-            order.mark(SHIP, "undone", order.result_of(SHIP))
-        if row is None or row.state == "created":
+            order.mark(SHIP, FenceState.UNDONE, order.result_of(SHIP))
+        if row is None or row.state == ShipmentState.CREATED:
             return NOTHING
-        if row.state == "voided":
+        if row.state == ShipmentState.VOIDED:
             return VOIDED
         shipment = await self._carrier.retrieve(row.shipment_id)
         if not shipment.bought:
@@ -181,14 +183,11 @@ class Shipping:
         return await self._record_void(ref, await self._ask_for_void(shipment))
 
     async def _nothing_bought(self, ref: OrderRef, row: ShipmentRow) -> VoidedShipment:
-        """No label *yet*: a purchase that was sent may still arrive until its deadline is over."""
-        ends = purchase_ends(row, self._carrier.timeout)
-        if ends is not None and (left := ends + CLOCK_MARGIN - now()) > timedelta(0):
+        """No label *yet*: a purchase that was sent may still arrive until its deadline."""
+        if (left := still_to_arrive(row, self._carrier.timeout)) > timedelta(0):
             raise TryAgain("a purchase was sent and may still arrive", delay=left)
         async with self._book.locked(ref.order_id) as order:
-            row = await shipment_of(order) or row
-            row.state, row.updated_at = "voided", now()
-            order.session.add(row)
+            note_never_bought(order, await shipment_of(order) or row)
         return NOTHING
 
     async def _ask_for_void(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
@@ -208,14 +207,12 @@ class Shipping:
             if refund is LabelRefund.REFUNDED or (refund is LabelRefund.NOT_APPLICABLE and not scanned):
                 return await _voided(order, row, refund)
             if refund is LabelRefund.SUBMITTED and (row.state in CALLED_BACK or not scanned):
-                await call_back(order, row, "void_requested", "label: void requested from the carrier")
+                await call_back(order, row, ShipmentState.VOID_REQUESTED, "label: void requested from the carrier")
                 return VoidedShipment(outcome=VoidOutcome.REQUESTED, money_first=self._voids.money_first)
             if scanned:
                 await _record_label(order, shipment)
                 return SCANNED
-            row.void_requested_at = row.void_requested_at or now()
-            order.session.add(row)
-            pause = min(next_void_look(now() - row.void_requested_at), LAST_DECISION_PAUSE)
+            pause = min(next_void_look(wait_for_void(order, row)), LAST_DECISION_PAUSE)
         raise TryAgain("the carrier neither takes the label back nor has it scanned", delay=pause)
 
     @activity.defn
@@ -226,8 +223,8 @@ class Shipping:
         """
         async with self._book.locked(ref.order_id) as order:
             row = await shipment_of(order)
-            settled = order.state_of(CANCEL_SHIPMENT) == "done"  # by a person
-        if row is None or row.state == "voided" or settled:
+            settled = order.state_of(CANCEL_SHIPMENT) is FenceState.DONE  # by a person
+        if row is None or row.state == ShipmentState.VOIDED or settled:
             return VOIDED
         pending = await self._confirm(ref, await self._ask_for_void(await self._carrier.retrieve(row.shipment_id)))
         if ref.answers or pending.outcome is VoidOutcome.VOIDED:
@@ -274,7 +271,7 @@ async def _voided(order: LockedOrder, row: ShipmentRow, refund: LabelRefund) -> 
     if ParcelStatus(row.parcel_status).scanned and row.state not in CALLED_BACK:
         await _call_person_about_scan(order)
     nothing_paid = ": the carrier bills on scan, nothing was paid" if refund is LabelRefund.NOT_APPLICABLE else ""
-    await call_back(order, row, "voided", f"label voided{nothing_paid}")
+    await call_back(order, row, ShipmentState.VOIDED, f"label voided{nothing_paid}")
     return VOIDED
 
 

@@ -10,6 +10,8 @@ from services.texts import texts
 
 
 class Texts:
+    """Keeps people's own words out of workflow histories."""
+
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 

@@ -1,4 +1,4 @@
-"""Where the saga calls a person, tells that a step got on by itself, and carries out what the person decides."""
+"""Where the saga calls a person, tells that a step has succeeded after all, and carries out what they decide."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from services.tickets import book, our_faults
 
 
 class Tickets:
+    """The saga's side of the repair desk."""
+
     def __init__(self, book: OrderBook) -> None:
         self._book = book
 
@@ -33,6 +35,7 @@ class Tickets:
 
     @activity.defn
     async def close_tickets(self, about: Attention) -> None:
+        """Closes the step's open tickets: it has succeeded since. A repeat writes nothing."""
         async with self._book.locked(about.order_id) as order:
             await book.close_tickets(order, about.step)
 

@@ -1,9 +1,9 @@
-"""The Stripe SDK's client as all our gateways use it. Its retries are off: the engine retries, with the same key."""
+"""The Stripe SDK's client, and the one translator of its errors: what every gateway to Stripe is built on."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,15 +11,19 @@ import stripe
 
 from adapters.settings import Settings
 from adapters.stripe.errors import UNREADABLE, translate, unreadable
+from domain.errors import OrderSagaError
 
 
 class StripeConnection:
-    """One client with its connections; `aclose` closes them."""
+    """One client with its pool of connections, which the gateways of a process share; `aclose` closes them.
+
+    The SDK's own retries are off: Temporal retries, and sends the same idempotency key.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._http = _TimedClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
         base = settings.stripe_api_base
-        self._client = stripe.StripeClient(
+        self.client = stripe.StripeClient(
             settings.stripe_api_key.get_secret_value(),
             http_client=self._http,
             max_network_retries=0,
@@ -49,12 +53,15 @@ class _TimedClient(stripe.HTTPXClient):
 
 
 @asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Raises our errors instead of the SDK's, also for an answer that is none of Stripe's."""
+async def translated(meaning: Callable[[stripe.StripeError], OrderSagaError] = translate) -> AsyncIterator[None]:
+    """Raises our errors instead of the SDK's. Every call to Stripe stands in such a block.
+
+    `meaning` gives our error for one of the SDK's. AnswerUnreadable stands for an answer that is none of Stripe's.
+    """
     try:
         yield
     except stripe.StripeError as error:
-        raise translate(error) from None  # the SDK's error quotes the request: it must not reach a history
+        raise meaning(error) from None  # the SDK's error quotes the request: it must not reach a history
     except UNREADABLE as error:
         raise unreadable(error) from None
 

@@ -16,6 +16,7 @@ import structlog
 
 from adapters.stripe.declines import declined
 from domain.errors import (
+    BusinessRefusal,
     CallRefused,
     Misconfigured,
     OrderSagaError,
@@ -38,11 +39,14 @@ MEND = (
 )
 MAY_PASS = frozenset([408, 409, 424, 425])
 """Statuses of something that passes by itself: too slow, the key is in use, another service failed, too early."""
+REFUSED = frozenset([400, 404])
+"""Statuses of a request that Stripe has looked at and does not carry out."""
+NOTHING_LEFT = "charge_already_refunded"
 STATE_CODES = frozenset(
     [
         "payment_intent_unexpected_state",
         "charge_already_captured",
-        "charge_already_refunded",
+        NOTHING_LEFT,
         "charge_expired_for_capture",
     ]
 )
@@ -52,6 +56,17 @@ class PaymentStateDiffers(TryAgain):
     """The PaymentIntent is not in the state that the call needs, maybe since it is done already: look at it."""
 
     code = "payment_state_differs"
+
+
+class KeyUsedUp(TryAgain):
+    """Stripe replays a 5xx that it keeps under the key: nothing that is sent with it takes effect any more.
+
+    Any other 5xx does not tell what becomes of the call (https://docs.stripe.com/error-low-level#idempotency).
+    """
+
+
+class RefundRefused(BusinessRefusal):
+    """Stripe refuses the request for a refund as such, so it has given nothing back; `code` is Stripe's."""
 
 
 class AnswerUnreadable(TryAgain):
@@ -84,7 +99,20 @@ def translate(error: stripe.StripeError) -> OrderSagaError:
     if 400 <= (error.http_status or 0) < 500 and error.http_status not in MAY_PASS:
         kind = OurFault if replayed(error) else CallRefused
         return kind(said, far_end=FAR_END, cause=_cause(error), mend=MEND)
+    if replayed(error) and (error.http_status or 0) >= 500:
+        return KeyUsedUp(said)
     return TryAgain(said)  # connection, 409 in use, 5xx: not executed, or unknown
+
+
+def translate_refund(error: stripe.StripeError) -> OrderSagaError:
+    """What `error` means for a refund that may fail: a request that Stripe refuses ends it.
+
+    An undo's refund may not fail, so that `translate` tells what a refusal means for it.
+    """
+    meant = translate(error)
+    if isinstance(error, stripe.InvalidRequestError) and error.http_status in REFUSED:
+        return RefundRefused(error.code or "refused", str(meant))
+    return meant
 
 
 def replayed(error: stripe.StripeError) -> bool:

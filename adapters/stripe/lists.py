@@ -8,7 +8,6 @@ from typing import Any
 
 import stripe
 
-from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection, translated
 from domain.recovery import PaymentAtStripe
 from domain.webhooks import Arrived
@@ -41,17 +40,16 @@ FOLLOWED = [
 ]
 
 
-class StripeLists(StripeConnection):
+class StripeLists:
     """Pages of at most 100, newest first, as Stripe gives them."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._intents, self._events = self._client.v1.payment_intents, self._client.v1.events
+    def __init__(self, connection: StripeConnection) -> None:
+        self._intents, self._events = connection.client.v1.payment_intents, connection.client.v1.events
 
     async def payments(
         self, since: datetime, until: datetime, after: str | None = None
     ) -> AsyncIterator[list[PaymentAtStripe]]:
-        """The PaymentIntents created in a time, with what was refunded of each; behind `after`, if it is given."""
+        """The PaymentIntents created in a time, with what was refunded of each; after the id `after`, if given."""
         params: Any = {"created": _between(since, until), "limit": PAGE, "expand": [f"data.{CHARGE}"]}
         if after is not None:
             params["starting_after"] = after

@@ -1,7 +1,6 @@
-"""Stripe, through its own SDK: one method per call, our errors instead of the SDK's.
+"""Stripe's PaymentIntents, through its own SDK: one method per call, our errors instead of the SDK's.
 
-The SDK's retries are off: the engine retries, with the same idempotency key. A method's `params` and `key` come from
-the saved row of `payment_attempts`, never from the caller's own idea of them.
+A method's `params` and `key` come from the saved row of `payment_attempts`, never from the caller's own idea of them.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from typing import Any
 
 import stripe
 
-from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection, text_of, translated
-from adapters.stripe.refunds import GivenRefund, given
 from domain.commands import Hold
+from domain.payments import IntentStatus
 from domain.recovery import PaymentAtStripe
 
 PAGE = 100  # the most that Stripe gives at once
@@ -60,7 +58,7 @@ class PaymentSnapshot:
     @property
     def expired(self) -> bool:
         """Whether the authorization came to its end, unlike a PaymentIntent that somebody canceled."""
-        return self.status == "canceled" and self.cancellation_reason in ("expired", "automatic")
+        return self.status == IntentStatus.CANCELED and self.cancellation_reason in ("expired", "automatic")
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,12 @@ class CreatedPage:
     after: str | None
 
 
-class StripeGateway(StripeConnection):
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._intents = self._client.v1.payment_intents
-        self._refunds = self._client.v1.refunds
+class StripeGateway:
+    """Every call about a payment, but those about its refunds (`RefundGateway`)."""
+
+    def __init__(self, connection: StripeConnection) -> None:
+        self._client = connection.client
+        self._intents = connection.client.v1.payment_intents
 
     async def create(self, params: Any, key: str) -> PaymentSnapshot:
         """Creates an unconfirmed PaymentIntent: it moves no money."""
@@ -96,7 +95,7 @@ class StripeGateway(StripeConnection):
         return await _payment(self._intents.retrieve_async(payment_intent_id, {"expand": ["latest_charge"]}))
 
     async def created(self, since: datetime, until: datetime, after: str | None = None) -> CreatedPage:
-        """A page of the PaymentIntents that were created in a time, beginning behind `after`; a list: search lags."""
+        """A page of the PaymentIntents that were created in a time, beginning after `after`; a list: search lags."""
         window = {"gte": int(since.timestamp()), "lte": int(until.timestamp())}
         params: Any = {"created": window, "limit": PAGE} | ({"starting_after": after} if after else {})
         async with translated():
@@ -127,16 +126,6 @@ class StripeGateway(StripeConnection):
         """A Stripe Customer, on which a card is kept for renewals; its id."""
         async with translated():
             return text_of((await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id)
-
-    async def refund(self, params: Any, key: str) -> GivenRefund:
-        async with translated():
-            return given(await self._refunds.create_async(params, {"idempotency_key": key}))
-
-    async def refunds(self, payment_intent_id: str) -> list[GivenRefund]:
-        """Newest first."""
-        async with translated():
-            page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": PAGE})
-            return [given(refund) async for refund in page.auto_paging_iter()]
 
 
 async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:

@@ -1,32 +1,17 @@
-"""Stripe's refunds with what they were for, and with errors that tell a refusal from an outcome that is not known."""
+"""Stripe's refunds, with what each was for."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import stripe
 
-from adapters.settings import Settings
-from adapters.stripe.connection import StripeConnection, text_of
-from adapters.stripe.errors import UNREADABLE, replayed, translate, unreadable
-from domain.errors import BusinessRefusal, OrderSagaError, TryAgain
+from adapters.stripe.connection import StripeConnection, text_of, translated
+from adapters.stripe.errors import translate_refund
+from domain.refunds import NOT_GIVEN, StripeRefundStatus
 
-REFUSED = frozenset([400, 404])
-NOTHING_LEFT = "charge_already_refunded"
-
-
-class RefundRefused(BusinessRefusal):
-    """Stripe refuses the call as such, so it has given nothing back; `code` is Stripe's."""
-
-
-class KeyUsedUp(TryAgain):
-    """Stripe replays a 5xx that it keeps under the key: nothing that is sent with it takes effect any more.
-
-    Any other 5xx says nothing of what becomes of the call (https://docs.stripe.com/error-low-level#idempotency).
-    """
+PAGE = 100  # the most that Stripe gives at once
 
 
 @dataclass(frozen=True)
@@ -40,51 +25,49 @@ class GivenRefund:
     failure_reason: str | None = None
 
     @property
+    def succeeded(self) -> bool:
+        """Whether the customer's bank has the money."""
+        return self.status == StripeRefundStatus.SUCCEEDED
+
+    @property
     def failed(self) -> bool:
         """Whether the money stayed with the shop."""
-        return self.status in ("failed", "canceled")
+        return self.status in NOT_GIVEN
 
 
-class RefundGateway(StripeConnection):
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._refunds = self._client.v1.refunds
+class RefundGateway:
+    """Every call about refunds: those of an operator, and those of an undo."""
+
+    def __init__(self, connection: StripeConnection) -> None:
+        self._refunds = connection.client.v1.refunds
 
     async def give(self, params: Any, key: str) -> GivenRefund:
-        """Raises RefundRefused or KeyUsedUp, and what `stripe_errors` knows."""
-        async with _translated():
-            return given(await self._refunds.create_async(params, {"idempotency_key": key}))
+        """Gives a part back. Raises RefundRefused when Stripe refuses it, KeyUsedUp, and what `translate` tells."""
+        async with translated(translate_refund):
+            return await self._create(params, key)
+
+    async def give_rest(self, params: Any, key: str) -> GivenRefund:
+        """Gives back all that is left, for an undo. Raises what `translate` tells, e.g. CallRefused."""
+        async with translated():
+            return await self._create(params, key)
+
+    async def _create(self, params: Any, key: str) -> GivenRefund:
+        return given(await self._refunds.create_async(params, {"idempotency_key": key}))
+
+    async def retrieve(self, refund_id: str) -> GivenRefund:
+        """What Stripe says of the refund now. Raises RefundRefused for one that it does not know."""
+        async with translated(translate_refund):
+            return given(await self._refunds.retrieve_async(refund_id))
 
     async def find(self, payment_intent_id: str, operation: str) -> GivenRefund | None:
         """The payment's refund of that reference."""
         return next((one for one in await self.all_of(payment_intent_id) if one.operation == operation), None)
 
-    async def retrieve(self, refund_id: str) -> GivenRefund:
-        async with _translated():
-            return given(await self._refunds.retrieve_async(refund_id))
-
     async def all_of(self, payment_intent_id: str) -> list[GivenRefund]:
-        """Newest first; a list, because search lags."""
-        async with _translated():
-            page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": 100})
+        """Every refund of the payment, newest first; a list, because search lags."""
+        async with translated():
+            page = await self._refunds.list_async({"payment_intent": payment_intent_id, "limit": PAGE})
             return [given(refund) async for refund in page.auto_paging_iter()]
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        yield
-    except stripe.StripeError as error:
-        raise _translate(error) from None  # the SDK's error quotes the request: it must not reach a history
-    except UNREADABLE as error:
-        raise unreadable(error) from None
-
-
-def _translate(error: stripe.StripeError) -> OrderSagaError:
-    meant = translate(error)
-    if isinstance(error, stripe.InvalidRequestError) and error.http_status in REFUSED:
-        return RefundRefused(error.code or "refused", str(meant))
-    return KeyUsedUp(str(meant)) if replayed(error) and (error.http_status or 0) >= 500 else meant
 
 
 def given(refund: stripe.Refund) -> GivenRefund:

@@ -84,7 +84,7 @@ def _add_trace(logger: Any, method: str, line: Line) -> Line:
 
 
 def _add_details(logger: Any, method: str, line: Line) -> Line:
-    """What a library's record says beside its message, as fields."""
+    """What a library's record says besides its message, as fields."""
     record = line["_record"]
     arguments = line.pop("positional_args", None)
     if record.name == "uvicorn.access" and isinstance(arguments, tuple) and len(arguments) == 5:

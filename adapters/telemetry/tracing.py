@@ -34,7 +34,7 @@ _tracing: _Tracing | None = None
 def start(settings: Settings, service: str) -> None:
     """Traces this process from now on as `ordersaga-<service>`; without `otlp_endpoint` nothing is traced.
 
-    The SDK's usual variables hold beside it: OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER and so on.
+    The SDK's usual variables hold as well: OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER and so on.
     """
     global _tracing
     if not settings.otlp_endpoint:

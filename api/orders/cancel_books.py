@@ -11,7 +11,8 @@ from api.orders.view import no_such_order
 from domain.cancellation import TABLE, Decision, Rule, decide
 from domain.commands import CancelAnswer, ParcelStatus
 from domain.order_states import FINAL, OrderStatus
-from domain.steps import CANCEL_SHIPMENT, SHIP
+from domain.shipping import ShipmentState
+from domain.steps import CANCEL_SHIPMENT, SHIP, FenceState
 from services.orders.tables import Order, OrderStep
 from services.shipping.tables import ShipmentRow
 
@@ -74,5 +75,5 @@ async def look(reads: AsyncEngine, order_id: str) -> Seen:
         row = (await connection.execute(_SEEN, {"order_id": order_id})).one_or_none()
     if row is None:
         raise no_such_order()
-    stays = row.label == "bought" and row.bought == "done" and not row.settled
+    stays = row.label == ShipmentState.BOUGHT and row.bought == FenceState.DONE and not row.settled
     return Seen(OrderStatus(row.status), stays and ParcelStatus(row.parcel_status).scanned)

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from adapters.clock import now
 from adapters.settings import Settings
 from domain.brake import EndsByOurFault, pulls
+from domain.order_states import OrderStatus
 from domain.repairs import BRAKE
 from services.brake.tables import BrakePull, EndByOurFault
 from services.orders.tables import Order
@@ -24,7 +25,7 @@ from services.tickets.book import close_ticket_about, open_ticket_about
 TURN_BACK = "turn_back"
 """The step under which the repair desk knows the brake's ticket."""
 
-MAY_BE_HELD = ("PLACED", "RESERVED", "AWAITING_CUSTOMER", "CONFIRMED")
+MAY_BE_HELD = (OrderStatus.PLACED, OrderStatus.RESERVED, OrderStatus.AWAITING_CUSTOMER, OrderStatus.CONFIRMED)
 
 _LOCK = sql("SELECT pg_advisory_xact_lock(hashtext('ordersaga brake'))")
 
@@ -39,18 +40,19 @@ class BrakeRule:
 
     @classmethod
     def of(cls, settings: Settings) -> BrakeRule:
+        """The shop's own rule."""
         return cls(settings.brake_orders, settings.brake_share, settings.brake_window)
 
 
 @dataclass(frozen=True)
-class Asked:
+class BrakeFinding:
     """Whether the brake is on, and whether it has held this order, now or before."""
 
     on: bool
     held: bool
 
 
-async def ask(session: AsyncSession, rule: BrakeRule, end: EndsByOurFault) -> Asked:
+async def ask(session: AsyncSession, rule: BrakeRule, end: EndsByOurFault) -> BrakeFinding:
     """Counts an order that would end by our fault, and pulls the brake when these are too many."""
     known = await session.get(EndByOurFault, (end.order_id, end.turn))
     pull_id = await _on(session)
@@ -60,7 +62,7 @@ async def ask(session: AsyncSession, rule: BrakeRule, end: EndsByOurFault) -> As
         pull_id = await _on(session) or await _pull(session, rule)
     known = known or await _count(session, end)
     known.pull_id = known.pull_id or pull_id
-    return Asked(pull_id is not None, known.pull_id is not None)
+    return BrakeFinding(pull_id is not None, known.pull_id is not None)
 
 
 async def _count(session: AsyncSession, end: EndsByOurFault) -> EndByOurFault:
@@ -98,12 +100,15 @@ async def _pull(session: AsyncSession, rule: BrakeRule) -> int | None:
 
 @dataclass(frozen=True)
 class BrakeState:
+    """Whether the brake is on, for an operator."""
+
     on: bool
     pull: BrakePull | None = None  # the last one
     held: int = 0  # orders that wait for the release
 
 
 async def state_of(session: AsyncSession) -> BrakeState:
+    """Reads whether the brake is on, why, and how many orders it holds."""
     query = select(BrakePull).order_by(col(BrakePull.id).desc()).limit(1)
     pull = (await session.exec(query)).first()
     if pull is None or pull.released_at is not None:

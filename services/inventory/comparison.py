@@ -1,4 +1,4 @@
-"""The pieces that are reserved beside those that orders hold, product by product."""
+"""Compares the pieces that are reserved with those that orders hold, product by product."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ _ALL, _THESE = (
 
 @dataclass(frozen=True)
 class StockDrift:
+    """A product whose two books disagree; in pieces."""
+
     product_id: str
     reserved: int
     held: int  # by reservations

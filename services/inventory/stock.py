@@ -6,7 +6,6 @@ deadlocking. What the row count of the one `UPDATE` says, decides.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.clock import now
 from domain.events import EventName, InventoryUpdatedData
+from domain.inventory import ReservationState
 from services.orders.tables import OrderLine
+from services.outbox.events import new_event_id, outbox_row
 from services.outbox.tables import OutboxEvent
 
 EVENT_SOURCE = "/products"
@@ -76,7 +77,7 @@ async def release(session: AsyncSession, order_id: str, product_id: str | None =
     order = {"order_id": order_id, "product_id": product_id}
     await connection.execute(_LOCK_HELD, order)
     released = (await connection.execute(_RELEASE, order)).rowcount
-    await connection.execute(_CLOSE, {"state": "released", **order})
+    await connection.execute(_CLOSE, {"state": ReservationState.RELEASED, **order})
     return released > 0
 
 
@@ -87,26 +88,17 @@ async def ship(session: AsyncSession, order_id: str) -> None:
     await connection.execute(_LOCK_HELD, order)
     for product_id, quantity, on_hand, sequence in (await connection.execute(_SHIP, order)).all():
         session.add(inventory_updated(product_id, -quantity, on_hand, sequence))
-    await connection.execute(_CLOSE, {"state": "shipped", "product_id": None, **order})
+    await connection.execute(_CLOSE, {"state": ReservationState.SHIPPED, "product_id": None, **order})
 
 
 def inventory_updated(product_id: str, change: int, on_hand: int, sequence: int) -> OutboxEvent:
     """The outbox row of a change of `on_hand`; `sequence` was taken under the lock of the stock row."""
-    at, event_id = now(), str(uuid.uuid4())
     data = InventoryUpdatedData(
-        event_id=event_id,
+        event_id=new_event_id(),
         event_type=EventName.INVENTORY_UPDATED,
-        timestamp=at,
+        timestamp=now(),
         product_id=product_id,
         quantity_change=change,
         new_quantity=on_hand,
     )
-    return OutboxEvent(
-        event_id=event_id,
-        type=EventName.INVENTORY_UPDATED.type,
-        source=EVENT_SOURCE,
-        subject=product_id,
-        sequence=sequence,
-        time=at,
-        data=data.model_dump(mode="json", by_alias=True),
-    )
+    return outbox_row(EVENT_SOURCE, product_id, sequence, data)

@@ -20,6 +20,8 @@ from adapters.postgres.columns import (
 
 
 class Stock(SQLModel, table=True):
+    """How many pieces of a product there are, and how many of them orders hold."""
+
     __tablename__ = "stock"
     __table_args__ = (
         CheckConstraint("reserved >= 0", name="reserved_not_negative"),
@@ -33,6 +35,8 @@ class Stock(SQLModel, table=True):
 
 
 class Reservation(SQLModel, table=True):
+    """The pieces of one product that one order holds, or has held."""
+
     __tablename__ = "reservations"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),

@@ -6,7 +6,6 @@ a repeat of the step writes nothing.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -22,7 +21,9 @@ from domain.errors import StepUndone
 from domain.events import EventItem, EventName, OrderEventData, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
+from domain.steps import FenceState
 from services.orders.tables import Order, OrderLine, OrderStep, TimelineEntry
+from services.outbox.events import new_event_id, outbox_row
 from services.outbox.tables import OutboxEvent
 
 EVENT_SOURCE = "/orders"
@@ -53,30 +54,32 @@ class LockedOrder:
 
     # fences ----------------------------------------------------------------------------------------------------
 
-    def step(self, name: str) -> OrderStep | None:
-        """The step's fence, for a forward transaction. Raises StepUndone where its undo was first."""
-        fence = self._steps.get(name)
-        if fence is not None and fence.state == "undone":
+    def require_not_undone(self, name: str) -> None:
+        """Every forward transaction of a step begins with this. Raises StepUndone where the undo came first."""
+        if self.state_of(name) is FenceState.UNDONE:
             raise StepUndone(f"{name} of order {self.row.order_id} was undone before this attempt of it")
-        return fence
 
-    def state_of(self, name: str) -> str | None:
+    def state_of(self, name: str) -> FenceState | None:
+        """Whether the step was done, refused or undone; None where it has left no fence."""
         fence = self._steps.get(name)
-        return fence.state if fence else None
+        return FenceState(fence.state) if fence else None
 
     def result_of(self, name: str) -> dict[str, Any] | None:
+        """What the step answered when it was marked; None where it left no answer."""
         fence = self._steps.get(name)
         return fence.result if fence else None
 
     def fence(self, name: str) -> OrderStep | None:
+        """The step's fence, whatever its state."""
         return self._steps.get(name)
 
-    def mark(self, name: str, state: str, result: dict[str, Any] | None = None) -> None:
+    def mark(self, name: str, state: FenceState, result: dict[str, Any] | None = None) -> None:
+        """Sets the step's fence: its state, and the answer that a repeat of the step gives."""
         fence = self._steps.get(name)
         if fence is None:
-            fence = OrderStep(order_id=self.row.order_id, step=name, state=state)
+            fence = OrderStep(order_id=self.row.order_id, step=name, state=state.value)
             self._steps[name] = fence
-        fence.state, fence.result, fence.updated_at = state, result, now()
+        fence.state, fence.result, fence.updated_at = state.value, result, now()
         self.session.add(fence)
 
     # timeline and events ---------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ class LockedOrder:
         lines = await self.lines()
         for name in names:
             self.row.event_sequence += 1
-            self.session.add(_outbox_row(self.row, lines, name, reason, reason_id, tracking, amount))
+            self.session.add(_event_of(self.row, lines, name, reason, reason_id, tracking, amount))
 
     async def lines(self) -> list[OrderLine]:
         """The order's lines in the order in which the client named them; they never change."""
@@ -135,7 +138,7 @@ class LockedOrder:
         return self._lines
 
 
-def _outbox_row(
+def _event_of(
     row: Order,
     lines: list[OrderLine],
     name: EventName,
@@ -144,12 +147,11 @@ def _outbox_row(
     tracking: str | None = None,
     amount: Money | None = None,
 ) -> OutboxEvent:
-    at, event_id = now(), str(uuid.uuid4())
     data = OrderEventData(
-        event_id=event_id,
+        event_id=new_event_id(),
         event_type=name,
         detail_type=name,
-        timestamp=at,
+        timestamp=now(),
         order_id=row.order_id,
         user_id=row.customer_id,
         customer_id=row.customer_id,
@@ -163,15 +165,7 @@ def _outbox_row(
         tracking_number=tracking,
         amount=amount.decimal if amount else None,
     )
-    return OutboxEvent(
-        event_id=event_id,
-        type=name.type,
-        source=EVENT_SOURCE,
-        subject=row.order_id,
-        sequence=row.event_sequence,
-        time=at,
-        data=data.model_dump(mode="json", by_alias=True, exclude_none=True),
-    )
+    return outbox_row(EVENT_SOURCE, row.order_id, row.event_sequence, data)
 
 
 def _items(row: Order, lines: list[OrderLine]) -> list[EventItem]:
@@ -247,6 +241,6 @@ async def place_order(
             what="order placed",
         )
     )
-    session.add(_outbox_row(row, lines, EventName.ORDER_PLACED))
+    session.add(_event_of(row, lines, EventName.ORDER_PLACED))
     await session.flush()
     return LockedOrder(session, row, {})

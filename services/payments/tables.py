@@ -1,7 +1,7 @@
 """The tables of payments.
 
 - A second live payment is impossible: a partial unique index on `payments`.
-- Two forms of one money effect are impossible: `payment_attempts` freezes the parameters before the first send.
+- Two forms of one money effect are impossible: `payment_attempts` saves the parameters before the first send.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from adapters.postgres.columns import (
 
 
 class PaymentAttempt(SQLModel, table=True):
-    """What is sent to Stripe, frozen before the first send; every retry sends this row, not its own idea of it."""
+    """What is sent to Stripe, saved before the first send; every retry sends this row, not its own idea of it."""
 
     __tablename__ = "payment_attempts"
 
@@ -37,12 +37,12 @@ class PaymentAttempt(SQLModel, table=True):
     operation: str = Field(primary_key=True, sa_type=Text)
     attempt: int = Field(primary_key=True)  # the business attempt, never the engine's
     # Which payment it belongs to, counted over the customer's cards and renewed authorizations: within one round
-    # the parameters are frozen, a new round has its own.
+    # the parameters stay the same, a new round has its own.
     round: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     params: dict[str, Any] = json_column()
     first_sent_at: datetime = time_column()
     look: dict[str, Any] | None = json_column(default=None, nullable=True)  # how far Stripe's list has been read
-    refused_at: datetime | None = maybe_time_column()  # it has certainly not taken effect: the next one is made anew
+    refused_at: datetime | None = maybe_time_column()  # it has not taken effect: the next attempt may differ
 
 
 class Payment(SQLModel, table=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from adapters.clock import now
-from domain.steps import RETURN
+from domain.steps import RETURN, FenceState
 from services.orders.book import LockedOrder
 
 WAIT = "refund_on_its_way"
@@ -23,7 +23,7 @@ PATIENCE = timedelta(days=10)
 async def note_wait(order: LockedOrder) -> timedelta:
     """How long to wait before the next look: as long as it has lasted, within bounds."""
     since = (order.result_of(WAIT) or {}).get("since") or now().isoformat()
-    order.mark(WAIT, "done", {"since": since})
+    order.mark(WAIT, FenceState.DONE, {"since": since})
     return min(max(now() - datetime.fromisoformat(since), FIRST_LOOK), LAST_LOOK)
 
 

@@ -1,4 +1,4 @@
-"""Our rows beside Stripe's list of PaymentIntents, page by page."""
+"""Compares our rows with Stripe's list of PaymentIntents, page by page."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Compared:
     settled: Settled | None = None
 
 
-async def beside(connection: AsyncConnection, payments: Sequence[PaymentAtStripe]) -> list[Compared]:
+async def compare(connection: AsyncConnection, payments: Sequence[PaymentAtStripe]) -> list[Compared]:
     """Each payment that is ours with its row and order; those of others are left out."""
     ids = [one.id for one in payments]
     by_payment = {row.payment_intent_id: row for row in await connection.execute(_BY_PAYMENT, {"payments": ids})}

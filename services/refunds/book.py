@@ -7,23 +7,28 @@ from typing import Any
 from sqlmodel import col, select
 
 from adapters.clock import now
+from adapters.stripe.errors import NOTHING_LEFT, RefundRefused
 from adapters.stripe.refunds import GivenRefund
-from domain.commands import Attention
+from domain.commands import Attention, Hold
+from domain.errors import OurMistake
 from domain.events import EventName
 from domain.money import Money
-from domain.order_states import PaymentStatus
+from domain.payments import PaymentState
 from domain.refunds import RefundState, operation_of
 from domain.repairs import REFUND_FAILED
-from domain.steps import RETURN
+from domain.steps import CAPTURE, RETURN, FenceState
 from domain.texts import PLACE
 from services.orders.book import LockedOrder
-from services.payments.book import frozen
+from services.payments.book import note_refunded_sum, payment_of
+from services.payments.returns import is_undone
+from services.payments.saved_calls import SavedCall, save_call, saved_call
 from services.payments.tables import Payment
 from services.refunds.tables import Refund
 from services.tickets.book import open_ticket
 
 
 async def refund_of(order: LockedOrder, key: str) -> Refund | None:
+    """The order's refund that was asked for with that Idempotency-Key."""
     return await order.session.get(Refund, (order.row.order_id, key))
 
 
@@ -45,7 +50,7 @@ async def sent_unseen(order: LockedOrder) -> bool:
     For an undo that is about to give back the rest: it looks at the list, and would count such a refund twice.
     """
     asked = [row for row in await refunds_of(order) if row.state == RefundState.ASKED]
-    calls = [await frozen(order, operation_of(row.key)) for row in asked]
+    calls = [await saved_call(order, operation_of(row.key)) for row in asked]
     return any(call is not None for call in calls)
 
 
@@ -56,6 +61,36 @@ def refund_params(order: LockedOrder, row: Refund, payment: Payment) -> dict[str
         "amount": row.amount_minor,
         "metadata": {"order_id": row.order_id, "operation": operation_of(row.key)},
     }
+
+
+async def save_refund_call(order: LockedOrder, row: Refund) -> SavedCall | None:
+    """The refund's call as it is saved; None when the refund failed before it was ever sent.
+
+    The order may have changed since the refund was asked for. Raises OurMistake for an order without a payment.
+    """
+    if (saved := await saved_call(order, operation_of(row.key))) is not None:
+        return saved
+    if order.state_of(CAPTURE) is FenceState.UNDONE:
+        why = "the order was canceled meanwhile, which gives back the whole payment"
+        await fail(order, row, why, ticket=False)
+        return None
+    if order.row.hold == Hold.DISPUTE:
+        await fail(order, row, "the payment is disputed: the bank decides who has the money")
+        return None
+    payment = await payment_of(order)
+    if payment is None:
+        raise OurMistake("there is no payment to give back")
+    return await save_call(order, operation_of(row.key), refund_params(order, row, payment))
+
+
+async def record_refusal(order: LockedOrder, row: Refund, refused: RefundRefused) -> None:
+    """Stripe has refused the refund as such. Nobody is called where everything was given back meanwhile."""
+    if row.state != RefundState.ASKED:
+        return
+    if refused.code == NOTHING_LEFT:
+        await fail(order, row, "the whole payment was given back meanwhile", ticket=False)
+    else:
+        await fail(order, row, refused.detail)
 
 
 async def fail(order: LockedOrder, row: Refund, detail: str, *, ticket: bool = True) -> None:
@@ -72,7 +107,7 @@ async def fail(order: LockedOrder, row: Refund, detail: str, *, ticket: bool = T
 async def _tell_failed(order: LockedOrder, row: Refund, about: str) -> None:
     """The ticket stands under the refund, or under the undo where that has counted the refund as its own."""
     payment = await _payment(order, row)
-    counted = payment is not None and _is_undone(order, payment)
+    counted = payment is not None and is_undone(order, payment)
     step, subject = (RETURN, payment.payment_intent_id) if payment and counted else (operation_of(row.key), None)
     ticket = Attention(order_id=row.order_id, step=step, kind=REFUND_FAILED, detail=about)
     await open_ticket(order, ticket, subject=subject)
@@ -86,7 +121,7 @@ async def record(order: LockedOrder, row: Refund, given: GivenRefund) -> None:
     if given.failed:
         why = given.failure_reason or given.status
         await fail(order, row, f"Stripe says {why}: the customer has to be paid back another way")
-    elif given.status == "succeeded":
+    elif given.succeeded:
         await _succeed(order, row)
     elif row.state == RefundState.ASKED:
         _settle(order, row, RefundState.PENDING)
@@ -100,10 +135,10 @@ async def _succeed(order: LockedOrder, row: Refund) -> None:
     what = f"refunded at Stripe: {amount}" if foreign else f"refunded {amount}: {why}"
     order.note(what, by=row.by, texts=[] if foreign else quoted)
     payment = await _payment(order, row)
-    if payment is None or payment.state == "refunded":
+    if payment is None or payment.state == PaymentState.REFUNDED:
         return
     payment.refunded_minor += row.amount_minor
-    restate(order, payment)
+    note_refunded_sum(order, payment)
     ours = row.reason if foreign else None  # words of ours, unlike what an operator wrote
     await order.emit(EventName.PAYMENT_REFUNDED, reason=ours, reason_id=row.reason_id, amount=amount)
 
@@ -112,29 +147,16 @@ async def _payment(order: LockedOrder, row: Refund) -> Payment | None:
     """The one that the refund was sent for, which is not the order's latest for ever; None before it was sent."""
     if row.payment_intent_id is not None:
         return await order.session.get_one(Payment, row.payment_intent_id)
-    call = await frozen(order, operation_of(row.key))
+    call = await saved_call(order, operation_of(row.key))
     return await order.session.get_one(Payment, call.params["payment_intent"]) if call else None
 
 
 async def _take_off(order: LockedOrder, row: Refund) -> None:
     payment = await _payment(order, row)
-    if payment is None or _is_undone(order, payment):
+    if payment is None or is_undone(order, payment):
         return  # an undo gave everything back: the ticket says that it did not arrive
     payment.refunded_minor -= row.amount_minor
-    restate(order, payment)
-
-
-def _is_undone(order: LockedOrder, payment: Payment) -> bool:
-    return payment.state == "refunded" and order.state_of(RETURN) == "done"
-
-
-def restate(order: LockedOrder, payment: Payment) -> None:
-    """Payment and order as the sum of the refunds has it."""
-    whole = payment.refunded_minor == payment.captured_minor
-    payment.state = "refunded" if whole else "captured"
-    order.session.add(payment)
-    part = PaymentStatus.PARTIALLY_REFUNDED if payment.refunded_minor else PaymentStatus.CAPTURED
-    order.paid(PaymentStatus.REFUNDED if whole else part)
+    note_refunded_sum(order, payment)
 
 
 def _settle(order: LockedOrder, row: Refund, state: RefundState) -> None:

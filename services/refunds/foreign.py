@@ -13,18 +13,18 @@ from domain.commands import Attention, Hold
 from domain.events import EventName
 from domain.money import Money
 from domain.order_states import PaymentStatus
+from domain.payments import UNCAPTURED, IntentStatus, PaymentState
 from domain.recovery import UNDONE, PaymentAtStripe
 from domain.refunds import AT_STRIPE_KEY, BY_STRIPE, RefundState, is_the_undos, operation_of
 from domain.repairs import FOREIGN_REFUND
-from domain.steps import AT_STRIPE, RETURN
+from domain.steps import AT_STRIPE, RETURN, FenceState
 from services.orders.book import LockedOrder, OrderBook
+from services.payments.book import note_state
 from services.payments.tables import Payment
 from services.refunds import book as refund_book
 from services.refunds.holds import note_hold
 from services.refunds.tables import Refund
 from services.tickets.book import open_ticket
-
-LIVE = frozenset(["created", "requires_action", "authorized"])
 
 
 class RefundBooking:
@@ -33,11 +33,15 @@ class RefundBooking:
     def __init__(self, book: OrderBook, stripe: RefundGateway) -> None:
         self._book, self._stripe = book, stripe
 
+    async def given_back(self, payment_intent_id: str) -> int:
+        """What Stripe says has gone back of a payment, also what is still pending; in minor units."""
+        return sum(refund.amount for refund in await self._stripe.all_of(payment_intent_id) if not refund.failed)
+
     async def book(self, order_id: str, payment: PaymentAtStripe) -> None:
-        """Repeats write nothing."""
+        """Books every refund of the payment as Stripe says it is now, and its release. A repeat writes nothing."""
         given = await self._stripe.all_of(payment.id) if payment.received else []
         async with self._book.locked(order_id) as order:
-            if payment.status == "canceled":
+            if payment.status == IntentStatus.CANCELED:
                 await _book_release(order, payment)
             await book_refunds(order, payment, given)
 
@@ -65,7 +69,9 @@ def _is_of(row: Refund, refund: GivenRefund) -> bool:
 
 def _has_an_owner(order: LockedOrder, booked: Payment, refund: GivenRefund) -> bool:
     """Whether the undo, which gives back the rest, books it itself: unless it was ended by a write-off."""
-    return is_the_undos(refund.operation) and (order.state_of(RETURN) != "done" or booked.state == "refunded")
+    return is_the_undos(refund.operation) and (
+        order.state_of(RETURN) is not FenceState.DONE or booked.state == PaymentState.REFUNDED
+    )
 
 
 async def _book_foreign(order: LockedOrder, booked: Payment, received: int, refund: GivenRefund) -> None:
@@ -81,7 +87,7 @@ async def _book_foreign(order: LockedOrder, booked: Payment, received: int, refu
     )
     order.session.add(row)
     await order.session.flush()
-    counted = booked.state == "refunded"  # an undo has given back all, and with it this one
+    counted = booked.state == PaymentState.REFUNDED  # an undo has given back all, and with it this one
     booked.captured_minor = max(booked.captured_minor, received)  # maybe there as well
     await refund_book.record(order, row, refund)
     if not counted:
@@ -94,10 +100,9 @@ async def _book_foreign(order: LockedOrder, booked: Payment, received: int, refu
 async def _book_release(order: LockedOrder, payment: PaymentAtStripe) -> None:
     """Money that was only held, and let go of at Stripe after a person had written it off."""
     booked = await order.session.get(Payment, payment.id)
-    if booked is None or booked.state not in LIVE or order.status not in UNDONE:
+    if booked is None or booked.state not in UNCAPTURED or order.status not in UNDONE:
         return
-    booked.state = "voided"
-    order.session.add(booked)
+    note_state(order, booked, PaymentState.VOIDED)
     order.paid(PaymentStatus.VOIDED)
     order.note("payment voided at Stripe", by=BY_STRIPE)
     await order.emit(EventName.PAYMENT_VOIDED)

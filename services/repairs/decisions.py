@@ -6,6 +6,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import EventName
 from domain.repairs import RecordResolution, RepairDecision, Resolution, ResolutionAnswer, SettledTicket, rule_of
+from domain.steps import FenceState
 from domain.texts import PLACE, TextKind
 from services.orders.book import LockedOrder
 from services.repairs.effects import take_effect
@@ -37,7 +38,7 @@ async def resolve_once(order: LockedOrder, record: RecordResolution) -> SettledT
         return SettledTicket(answer=ResolutionAnswer(accepted=False, code="no_such_ticket", detail=detail))
     answer = await resolve(order, ticket, record.resolution)
     settled = SettledTicket(answer=answer, step=ticket.step, open_steps=await open_steps(order))
-    order.mark(fence, "done", settled.model_dump(mode="json"))
+    order.mark(fence, FenceState.DONE, settled.model_dump(mode="json"))
     return settled
 
 

@@ -11,6 +11,7 @@ from adapters.clock import now
 from domain.commands import Hold
 from domain.events import EventName
 from domain.order_states import OrderStatus, PaymentStatus
+from domain.payments import PaymentState
 from domain.repairs import (
     AFTER_SCAN,
     FOLLOW_PARCEL,
@@ -21,9 +22,11 @@ from domain.repairs import (
     Resolution,
     rule_of,
 )
-from domain.steps import AUTHORIZE, CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RELEASE, RETURN, SHIP
+from domain.shipping import ShipmentState
+from domain.steps import CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RELEASE, RETURN, SHIP, FenceState
 from services.orders.book import LockedOrder
-from services.payments.book import payment_of
+from services.payments.book import note_state, payment_of
+from services.payments.returns import fence_off
 from services.shipping.tables import ShipmentRow
 
 Effect = Callable[[LockedOrder, Resolution], Awaitable[bool]]
@@ -42,7 +45,7 @@ async def take_effect(order: LockedOrder, step: str, kind: str, wanted: Resoluti
 
 async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
     """The customer was paid back by other means."""
-    if order.state_of(RETURN) == "done":
+    if order.state_of(RETURN) is FenceState.DONE:
         return False
     _close_payment(order, wanted)
     if order.row.payment_status == PaymentStatus.FAILED:
@@ -51,8 +54,8 @@ async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
     if payment is not None:
         taken = taken or payment.captured_minor > 0
         payment.refunded_minor = payment.captured_minor
-        payment.state, payment.updated_at = "refunded" if taken else "voided", now()
-        order.session.add(payment)
+        payment.updated_at = now()
+        note_state(order, payment, PaymentState.REFUNDED if taken else PaymentState.VOIDED)
     order.paid(PaymentStatus.REFUNDED if taken else PaymentStatus.VOIDED)
     await order.emit(EventName.PAYMENT_REFUNDED if taken else EventName.PAYMENT_VOIDED)
     return True
@@ -60,25 +63,24 @@ async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
 
 async def _not_returned(order: LockedOrder, wanted: Resolution) -> bool:
     """Nothing goes back: the payment keeps its row and its status, which are the truth."""
-    if order.state_of(RETURN) == "done":
+    if order.state_of(RETURN) is FenceState.DONE:
         return False
     _close_payment(order, wanted)
     return True
 
 
 def _close_payment(order: LockedOrder, wanted: Resolution) -> None:
-    order.mark(AUTHORIZE, "undone", order.result_of(AUTHORIZE))
-    order.mark(CAPTURE, "undone")
-    order.mark(RETURN, "done", _settled(wanted))
+    fence_off(order)
+    order.mark(RETURN, FenceState.DONE, _settled(wanted))
 
 
 async def _void(order: LockedOrder, wanted: Resolution) -> bool:
     """The label is off, by the operator's word."""
     shipment = await order.session.get(ShipmentRow, order.row.order_id)
     if shipment is not None:
-        if shipment.state == "voided":
+        if shipment.state == ShipmentState.VOIDED:
             return False
-        shipment.state, shipment.updated_at = "voided", now()
+        shipment.state, shipment.updated_at = ShipmentState.VOIDED.value, now()
         order.session.add(shipment)
     return _stop_shipping(order, wanted)
 
@@ -86,14 +88,14 @@ async def _void(order: LockedOrder, wanted: Resolution) -> bool:
 async def _give_label_up(order: LockedOrder, wanted: Resolution) -> bool:
     """The label keeps its row, which is the truth; nobody asks the carrier for it any more."""
     shipment = await order.session.get(ShipmentRow, order.row.order_id)
-    return _stop_shipping(order, wanted) if shipment is None or shipment.state != "voided" else False
+    return _stop_shipping(order, wanted) if shipment is None or shipment.state != ShipmentState.VOIDED else False
 
 
 def _stop_shipping(order: LockedOrder, wanted: Resolution) -> bool:
-    if order.state_of(CANCEL_SHIPMENT) == "done":
+    if order.state_of(CANCEL_SHIPMENT) is FenceState.DONE:
         return False
-    order.mark(SHIP, "undone", order.result_of(SHIP))
-    order.mark(CANCEL_SHIPMENT, "done", _settled(wanted))
+    order.mark(SHIP, FenceState.UNDONE, order.result_of(SHIP))
+    order.mark(CANCEL_SHIPMENT, FenceState.DONE, _settled(wanted))
     return True
 
 
@@ -108,11 +110,11 @@ async def _without_money(order: LockedOrder, wanted: Resolution) -> bool:
 
 
 def _go_on(order: LockedOrder, wanted: Resolution, paid: PaymentStatus, what: str) -> bool:
-    if order.state_of(CAPTURE) == "done" or order.status is not OrderStatus.CONFIRMED:
+    if order.state_of(CAPTURE) is FenceState.DONE or order.status is not OrderStatus.CONFIRMED:
         return False
     order.paid(paid)
     order.move(OrderStatus.READY_TO_SHIP, what, by=wanted.by)
-    order.mark(CAPTURE, "done", _settled(wanted))
+    order.mark(CAPTURE, FenceState.DONE, _settled(wanted))
     return True
 
 
@@ -125,13 +127,13 @@ async def _parcel_given_up(order: LockedOrder, wanted: Resolution) -> bool:
     """Its delivery will not be recorded any more: the order stays SHIPPED."""
     if order.status is not OrderStatus.SHIPPED or order.state_of(RECORD_DELIVERED):
         return False
-    order.mark(RECORD_DELIVERED, "refused", _settled(wanted))
+    order.mark(RECORD_DELIVERED, FenceState.REFUSED, _settled(wanted))
     return True
 
 
 def _goods_may_leave(order: LockedOrder, wanted: Resolution) -> bool:
     """The fence outlives the hold: later news of the same refund does not hold the goods again."""
-    order.mark(RELEASE, "done", _settled(wanted))
+    order.mark(RELEASE, FenceState.DONE, _settled(wanted))
     if order.row.hold == Hold.REFUNDED:
         order.row.hold = None
     return True

@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import func, select
 
+from domain.payments import IntentStatus, PaymentState
 from domain.refunds import RefundState
 from domain.repairs import SETTLED_TWICE, RepairDecision
 from domain.settled_payments import Known, Settled
@@ -76,6 +77,6 @@ async def keep_what_is_known(order: LockedOrder, ticket: Ticket) -> None:
         of_order = (Refund.order_id == order.row.order_id, Refund.state == RefundState.PENDING)
         pending = (await order.session.exec(select(func.sum(Refund.amount_minor)).where(*of_order))).one()
         refunded = payment.refunded_minor + int(pending or 0)
-        status = "canceled" if payment.state == "voided" else ""
+        status = IntentStatus.CANCELED.value if payment.state == PaymentState.VOIDED else ""
         ticket.seen = Known(status=status, received=payment.captured_minor, refunded=refunded).model_dump()
     order.session.add(ticket)

@@ -18,6 +18,8 @@ from adapters.postgres.columns import (
 
 
 class ShipmentRow(SQLModel, table=True):
+    """An order's one shipment at the carrier. Its id is saved before its label is bought."""
+
     __tablename__ = "shipments"
     __table_args__ = (
         CheckConstraint("state IN ('created', 'buying', 'bought', 'void_requested', 'voided')", name="state_known"),

@@ -11,6 +11,7 @@ import pytest
 from adapters.postgres.database import Sessions
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
+from domain.steps import FenceState
 from engine.update_places import UpdatePlaces
 from services.orders.book import OrderBook
 from services.orders.tables import OrderStep
@@ -80,7 +81,7 @@ async def scanned(shop: Shop, sessions: Sessions) -> str:
         for status in (OrderStatus.RESERVED, OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP):
             order.move(status, "for the test")
             await order.session.flush()
-        order.mark("ship_order", "done")
+        order.mark("ship_order", FenceState.DONE)
         shipment = ShipmentRow(order_id=order_id, shipment_id=f"shp_{order_id}", state="bought")
         shipment.parcel_status = "in_transit"
         order.session.add(shipment)

@@ -13,6 +13,7 @@ from adapters.postgres.database import Sessions
 from domain.commands import CancelRequest, RecordCancel
 from domain.events import EventName
 from domain.order_states import OrderStatus
+from domain.steps import FenceState
 from services.orders import cancel_wishes
 from services.orders.book import OrderBook
 from services.recovery import starts as recovery
@@ -171,7 +172,7 @@ async def test_what_was_recorded_before_wishes_had_ids_is_not_recorded_again(
 ) -> None:
     """An attempt of the release before whose answer was lost is repeated by this one."""
     async with OrderBook(sessions).locked(order_id) as order:
-        order.mark(fence, "done", {})
+        order.mark(fence, FenceState.DONE, {})
     await steps.run_with(step, wish(order_id, "w", code=SHIPPED if "refusal" in step else "carrier_decides"))
 
     assert await wishes_recorded(shop, order_id) == {}
@@ -183,8 +184,8 @@ async def test_a_recovery_counts_on_behind_all_that_was_recorded(
 ) -> None:
     """Wishes of this release and fences of the one before: a number is never used again."""
     async with OrderBook(sessions).locked(order_id) as order:
-        order.mark("cancel_request_1", "done", {})
-        order.mark("cancel_refusal_1", "done", {})
+        order.mark("cancel_request_1", FenceState.DONE, {})
+        order.mark("cancel_refusal_1", FenceState.DONE, {})
     await steps.run_with("record_cancel_refusal", wish(order_id, "w", number=2))
     await steps.run_with("record_cancel_refusal", wish(order_id, number=3))
 

@@ -204,7 +204,7 @@ async def test_histories_have_only_what_came_in_with_them(orders: Orders, tempor
 
 
 async def test_logs_metrics_and_traces_have_none(orders: Orders, services: Services) -> None:
-    """Nor have the far ends: what is sent there is frozen in a table that was searched."""
+    """Nor have the far ends: what is sent there is saved in a table that was searched."""
     assert WORD not in "\n".join(services.logs)
     assert WORD not in await services.scraped()
     assert WORD not in str(services.collector.spans)

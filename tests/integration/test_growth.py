@@ -62,8 +62,8 @@ def questions() -> dict[str, Question]:
             c, ("p5", ""), at - timedelta(days=3), at, [], 500
         ),
         "stock": lambda c: stock_comparison.stock_drifts(c, []),
-        "payments that our books know": lambda c: payment_comparison.beside(c, paid),
-        "payments that they do not know": lambda c: payment_comparison.beside(c, elsewhere),
+        "payments that our books know": lambda c: payment_comparison.compare(c, paid),
+        "payments that they do not know": lambda c: payment_comparison.compare(c, elsewhere),
         "changed": lambda c: payment_comparison.changed(c, recent, at, [], 100),
         "census": census.read,
     }

@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from activities.shipping.shipping import CLOCK_MARGIN
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import VoidedShipment, VoidOutcome
 from domain.errors import StepUndone, TryAgain
 from services.orders.book import OrderBook
-from services.shipping.book import purchase_ends
+from services.shipping.book import CLOCK_MARGIN, purchase_ends
 from services.shipping.tables import ShipmentRow
 from tests.support.held_gateways import LateAttempts
 from tests.support.orders import Shop

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from activities.payments import calls as payment_calls
-from activities.payments.calls import PaymentCalls
+from activities.payments.calls import StripeCalls
 from adapters.clock import now
+from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import CreatedPage, PaymentSnapshot, StripeGateway
 from domain.errors import TryAgain
 from services.orders.book import OrderBook
-from services.payments.book import FrozenCall, freeze
+from services.payments.saved_calls import SavedCall, save_call
 from tests.support.orders import Shop
 
 PAGE = 100
@@ -46,18 +47,18 @@ def _snapshot(payment_intent_id: str) -> PaymentSnapshot:
     return PaymentSnapshot(payment_intent_id, "requires_confirmation", None, 2000, 0, 0)
 
 
-async def sent(shop: Shop) -> FrozenCall:
+async def sent(shop: Shop) -> SavedCall:
     """A creation that was sent, and never answered."""
     order = await shop.put(await shop.product())
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
-        return await freeze(locked, "create", {})
+        return await save_call(locked, "create", {})
 
 
-async def insist(shop: Shop, stripe: Any, call: FrozenCall) -> tuple[PaymentSnapshot | None, int]:
+async def insist(shop: Shop, stripe: Any, call: SavedCall) -> tuple[PaymentSnapshot | None, int]:
     """What was found in the end, and in how many attempts."""
     for attempt in range(1, 1000):
         try:
-            return await PaymentCalls(OrderBook(shop.sessions), stripe)._find(call), attempt
+            return await StripeCalls(OrderBook(shop.sessions), stripe).find(call), attempt
         except TryAgain:
             continue
     raise AssertionError("it does not end")
@@ -84,9 +85,9 @@ async def test_an_attempt_reads_as_many_pages_as_it_has_time_for(shop: Shop, mon
 
 @pytest.fixture
 async def stripe(shop: Shop) -> AsyncIterator[StripeGateway]:
-    gateway = StripeGateway(shop.settings)
-    yield gateway
-    await gateway.aclose()
+    connection = StripeConnection(shop.settings)
+    yield StripeGateway(connection)
+    await connection.aclose()
 
 
 async def test_the_look_goes_over_the_pages_of_stripes_list(
@@ -100,5 +101,5 @@ async def test_the_look_goes_over_the_pages_of_stripes_list(
     monkeypatch.setattr("adapters.stripe.payments.PAGE", 3)
     found, _ = await insist(shop, stripe, call)
     assert found is not None and found.id == made
-    second = FrozenCall(call.order_id, "create", 1, {}, call.first_sent_at, round=2)
+    second = SavedCall(call.order_id, "create", 1, {}, call.first_sent_at, round=2)
     assert (await insist(shop, stripe, second))[0] is None

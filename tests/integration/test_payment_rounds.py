@@ -51,7 +51,7 @@ async def offer(api: httpx.AsyncClient, order_id: str, method: str) -> httpx.Res
 
 
 async def keys(sessions: Sessions, order_id: str) -> list[str]:
-    """Operation and business attempt of every call that was frozen."""
+    """Operation and business attempt of every call that was saved."""
     async with sessions() as session:
         rows = await session.exec(select(PaymentAttempt).where(PaymentAttempt.order_id == order_id))
         return sorted(f"{row.operation}:{row.attempt}" for row in rows)

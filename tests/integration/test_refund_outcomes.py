@@ -12,8 +12,10 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from adapters.clock import now
-from adapters.stripe.refunds import GivenRefund, KeyUsedUp, RefundGateway
-from domain.errors import TryAgain
+from adapters.stripe.connection import StripeConnection
+from adapters.stripe.errors import KeyUsedUp
+from adapters.stripe.refunds import GivenRefund, RefundGateway
+from domain.errors import OurFault, TryAgain
 from domain.refunds import GiveRefund, RefundState
 from services.orders.book import OrderBook
 from services.payments.tables import PaymentAttempt
@@ -97,12 +99,12 @@ async def test_a_key_that_stripe_keeps_a_failure_under_is_replaced_after_a_look(
     shop: Shop, refunds: RefundSteps
 ) -> None:
     """The failure is replayed again and again, and no refund is in Stripe's list: the next attempt has a new key."""
-    refund, gateway = await refunds.put(await refunds.captured()), DeadKey(shop.settings)
-    refunds.over(gateway)
+    refund, stripe = await refunds.put(await refunds.captured()), StripeConnection(shop.settings)
+    refunds.over(DeadKey(stripe))
     assert await insist(refunds, refund) == 5
 
     assert (await keys(shop, refund), await refunds.given(refund.order_id)) == (2, 500)
-    await gateway.aclose()
+    await stripe.aclose()
 
 
 @pytest.mark.parametrize(("fault", "taken"), [("after_effect_drop", 1), ("before_effect", 2)])
@@ -120,6 +122,18 @@ async def test_a_key_that_may_be_pruned_is_not_sent_again_before_looking(
     await refunds.send(refund)
 
     assert (await keys(shop, refund), await refunds.given(refund.order_id)) == (taken, 500)
+
+
+async def test_a_refund_is_not_refused_before_a_look(shop: Shop, refunds: RefundSteps) -> None:
+    """Stripe refuses to show its list, too: that is a fault of ours, and the refund may still have taken effect."""
+    refund = await refunds.put(await refunds.captured())
+    await shop.fault("stripe", "refunds.create", "refuse_400")
+    await shop.fault("stripe", "refunds.list", "refuse_400")
+    with pytest.raises(OurFault):
+        await refunds.send(refund)
+    assert await refunds.state(refund) is RefundState.ASKED
+    await refunds.send(refund)
+    assert (await refunds.state(refund), await refunds.given(refund.order_id)) == (RefundState.SUCCEEDED, 500)
 
 
 async def test_two_refunds_of_one_amount_are_two(refunds: RefundSteps) -> None:

@@ -222,7 +222,7 @@ async def test_a_return_that_is_done_looks_again_when_asked_to(shop: Shop, steps
     await until(left, (0, 0))  # Stripe's search lags behind
 
 
-async def test_a_frozen_call_of_a_former_version_is_sent_as_it_was(
+async def test_a_saved_call_of_a_former_version_is_sent_as_it_was(
     shop: Shop, steps: Steps, sessions: Sessions
 ) -> None:
     """A deploy that changes the parameters between two attempts: the saved ones are sent, under the same key."""
@@ -231,10 +231,10 @@ async def test_a_frozen_call_of_a_former_version_is_sent_as_it_was(
     await shop.fault("stripe", "payment_intents.create", "after_effect_drop")
     with pytest.raises(TryAgain):
         await steps.run("authorize_payment", order.order_id)
-    frozen, method = PaymentAttempt, "pm_card_mastercard"
+    calls, method = PaymentAttempt, "pm_card_mastercard"
     async with sessions() as session, session.begin():
         await session.exec(update(Order).where(col(Order.order_id) == order.order_id).values(payment_method=method))
-        saved = (await session.exec(select(frozen).where(frozen.order_id == order.order_id))).one()
+        saved = (await session.exec(select(calls).where(calls.order_id == order.order_id))).one()
     assert saved.params["payment_method"] == "pm_card_visa"
     await steps.insist("authorize_payment", order.order_id)
     assert await steps.effects("stripe", order.order_id) == ["authorize"]

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.carrier.gateway import CarrierGateway
 from adapters.settings import Settings
+from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import StripeGateway
 from adapters.temporal import client as temporal
 from adapters.temporal import deadlines as temporal_deadlines
@@ -47,11 +48,12 @@ async def _dripping() -> AsyncIterator[int]:
 
 
 async def _ask_stripe(settings: Settings, port: int, between: Callable[[], None]) -> list[type]:
-    gateway = StripeGateway(settings.model_copy(update={"stripe_api_base": f"http://{LOOPBACK}:{port}"} | SHORT))
+    there = settings.model_copy(update={"stripe_api_base": f"http://{LOOPBACK}:{port}"} | SHORT)
+    connection = StripeConnection(there)
     try:
-        return await _twice(lambda: gateway.retrieve("pi_none"), between)
+        return await _twice(lambda: StripeGateway(connection).retrieve("pi_none"), between)
     finally:
-        await gateway.aclose()
+        await connection.aclose()
 
 
 async def _ask_carrier(settings: Settings, port: int, between: Callable[[], None]) -> list[type]:

@@ -12,6 +12,7 @@ from activities.shipping.shipping import Shipping, VoidRules
 from domain.commands import ConfirmVoid, ParcelStatus, VoidedShipment, VoidOutcome
 from domain.errors import OurMistake, TryAgain
 from domain.parcels import FIRST_VOID_LOOK, LAST_VOID_LOOK
+from domain.steps import FenceState
 from services.orders.book import OrderBook
 from services.shipping.book import note_parcel, shipment_of
 from services.shipping.tables import ShipmentRow
@@ -163,7 +164,7 @@ async def test_a_scan_that_the_books_know_refuses_without_asking_the_carrier(sho
     await shop.fault("carrier", "*", "error_500_unsaved", None)
     assert await steps.run("cancel_shipment", order_id) == SCANNED
     async with OrderBook(shop.sessions).locked(order_id) as order:
-        assert order.state_of("ship_order") == "done"
+        assert order.state_of("ship_order") is FenceState.DONE
 
 
 # while the carrier decides

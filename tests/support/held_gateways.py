@@ -11,8 +11,9 @@ from activities.payments.payments import Payments
 from activities.shipping.shipping import Shipping
 from adapters.carrier.gateway import CarrierGateway, ShipmentSnapshot
 from adapters.settings import Settings
+from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import PaymentSnapshot, StripeGateway
-from adapters.stripe.refunds import GivenRefund
+from adapters.stripe.refunds import GivenRefund, RefundGateway
 from domain.parcels import Rate
 from services.orders.book import OrderBook
 from tests.support.steps import run_attempt
@@ -53,11 +54,11 @@ class Gates:
 
 
 class HeldStripe(StripeGateway):
-    """The real gateway with gates around each call that changes something."""
+    """The real gateway with gates around each call that changes a payment."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.gates = Gates()
+    def __init__(self, connection: StripeConnection, gates: Gates) -> None:
+        super().__init__(connection)
+        self.gates = gates
 
     async def create(self, params: Any, key: str) -> PaymentSnapshot:
         await self.gates.arrive("create sent")
@@ -81,9 +82,17 @@ class HeldStripe(StripeGateway):
         await self.gates.arrive("cancel sent")
         return await super().cancel(payment_intent_id, params, key)
 
-    async def refund(self, params: Any, key: str) -> GivenRefund:
+
+class HeldRefunds(RefundGateway):
+    """The real gateway with a gate before an undo's refund."""
+
+    def __init__(self, connection: StripeConnection, gates: Gates) -> None:
+        super().__init__(connection)
+        self.gates = gates
+
+    async def give_rest(self, params: Any, key: str) -> GivenRefund:
         await self.gates.arrive("refund sent")
-        return await super().refund(params, key)
+        return await super().give_rest(params, key)
 
 
 class HeldCarrier(CarrierGateway):
@@ -114,8 +123,10 @@ class LateAttempts:
     """A worker's steps over far ends whose answers can be held back, as a slow or frozen process would."""
 
     def __init__(self, settings: Settings, book: OrderBook) -> None:
-        self.stripe, self.carrier = HeldStripe(settings), HeldCarrier(settings)
-        payments, shipping = Payments(book, self.stripe), Shipping(book, self.carrier)
+        self._connection, gates = StripeConnection(settings), Gates()
+        self.stripe, self.carrier = HeldStripe(self._connection, gates), HeldCarrier(settings)
+        payments = Payments(book, self.stripe, HeldRefunds(self._connection, gates))
+        shipping = Shipping(book, self.carrier)
         self.methods = {
             "authorize_payment": payments.authorize_payment,
             "capture_payment": payments.capture_payment,
@@ -133,5 +144,5 @@ class LateAttempts:
         return await run_attempt(self.methods[step], order_id)
 
     async def aclose(self) -> None:
-        await self.stripe.aclose()
+        await self._connection.aclose()
         await self.carrier.aclose()

@@ -18,7 +18,16 @@ from adapters.stripe.declines import (
     PLAIN_CODE,
     declined,
 )
-from adapters.stripe.errors import STATE_CODES, AnswerUnreadable, PaymentStateDiffers, translate
+from adapters.stripe.errors import (
+    NOTHING_LEFT,
+    STATE_CODES,
+    AnswerUnreadable,
+    KeyUsedUp,
+    PaymentStateDiffers,
+    RefundRefused,
+    translate,
+    translate_refund,
+)
 from domain.errors import (
     CallRefused,
     Misconfigured,
@@ -119,6 +128,33 @@ def test_a_refusal_from_stripes_memory_says_nothing_of_what_is_sent_today() -> N
     error = _error(stripe.InvalidRequestError, 400, "amount")
     error.headers["Idempotent-Replayed"] = "true"
     assert type(translate(error)) is OurFault
+
+
+def test_a_replayed_500_tells_that_its_key_is_used_up() -> None:
+    """Any other 500 leaves open what becomes of the call."""
+    error = _error(stripe.APIError, 500)
+    error.headers["Idempotent-Replayed"] = "true"
+    assert type(translate(error)) is KeyUsedUp
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (_error(stripe.InvalidRequestError, 400, "amount"), RefundRefused, "refused"),
+        (_error(stripe.InvalidRequestError, 400, code=NOTHING_LEFT), RefundRefused, NOTHING_LEFT),
+        (_error(stripe.InvalidRequestError, 404, "id", code="resource_missing"), RefundRefused, "resource_missing"),
+        (_error(stripe.PermissionError, 403), Misconfigured, "misconfigured"),
+        (_error(stripe.APIError, 451), CallRefused, "our_fault"),
+        (_error(stripe.APIError, 500), TryAgain, "try_again"),
+    ],
+)
+def test_a_refund_may_fail_where_a_payment_waits_for_a_mended_fault(
+    error: Any, kind: type[OrderSagaError], code: str
+) -> None:
+    """A request that Stripe has looked at and refuses; whatever else it says means the same as for a payment."""
+    meaning = translate_refund(error)
+    assert (type(meaning), meaning.code) == (kind, code)
+    assert SECRET not in str(meaning)
 
 
 @pytest.mark.parametrize("broken", [AttributeError, KeyError, TypeError, ValueError])

@@ -1,4 +1,4 @@
-"""A call that was frozen wrong, and refused, is made anew from what is right today: once, and never before a look."""
+"""A call that was saved wrong, and refused, is saved again as it is right today: once, and never before a look."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def attempts(shop: Shop, order_id: str, operation: str) -> list[PaymentAtt
 
 
 async def rewrite(shop: Shop, order_id: str, operation: str, params: dict[str, Any]) -> None:
-    """As if the deploy before this one had frozen it otherwise."""
+    """As if the deploy before this one had saved it otherwise."""
     async with shop.sessions() as session, session.begin():
         row = await session.get_one(PaymentAttempt, (order_id, operation, 1))
         row.params = params
@@ -63,8 +63,8 @@ async def refused_once(shop: Shop, steps: Steps, call: Call) -> str:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=IDS)
-async def test_what_a_wrong_deploy_froze_is_made_anew_by_the_mended_one(shop: Shop, steps: Steps, call: Call) -> None:
-    """Refused with a fresh 400, looked at, given up: the next business attempt has today's parameters, one effect."""
+async def test_what_a_wrong_deploy_saved_is_replaced_by_the_mended_one(shop: Shop, steps: Steps, call: Call) -> None:
+    """Refused with a fresh 400, and marked so after a look: the next attempt has today's parameters, one effect."""
     order_id = await refused_once(shop, steps, call)
     (first,) = await attempts(shop, order_id, call.operation)
     assert first.refused_at is not None
@@ -94,7 +94,7 @@ async def test_what_was_right_all_along_is_sent_again_as_it_is(shop: Shop, steps
 
 @pytest.mark.parametrize("call", CALLS, ids=IDS)
 async def test_a_refusal_behind_a_lost_answer_is_looked_at_first(shop: Shop, steps: Steps, call: Call) -> None:
-    """The call took effect, its answer was lost, and then it is refused: nothing is given up, nothing done twice."""
+    """It took effect, its answer was lost, then it is refused: it is not marked as refused, nothing is done twice."""
     order = await shop.put(await shop.product())
     await steps.reach(call.after, order.order_id)
     await shop.fault("stripe", call.at_stripe, "after_effect_drop")
@@ -112,7 +112,7 @@ async def test_a_refusal_behind_a_lost_answer_is_looked_at_first(shop: Shop, ste
     assert await steps.effects("stripe", order.order_id) == call.effects
 
 
-async def test_nothing_is_given_up_before_a_look(shop: Shop, steps: Steps) -> None:
+async def test_nothing_is_marked_as_refused_before_a_look(shop: Shop, steps: Steps) -> None:
     """Stripe refuses to show anything either: the call keeps its key."""
     order = await shop.put(await shop.product())
     await steps.reach("reserve_inventory", order.order_id)
@@ -124,7 +124,7 @@ async def test_nothing_is_given_up_before_a_look(shop: Shop, steps: Steps) -> No
     assert only.refused_at is None
 
 
-async def test_an_undo_does_not_send_what_was_given_up(shop: Shop, steps: Steps) -> None:
+async def test_an_undo_does_not_send_what_was_refused(shop: Shop, steps: Steps) -> None:
     """It would make the PaymentIntent now that the fault is mended; looking shows that there is none."""
     order_id = await refused_once(shop, steps, CALLS[0])
     await steps.run("return_payment", order_id)
