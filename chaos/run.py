@@ -41,7 +41,7 @@ from devstack.stack.stack import Stack
 CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
 SETTLE = 240.0  # seconds
 TOLD_EVERY = 5.0  # seconds
-KEPT_LOGS = ("api.log", "worker.log", "worker-2.log", "temporal.log", "stripe.log", "carrier.log")
+KEPT_LOGS = ("api.log", "worker.log", "worker-2.log", "relay.log", "temporal.log", "stripe.log", "carrier.log")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 
+class Source(StrEnum):
+    """Who sends webhooks."""
+
+    STRIPE = "stripe"
+    CARRIER = "carrier"
+
+
 class Arrived(NamedTuple):
+    """An event as it came: what it says beyond these ids is not believed."""
+
     source: str
     event_id: str
     type: str
