@@ -36,7 +36,7 @@ async def test_says_what_it_can_reach(
     ready = await health.ready()
     assert (ready.healthy, ready.said) == (True, {"postgresql": "ok", "temporal": "ok", "notifications": "ok"})
     assert (await health.alive()).healthy
-    stuck = RelayHealth(relay, health.ready, -STUCK - 1)
+    stuck = RelayHealth(relay, lambda: reachability.parts(engine, temporal_client), -STUCK - 1)
     assert ((await stuck.alive()).healthy, (await stuck.alive()).said["status"]) == (False, "stuck")
 
 
