@@ -1,4 +1,4 @@
-"""Events of the far ends, as far as they are read: ids only."""
+"""Webhook events of Stripe and the carrier, as far as they are read: ids only, since the object is retrieved anew."""
 
 from __future__ import annotations
 
