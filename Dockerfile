@@ -1,4 +1,4 @@
-# One image for the API, the worker, the migrations and the `ordersaga` command: docker-compose.yml says which
+# One image for the API, the worker, the relay, the migrations and the `ordersaga` command: docker-compose.yml says which
 # command each one runs, and how its health is seen.
 
 FROM python:3.11.15-slim-trixie AS build
@@ -11,7 +11,7 @@ RUN python -m venv --without-pip /opt/venv \
       --only-binary :all: --require-hashes -r requirements.txt
 
 WORKDIR /app
-COPY alembic.ini cli.py ordersaga worker.py ./
+COPY alembic.ini cli.py ordersaga relay.py worker.py ./
 COPY activities activities
 COPY adapters adapters
 COPY api api

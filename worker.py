@@ -1,24 +1,17 @@
 """The worker: carries out the saga's steps. `python worker.py`; SIGTERM drains it.
 
-Exit codes: 0 after a drain, 1 when it could not start or broke, 2 for settings that make no sense, 3 when attempts
-hung (`activities/interceptors/health.py`). Any number of workers may run; what a worker that dies was
-doing is done by another.
+Exit codes: those of `adapters/process.py`, and 3 when attempts hung (`activities/interceptors/health.py`). Any number
+of workers may run; what a worker that dies was doing is done by another.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-import uvloop
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
@@ -48,14 +41,13 @@ from activities.tickets.tickets import Tickets
 from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres import reachability
 from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.process import BROKE, exit_code, leave, told_to_stop
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
 from adapters.stripe.lists import StripeLists
 from adapters.stripe.payments import StripeGateway
 from adapters.stripe.refunds import RefundGateway
-from adapters.telemetry import health_page, tracing
-from adapters.telemetry import runtime as telemetry
-from adapters.telemetry.logs import configure_logs
+from adapters.telemetry import health_page
 from adapters.temporal import client as temporal
 from adapters.temporal.namespace import check_search_attributes
 from adapters.temporal.schedules import ensure_schedules
@@ -226,10 +218,7 @@ def meter_of(client: Client) -> MetricMeter:
 
 
 async def run(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    stop = told_to_stop()
     client = await temporal.connect(settings)
     await check_search_attributes(client, [key.name for key in search_attributes.ALL])
     await ensure_schedules(client, settings)
@@ -252,28 +241,11 @@ async def run(settings: Settings) -> None:
 
 
 def main() -> int:
-    configure_logs()
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            log.error("bad setting", setting=".".join(map(str, problem["loc"])), problem=problem["msg"])
-        return 2
-    try:
-        telemetry.start(settings, "worker", settings.metrics_port)
-        uvloop.run(run(settings))
-    except Exception as error:
-        log.error("worker broke", error=f"{type(error).__name__}: {error}")
-        return HUNG if isinstance(error, WorkerHangs) else 1
-    finally:
-        tracing.stop()
-    return 0
+    def of_error(error: Exception) -> int:
+        return HUNG if isinstance(error, WorkerHangs) else BROKE
+
+    return exit_code("worker", run, lambda settings: settings.metrics_port, of_error)
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # The SDK's native threads may abort while the interpreter goes down (temporalio/sdk-python#300), which would
-    # turn a clean drain into a crash: everything is closed by now, so leave without that.
-    os._exit(code)
+    leave(main())

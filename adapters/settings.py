@@ -16,7 +16,6 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
-EVERYWHERE = ("0.0.0.0", "::", "")  # addresses to listen on, not to connect to
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
 
 
@@ -144,9 +143,7 @@ class Settings(BaseSettings):
         description="how long a customer has for 3-D Secure before the order is undone",
     )
     sweep_interval: float = Field(
-        default=15.0,
-        gt=0,
-        description="seconds between looks for webhook events that a crash left unprocessed",
+        default=15.0, gt=0, description="seconds at most between two looks of an idle relay for webhooks and refunds"
     )
 
     reconcile_every: timedelta = Field(
@@ -215,17 +212,20 @@ class Settings(BaseSettings):
     worker_health_port: int = Field(
         default=0, ge=0, le=65535, description="of the worker's `/healthz` and `/readyz`, one per process; 0 is off"
     )
+    relay_health_host: str = Field(default="127.0.0.1", description="likewise of the relay")
+    relay_health_port: int = Field(default=0, ge=0, le=65535, description="likewise of the relay; 0 is off")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="of our own lines; libraries never say more than info"
     )
     log_format: Literal["json", "console"] = Field(default="json", description="console is for people")
     metrics_host: str = Field(
-        default="127.0.0.1", description="the IP address that the two metrics ports below are bound to"
+        default="127.0.0.1", description="the IP address that the metrics ports below are bound to"
     )
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="the worker's Prometheus port, one per process; 0 is off"
     )
+    relay_metrics_port: int = Field(default=0, ge=0, le=65535, description="likewise the relay's")
     api_metrics_port: int = Field(
         default=0,
         ge=0,
@@ -281,14 +281,6 @@ class Settings(BaseSettings):
         """The database URL with the driver that this project uses."""
         _, _, rest = self.database_url.get_secret_value().partition("://")
         return f"postgresql+asyncpg://{rest}"
-
-    @property
-    def worker_health_url(self) -> str | None:
-        """Where to ask a worker's health page; None where it is turned off."""
-        if not self.worker_health_port:
-            return None
-        host = "127.0.0.1" if self.worker_health_host in EVERYWHERE else self.worker_health_host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.worker_health_port}"
 
     @property
     def stripe_is_live(self) -> bool:

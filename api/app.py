@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import StripeGateway
-from adapters.stripe.refunds import RefundGateway
 from adapters.telemetry import runtime as telemetry
 from adapters.telemetry import tracing
 from adapters.temporal.client import connect
@@ -33,18 +31,14 @@ from api.products import routes as products
 from api.refunds import routes as refunds
 from api.repairs import routes as repairs
 from api.webhooks import routes as webhooks
-from events.inbox import Inbox
-from events.parcel_news import ParcelPoke
-from events.payment_news import PaymentNews
-from events.refund_starts import RefundSweep
-from services.orders.book import OrderBook
-from services.refunds.foreign import RefundBooking
+from services.inbox.arrivals import Arrivals
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The API by `settings`; without any by the environment, and then the process's logs and traces are its own.
 
-    It starts with PostgreSQL, Temporal and the far ends away, and answers 503 until they are there.
+    It starts with PostgreSQL, Temporal and the far ends away, and answers 503 until they are there. It only answers
+    requests: what follows a webhook, and what makes up for a crash, is the relay's (`relay.py`).
     """
     chosen = settings or Settings()
     if settings is None:
@@ -74,33 +68,17 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     stack.push_async_callback(dispose, engine)
     each_on_its_own = engine.execution_options(isolation_level="AUTOCOMMIT")
     temporal = await connect(settings, lazy=True)
-    stripe, parcels = StripeConnection(settings), CarrierGateway(settings)
-    payments, refund_gateway = StripeGateway(stripe), RefundGateway(stripe)
+    stripe = StripeConnection(settings)
     stack.push_async_callback(stripe.aclose)
-    stack.push_async_callback(parcels.aclose)
-    sessions = create_sessions(engine)
-    book = OrderBook(sessions)
-    inbox = Inbox(
-        each_on_its_own,
-        {
-            webhooks.STRIPE: PaymentNews(
-                each_on_its_own, temporal, payments, book, RefundBooking(book, refund_gateway)
-            ),
-            webhooks.CARRIER: ParcelPoke(each_on_its_own, temporal, parcels, book),
-        },
-        measured.followed_up,
-    )
-    stack.push_async_callback(inbox.aclose)
-    sweeper = asyncio.create_task(inbox.sweep_forever(settings.sweep_interval))
-    stack.push_async_callback(_stop, sweeper)
-    refund_sweep = RefundSweep(each_on_its_own, temporal, settings)
-    stack.push_async_callback(_stop, asyncio.create_task(refund_sweep.sweep_forever(settings.sweep_interval)))
+    payments = StripeGateway(stripe)
     admission = admission_of(settings, each_on_its_own, measured.shed)
     measured.admission(lambda: admission.in_flight, lambda: admission.limit)
-    return Services(settings, sessions, each_on_its_own, temporal, payments, inbox, admission)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    return Services(
+        settings,
+        create_sessions(engine),
+        each_on_its_own,
+        temporal,
+        payments,
+        Arrivals(each_on_its_own),
+        admission,
+    )

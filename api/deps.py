@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,10 +11,16 @@ from temporalio.client import Client
 
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
+from adapters.stripe.payments import PaymentSnapshot
 from api.orders.admission import Admission
 from engine.update_places import UpdatePlaces
-from events.inbox import Inbox
-from events.payment_news import Payments
+from services.inbox.arrivals import Arrivals
+
+
+class PaymentLookup(Protocol):
+    """Asks Stripe for a payment as it is now, e.g. for the client secret of an answer."""
+
+    async def retrieve(self, payment_intent_id: str) -> PaymentSnapshot: ...
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,8 @@ class Services:
     sessions: Sessions  # for what is written: transactions
     reads: AsyncEngine  # each statement on its own: a read costs one round trip instead of three
     temporal: Client
-    payments: Payments
-    inbox: Inbox
+    payments: PaymentLookup
+    inbox: Arrivals
     admission: Admission
     places: UpdatePlaces = field(default_factory=UpdatePlaces)
 

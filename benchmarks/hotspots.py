@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 TOP = 25
-OURS = ("activities", "adapters", "api", "domain", "workflows", "benchmarks")
+OURS = ("activities", "adapters", "api", "domain", "engine", "services", "workflows", "benchmarks")
 NOT_PYTHON = "~"  # what the profiler has for the file of a built-in function
 
 Function = tuple[str, int, str]  # file, line, name

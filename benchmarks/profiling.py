@@ -32,7 +32,7 @@ async def profile(orders: int, at_once: int, build: Path, out: Console) -> int:
     """Places the orders at a service under the profiler; the reports end up in `build`."""
     out.print(f"{orders} orders, {at_once} at once, through a profiled API and worker ...", highlight=False)
     with tempfile.TemporaryDirectory(prefix="ordersaga-profile-", ignore_cleanup_errors=True) as folder:
-        parts = ("postgres", "temporal", "stripe", "carrier")
+        parts = ("postgres", "temporal", "stripe", "carrier", "relay")
         async with Stack(Path(folder), parts=parts, carrier_clock=PARCELS_STAY) as stack:
             files = {role: Path(folder) / f"{role}.prof" for role in ("worker", "api")}
             async with AsyncExitStack() as running:

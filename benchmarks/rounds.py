@@ -46,6 +46,7 @@ class Bench:
                 "service's worker": [pids["worker"]],
                 "engine worker": [stations["worker"].pid],
                 "API": [pids["api"]],
+                "relay": [pids["relay"]],
                 "simulators": [pids["stripe"], pids["carrier"]],
                 "load generator": [stations["load"].pid],
             }

@@ -22,7 +22,7 @@ PRODUCTS = 50
 CUSTOMERS = 10
 PATIENCE = 120.0  # seconds until every order of a shift is ready to ship
 LOOK_EVERY = 0.1  # seconds
-QUIET = 1.2  # seconds without a new webhook: longer than the API lets one settle
+QUIET = 1.2  # seconds without a new webhook: longer than the relay lets one settle
 
 _READY = "SELECT order_id, at FROM timeline WHERE order_id = ANY ($1) AND to_status = 'READY_TO_SHIP'"
 _WEBHOOKS = "SELECT count(*), count(*) FILTER (WHERE processed_at IS NULL) FROM webhook_inbox"
@@ -105,7 +105,7 @@ class Service:
             if not waiting and time.monotonic() - quiet_since > QUIET:
                 return
             await asyncio.sleep(LOOK_EVERY)
-        raise BenchmarkFailed("the API does not get on with its webhooks")
+        raise BenchmarkFailed("the relay does not follow up the webhooks")
 
     def workflow_id(self, key: str) -> str:
         return workflow_id(key)

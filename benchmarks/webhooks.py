@@ -27,7 +27,7 @@ from devstack.stack.progress import Progress
 from devstack.stack.stack import Stack
 
 BLOCK = 50
-PARTS = {"postgres", "temporal", "stripe", "carrier", "api"}
+PARTS = {"postgres", "temporal", "stripe", "carrier", "api", "relay"}
 
 Request = Callable[[], Awaitable[httpx.Response]]
 

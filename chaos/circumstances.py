@@ -20,7 +20,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 def told(parts: Sequence[Part], settings: Mapping[str, str]) -> list[Part]:
-    """The same parts; the API and the workers with these settings."""
+    """The same parts; API, workers and relay with these settings."""
     ours = {*SERVICES, *WORKERS}
     return [
         replace(part, environment={**part.environment, **settings}) if part.name in ours else part for part in parts

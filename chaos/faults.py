@@ -15,7 +15,7 @@ from chaos.links import LINKS, WORKERS, Links
 from devstack.stack.process import PartState
 from devstack.stack.stack import Stack
 
-SINGLE_PARTS = ("api", "temporal", "postgres", "stripe", "carrier")
+SINGLE_PARTS = ("api", "relay", "temporal", "postgres", "stripe", "carrier")
 GAP = (2.2, 3.0)  # seconds between two faults
 LENGTH = (1.0, 3.0)  # seconds that a link stays bad
 SLOWNESS = (0.02, 0.2)  # seconds a chunk
@@ -61,7 +61,7 @@ class Happened:
 
 
 def schedule(seed: int, count: int) -> list[Fault]:
-    """The same for the same seed; each dozen has every kind of kill, and two workers' among them."""
+    """The same for the same seed; each deck of 13 has every kind of kill, and two workers' among them."""
     draw = random.Random(f"faults {seed}")
     faults: list[Fault] = []
     at, deck = draw.uniform(*GAP), list[tuple[FaultKind, str]]()

@@ -11,7 +11,7 @@ from devstack.stack.parts import Blueprint
 from devstack.stack.ports import LOOPBACK
 from devstack.stack.process import Part
 
-SERVICES = ("api", "worker")  # both workers share the worker's links
+SERVICES = ("api", "worker", "relay")  # both workers share the worker's links
 FAR_ENDS = ("postgres", "temporal", "stripe", "carrier")
 LINKS = (
     *(f"{service}-{far}" for service in SERVICES for far in FAR_ENDS),

@@ -1,6 +1,6 @@
 """`make chaos`: a load of mixed orders while everything fails in turn; then the auditor reads the books.
 
-`python -m chaos.run --seed N --orders 1000 --faults 96` exits with 0 only if nothing is wrong and all has settled.
+`python -m chaos.run --seed N --orders 1000 --faults 104` exits with 0 only if nothing is wrong and all has settled.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from devstack.stack.stack import Stack
 CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
 SETTLE = 240.0  # seconds
 TOLD_EVERY = 5.0  # seconds
-KEPT_LOGS = ("api.log", "worker.log", "worker-2.log", "temporal.log", "stripe.log", "carrier.log")
+KEPT_LOGS = ("api.log", "worker.log", "worker-2.log", "relay.log", "temporal.log", "stripe.log", "carrier.log")
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos.run", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--orders", type=int, default=1000)
-    parser.add_argument("--faults", type=int, default=96)
+    parser.add_argument("--faults", type=int, default=104)
     parser.add_argument("--settle", type=float, default=SETTLE, help="seconds (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="journal and logs also of a run that went well")
     parser.add_argument("--report", type=Path, help="default: build/chaos-SEED.json")

@@ -79,6 +79,7 @@ def _of_stack(stack: RunningStack, variables: Mapping[str, str]) -> dict[str, An
         "carrier_webhook_secret": secrets.get("carrier_webhook_secret"),
         "stripe_webhook_secret": secrets.get("stripe_webhook_secret"),
         "worker_health_port": str(urlsplit(stack.url("workerHealth") or "").port or ""),
+        "relay_health_port": str(urlsplit(stack.url("relayHealth") or "").port or ""),
     }
     if stack.runs("stripe") and not any(_is_set(name, variables) for name in STRIPE_VARIABLES):
         found |= {"stripe_api_base": stack.url("stripe"), "stripe_api_key": secrets.get("stripe_api_key")}

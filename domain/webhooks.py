@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
+
+
+class Source(StrEnum):
+    """Who sends webhooks."""
+
+    STRIPE = "stripe"
+    CARRIER = "carrier"
 
 
 class Arrived(NamedTuple):

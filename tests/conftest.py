@@ -20,14 +20,16 @@ from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from api.app import create_app
 from devstack.stack.stack import Stack
+from events.relay import Relay
+from relay import build_relay
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
 from tests.support.stripe_contract import ContractGuard
-from tests.support.webhooks import put_aside
+from tests.support.webhooks import Hooks, put_aside
 from worker import build_activities, build_worker
 
 PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
-NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps an inbox that others use, too
+NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps tables that others use, too
 
 
 @pytest.fixture(scope="session")
@@ -110,18 +112,23 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def own_inbox(engine: AsyncEngine) -> AsyncIterator[None]:
-    """For a test that sweeps the inbox: events of other tests are put aside, and so is what it leaves itself."""
+    """For a test with a relay: events of other tests are put aside, and so is what it leaves itself."""
     await put_aside(engine)
     yield
     await put_aside(engine)
 
 
 @pytest.fixture
-async def sweeping_app(settings: Settings, own_inbox: None) -> AsyncIterator[FastAPI]:
-    """An application that sweeps as in production, only more often."""
-    app = create_app(settings.model_copy(update={"sweep_interval": 0.1}))
-    async with app.router.lifespan_context(app):
-        yield app
+async def relay(settings: Settings, own_inbox: None) -> AsyncIterator[Relay]:
+    """Follows up the test's own webhooks as in production; it sweeps no refunds."""
+    async with build_relay(settings) as parts, parts.relay as relay:
+        yield relay
+
+
+@pytest.fixture
+def hooks(api: httpx.AsyncClient, relay: Relay, settings: Settings, sessions: Sessions) -> Hooks:
+    """Webhooks that are answered by the API and followed up by the relay."""
+    return Hooks(api, settings, sessions)
 
 
 @pytest.fixture

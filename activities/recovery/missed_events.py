@@ -39,7 +39,7 @@ class MissedEvents:
         async for page in self._stripe.events(since - OVERLAP, until):
             if page:
                 async with self._sessions() as session, session.begin():
-                    missed += (await (await session.connection()).execute(store(page, taken_on=False))).rowcount
+                    missed += (await (await session.connection()).execute(store(page))).rowcount
         async with self._sessions() as session, session.begin():
             await move_cursor(session, CURSOR, until)
         if missed:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 LONGEST = 10.0  # seconds from a request to the end of its answer
 REQUEST_LIMIT = 8192  # bytes
+EVERYWHERE = ("0.0.0.0", "::", "")  # addresses to listen on, not to connect to
 
 
 class Answer(NamedTuple):
@@ -45,6 +46,14 @@ async def served(host: str, port: int, pages: Pages) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
+
+
+def url_of(host: str, port: int) -> str | None:
+    """Where to ask a page that listens there; None where it is turned off."""
+    if not port:
+        return None
+    reached = "127.0.0.1" if host in EVERYWHERE else host
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 async def _response(request: bytes, pages: Pages) -> bytes:

@@ -36,7 +36,6 @@ PATIENCE = 2.0  # seconds that a scrape waits for the books
 KEPT = 600.0  # seconds that the last reading is told for while none succeeds: an alert goes on, and says of what time
 METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
-LAG_BUCKETS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 Values = Mapping[tuple[str], float] | Mapping[tuple[str, str], float]
 """By the values of the labels."""
@@ -59,13 +58,6 @@ class ApiMetrics:
             "From a request to the beginning of its answer",
             ["method", "route", "status"],
             buckets=HTTP_BUCKETS,
-            registry=self.registry,
-        )
-        self._lag = Histogram(
-            "ordersaga_webhook_lag_seconds",
-            "From a webhook event's arrival until it was followed up",
-            ["source"],
-            buckets=LAG_BUCKETS,
             registry=self.registry,
         )
         self._shed = Counter(
@@ -95,9 +87,6 @@ class ApiMetrics:
         """Asked for at each scrape."""
         self._in_flight.set_function(in_flight)
         self._limit.set_function(limit)
-
-    def followed_up(self, source: str, seconds: float) -> None:
-        self._lag.labels(source).observe(seconds)
 
 
 class Books(Collector):

@@ -7,13 +7,12 @@ from typing import Any
 import structlog
 from fastapi import Response
 
-from api.deps import Services
+from api.deps import PaymentLookup, Services
 from api.http.problems import problem
 from api.orders.schemas import OrderAnswer, OrderView
 from api.orders.view import OrderRecord
 from domain.errors import ENDS_BY_OUR_FAULT
 from domain.order_states import OrderStatus
-from events.payment_news import Payments
 
 CONFIRMED = frozenset([OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP, OrderStatus.SHIPPED, OrderStatus.DELIVERED])
 UNANSWERED = frozenset([OrderStatus.PLACED, OrderStatus.RESERVED])
@@ -96,7 +95,7 @@ def _problem(
     )
 
 
-async def _client_secret(payments: Payments, record: OrderRecord) -> str | None:
+async def _client_secret(payments: PaymentLookup, record: OrderRecord) -> str | None:
     """Fetched for this answer and kept nowhere. None while Stripe is away: the same request again will have it."""
     if record.payment_intent_id is None:
         return None

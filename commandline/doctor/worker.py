@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from adapters.settings import Settings
+from adapters.telemetry.health_page import url_of
 from commandline.doctor.checks import PATIENCE, Check, fail, ok
 
 NAME = "Worker health"
@@ -14,7 +15,7 @@ NAME = "Worker health"
 
 async def check_worker_health(settings: Settings) -> list[Check]:
     """What one worker says of itself; nothing where its page is turned off."""
-    if (url := settings.worker_health_url) is None:
+    if (url := url_of(settings.worker_health_host, settings.worker_health_port)) is None:
         return []
     start = "start the worker, or set ORDERSAGA_WORKER_HEALTH_HOST and _PORT to where its page is"
     try:

@@ -150,7 +150,7 @@ async def play_all(stack: Stack, out: Console) -> list[str]:
 
 def tell_logs(logs: Path, out: Console) -> None:
     """What the services said last: the folder is about to go."""
-    for name in ("api", "worker"):
+    for name in ("api", "worker", "relay"):
         log = logs / f"{name}.log"
         said = log.read_text(errors="replace").splitlines()[-LOG_TAIL:] if log.exists() else []
         out.print(f"\nThe end of {name}.log:")

@@ -23,6 +23,7 @@ Ready after {seconds:.1f} s; state is kept in {folder} (`make clean` removes it)
   Stripe simulator     {stripe}
   Carrier simulator    {carrier}
   Worker health        {worker_health}/healthz
+  Relay health         {relay_health}/healthz
   Logs                 {folder}/logs/
 
 Place an order, look at it, cancel it. The carrier scans a parcel {scan:.0f} s after its label

@@ -25,7 +25,7 @@ NAMESPACE = "default"
 SEARCH_ATTRIBUTES = {
     "OrderStatus": "Keyword", "CustomerId": "Keyword", "OrderTotal": "Double", "NeedsAttention": "Bool",
 }  # fmt: skip
-ALL_PARTS = frozenset({"postgres", "temporal", "stripe", "carrier", "api", "worker"})
+ALL_PARTS = frozenset({"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay"})
 
 # The development server's defaults suit a large cluster. One history shard polls 20 times a second, so a busy
 # order waits 50 ms at every step, and timers and retries fire to the second. These values cost nothing at idle.
@@ -86,6 +86,10 @@ class Blueprint:
     def worker_health(self) -> str:
         return f"http://{LOOPBACK}:{self.ports.worker_health}"
 
+    @property
+    def relay_health(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.relay_health}"
+
     async def connect(self) -> "Client":
         """A client of the stack's Temporal, wherever that runs."""
         from temporalio.client import Client
@@ -100,7 +104,7 @@ class Blueprint:
         return ClientConfig.load_client_connect_config(override_env_vars=self.base)
 
     def service_environment(self) -> dict[str, str]:
-        """What the API, the worker and the migrations are configured by."""
+        """What the API, the worker, the relay and the migrations are configured by."""
         values = {
             **self.base,
             "DATABASE_URL": self.database_url,
@@ -135,6 +139,7 @@ class Blueprint:
         """The chosen parts, without those that run elsewhere."""
         makers: dict[str, Callable[[Blueprint], Part]] = {
             "stripe": stripe, "carrier": carrier, "migrations": migrations, "api": api, "worker": worker,
+            "relay": relay,
         }  # fmt: skip
         if self.postgres is not None:
             makers["postgres"] = partial(postgres, home=self.postgres)
@@ -236,4 +241,15 @@ def worker(plan: Blueprint) -> Part:
         folder=PROJECT,
         ready=worker_polls(plan.connect, plan.task_queue, clocks_agree=not plan.external.temporal),
         needs=frozenset({"temporal", "migrations", "stripe", "carrier"}),
+    )
+
+
+def relay(plan: Blueprint) -> Part:
+    return Part(
+        name="relay",
+        command=[sys.executable, "relay.py"],
+        environment=plan.service_environment() | {"ORDERSAGA_RELAY_HEALTH_PORT": str(plan.ports.relay_health)},
+        folder=PROJECT,
+        ready=http_ok(plan.ports.relay_health, "/readyz"),
+        needs=frozenset({"temporal", "migrations"}),
     )

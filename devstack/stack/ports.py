@@ -27,6 +27,7 @@ class Ports:
     stripe: int = 0
     carrier: int = 0
     worker_health: int = 0
+    relay_health: int = 0
 
 
 DEFAULT_PORTS = Ports(api=8000, temporal=7233, temporal_ui=8233, postgres=5432, stripe=12111, carrier=12112)

@@ -12,6 +12,7 @@ NAMES = {
     "carrier": "Carrier simulator",
     "api": "API",
     "worker": "Worker",
+    "relay": "Relay",
 }
 
 

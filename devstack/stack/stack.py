@@ -1,4 +1,4 @@
-"""The development stack: PostgreSQL, Temporal, the simulators, the worker and the API as supervised processes.
+"""The development stack: PostgreSQL, Temporal, the simulators, API, worker and relay as supervised processes.
 
 `python -m devstack.stack up` runs it until Ctrl-C. Tests, benchmarks and fault runs use the class.
 """
@@ -46,6 +46,7 @@ class Urls:
     stripe: str
     carrier: str
     worker_health: str
+    relay_health: str
 
 
 class Stack:
@@ -240,6 +241,7 @@ class Stack:
             "stripe": urls.stripe,
             "carrier": urls.carrier,
             "workerHealth": urls.worker_health,
+            "relayHealth": urls.relay_health,
             "pids": self.pids,
         }
         unfinished = self.folder / "stack.json.new"

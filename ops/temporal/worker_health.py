@@ -18,6 +18,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
 from adapters.settings import Settings
+from adapters.telemetry.health_page import url_of
 from adapters.temporal import client as temporal
 
 FRESH = 90.0  # seconds; a poll that finds nothing lasts 60 and is then repeated
@@ -43,7 +44,7 @@ async def asks_for_orders(settings: Settings, host: str) -> bool:
 
 async def page_says_ok(settings: Settings, path: str) -> bool:
     """Whether the worker's own page answers 200; a page that is turned off is no bad sign."""
-    if (url := settings.worker_health_url) is None:
+    if (url := url_of(settings.worker_health_host, settings.worker_health_port)) is None:
         return True
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
         return (await http.get(f"{url}{path}")).status_code == 200

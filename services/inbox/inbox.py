@@ -11,16 +11,14 @@ from adapters.clock import now
 from domain.webhooks import Arrived
 from services.inbox.tables import InboxEvent
 
-NOBODY = timedelta(hours=1)  # since when nobody has had such an event: longer than any process would keep one
+NOBODY = timedelta(hours=1)
+"""How long ago an event counts as claimed that nobody has: longer than any lease and any difference of clocks."""
 
 inbox = InboxEvent.__table__  # type: ignore[attr-defined]
 
 
-def store(events: Sequence[Arrived], *, taken_on: bool = True) -> Insert:
-    """A statement whose row count says how many of the events are new.
-
-    An event that nobody has taken on is followed up by the inbox's next sweep.
-    """
+def store(events: Sequence[Arrived]) -> Insert:
+    """A statement that stores the events for a relay to claim; its row count says how many of them are new."""
     at = now()
     rows = [
         {
@@ -29,7 +27,7 @@ def store(events: Sequence[Arrived], *, taken_on: bool = True) -> Insert:
             "type": event.type,
             "object_id": event.object_id or "",
             "received_at": at,
-            "attempted_at": at if taken_on else at - NOBODY,
+            "attempted_at": at - NOBODY,
             "processed_at": None if event.object_id else at,
         }
         for event in events

@@ -95,7 +95,7 @@ async def test_stack_file_names_every_url_and_follows_a_restart(stack: Stack) ->
     known = json.loads(file.read_text())
     assert known["databaseUrl"] == stack.urls.database_url
     assert known["pids"] == stack.pids
-    urls = {"api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier", "workerHealth"}
+    urls = {"api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier", "workerHealth", "relayHealth"}
     assert set(known) == urls | {"pids"}
     assert file.stat().st_mode & 0o077 == 0
 
@@ -179,7 +179,7 @@ def test_up_runs_until_interrupted_and_keeps_its_state(folder: Path) -> None:
     assert up.returncode == 0, said
     for name in ("api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier"):
         assert known[name] in said
-    assert set(known["pids"]) == {"postgres", "temporal", "stripe", "carrier", "api", "worker"}
+    assert set(known["pids"]) == {"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay"}
     assert not any(psutil.pid_exists(pid) for pid in known["pids"].values())
     assert not (chosen / "stack.json").exists()
     assert (chosen / "temporal.db").exists()
@@ -187,7 +187,7 @@ def test_up_runs_until_interrupted_and_keeps_its_state(folder: Path) -> None:
 
 def test_demo_ends_every_order_as_it_should_whatever_the_environment_says() -> None:
     """The demo exits with 0, tells every outcome in its table, and ignores every server and key that is named."""
-    told = _run(["devstack.demo.demo"], **HOSTILE)
+    told = _run(["devstack.demo"], **HOSTILE)
     assert told.returncode == 0, told.stdout + told.stderr
     table = told.stdout[told.stdout.index("Outcome") :]
     ends = {

@@ -43,6 +43,7 @@ async def lived(
     shop: Shop,
     sessions: Sessions,
     temporal_client: Client,
+    own_inbox: None,
 ) -> AsyncIterator[Scrape]:
     """A scrape of processes in which all that an alert asks for has happened once."""
     await front.post("/api/orders", json={})
@@ -60,6 +61,14 @@ async def lived(
     # An event that no sweep takes yet, so that there is one that waits.
     left = InboxEvent(source="carrier", event_id=secrets.token_hex(8), type="x", object_id="x")
     left.attempted_at = now() + timedelta(hours=1)
+    async with services.relay():
+        yield await _scrape(services, sessions, left)
+    await failing.terminate()
+    async with sessions() as session, session.begin():
+        await session.delete(left)
+
+
+async def _scrape(services: Services, sessions: Sessions, left: InboxEvent) -> Scrape:
     async with sessions() as session, session.begin():
         session.add(left)
 
@@ -72,10 +81,7 @@ async def lived(
         )
 
     await until(waits, True)
-    yield Scrape(await services.scraped())
-    await failing.terminate()
-    async with sessions() as session, session.begin():
-        await session.delete(left)
+    return Scrape(await services.scraped())
 
 
 async def test_every_alert_asks_for_what_is_there(lived: Scrape) -> None:

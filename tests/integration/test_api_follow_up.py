@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
@@ -20,24 +19,21 @@ from adapters.clock import now
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from adapters.temporal.client import workflow_id
-from api.app import create_app
 from domain.order_states import OrderStatus
 from domain.webhooks import Arrived
 from events.inbox import BATCH, Inbox
+from relay import build_relay
+from services.inbox.arrivals import Arrivals
+from services.inbox.claims import Claims
 from services.inbox.tables import InboxEvent
 from services.payments.tables import Payment
 from services.shipping.tables import ShipmentRow
 from tests.support.orders import Shop
 from tests.support.waiting import until
-from tests.support.webhooks import LONG_AGO, Hooks
+from tests.support.webhooks import LONG_AGO, Hooks, swept
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
 
 
 @pytest.fixture
@@ -158,10 +154,10 @@ async def test_takes_an_event_for_an_order_that_is_over(
     assert row.last_error is None
 
 
-async def test_sweeps_up_what_a_crash_left_behind(
-    hooks: Hooks, shop: Shop, sessions: Sessions, sweeping_app: FastAPI, place: Callable[..., Awaitable[str]]
+async def test_finds_what_nobody_was_notified_of(
+    hooks: Hooks, shop: Shop, sessions: Sessions, place: Callable[..., Awaitable[str]]
 ) -> None:
-    """The lifespan's sweeper finds the event, and the order ships."""
+    """A process crashed, or its notification was lost: the relay looks by itself, and the order ships."""
     order_id = await place()
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
     await shop.parcel(order_id, "in_transit")
@@ -171,32 +167,25 @@ async def test_sweeps_up_what_a_crash_left_behind(
 
 
 async def test_keeps_an_event_until_the_far_end_is_back(
-    settings: Settings, hooks: Hooks, shop: Shop, sessions: Sessions, engine: AsyncEngine, app: FastAPI,
-    own_inbox: None, place: Callable[..., Awaitable[str]],
+    settings: Settings, api: httpx.AsyncClient, sessions: Sessions, engine: AsyncEngine, own_inbox: None,
+    place: Callable[..., Awaitable[str]],
 ) -> None:  # fmt: skip
-    """While Stripe is away the event stays unprocessed, with the last error; later the sweep settles it."""
+    """While Stripe is away the event stays unprocessed, with the last error; later it is followed up."""
+    hooks = Hooks(api, settings, sessions)
     payment = await payment_of(sessions, await place())
-    cut_off = create_app(settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"}))
-    async with cut_off.router.lifespan_context(cut_off):
-        transport = httpx.ASGITransport(cut_off)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
-            answer = await Hooks(client, settings, sessions).stripe(payment)
-        event_id = answer.json()["eventId"]
-
-        async def failed() -> bool:
-            row = await hooks.row("stripe", event_id)
-            return row is not None and row.last_error is not None
-
-        await until(failed, True)
+    event_id = (await hooks.stripe(payment)).json()["eventId"]
+    async with build_relay(settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"})) as cut_off:
+        assert await swept(cut_off.inbox) == 1
     row = await hooks.row("stripe", event_id)
     assert row is not None
     assert row.processed_at is None
+    assert row.last_error is not None
     async with engine.begin() as connection:
         statement = update(InboxEvent).where(col(InboxEvent.event_id) == event_id)
         await connection.execute(statement.values(attempted_at=now() - LONG_AGO))
 
-    while await app.state.services.inbox.sweep():
-        pass
+    async with build_relay(settings) as parts:
+        assert await swept(parts.inbox) == 1
 
     row = await hooks.row("stripe", event_id)
     assert row is not None
@@ -222,34 +211,29 @@ def autocommit(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
-async def test_looks_once_for_events_that_come_together(hooks: Hooks, engine: AsyncEngine) -> None:
+async def test_looks_once_for_events_that_come_together(engine: AsyncEngine, own_inbox: None) -> None:
     """Stripe sends several events for one step of ours: one look settles them all."""
-    looks = Looks()
-    inbox = Inbox(autocommit(engine), {"together": looks})
-    ids = [f"evt_{secrets.token_hex(8)}" for _ in range(5)]
+    looks, arrivals = Looks(), Arrivals(autocommit(engine))
+    inbox = Inbox(Claims(autocommit(engine)), {"together": looks}, lambda *event: followed_up.append(event))
+    followed_up: list[tuple[str, float]] = []
 
-    for event_id in ids:
-        await inbox.take_in(Arrived("together", event_id, "x", "obj_same"))
+    for _ in range(5):
+        await arrivals.take_in(Arrived("together", f"evt_{secrets.token_hex(8)}", "x", "obj_same"))
+        assert await inbox.take() == 1
+    await inbox.drain(60)
 
-    async def processed() -> int:
-        rows = [await hooks.row("together", event_id) for event_id in ids]
-        return sum(row is not None and row.processed_at is not None for row in rows)
-
-    await until(processed, len(ids))
+    assert [source for source, _ in followed_up] == ["together"] * 5
     assert looks.seen == ["obj_same"]
-    await inbox.aclose()
 
 
-async def test_sweepers_of_several_processes_share_the_work(
-    hooks: Hooks, engine: AsyncEngine, own_inbox: None
-) -> None:
+async def test_several_processes_share_the_work(hooks: Hooks, engine: AsyncEngine, own_inbox: None) -> None:
     """Each event is taken by one of them, and one that somebody has just taken on is left alone."""
     left = {await hooks.leave_behind("several", f"obj_{number}") for number in range(30)}
     fresh = await hooks.leave_behind("several", "obj_fresh", attempted_at=now())
     looks = Looks()
-    sweepers = [Inbox(autocommit(engine), {"several": looks}) for _ in range(4)]
+    inboxes = [Inbox(Claims(autocommit(engine)), {"several": looks}) for _ in range(4)]
 
-    taken = await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
+    taken = await asyncio.gather(*(swept(inbox) for inbox in inboxes))
 
     assert sum(taken) == len(left) <= BATCH
     assert sorted(looks.seen) == sorted(f"obj_{number}" for number in range(30))

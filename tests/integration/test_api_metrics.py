@@ -21,11 +21,13 @@ from api.metrics.routes import KEPT, REFRESH, Books
 from devstack.stack.ports import LOOPBACK
 from domain.order_states import FINAL, OrderStatus
 from events.inbox import Inbox
+from services.inbox.claims import Claims
 from services.inbox.tables import InboxEvent
 from services.insight import census
 from services.tickets.tables import Ticket
 from tests.support.orders import Shop
 from tests.support.scrape import page
+from tests.support.webhooks import swept
 
 
 async def test_requests_are_counted_by_route_and_never_by_id(api: httpx.AsyncClient) -> None:
@@ -180,9 +182,9 @@ async def test_the_lag_of_a_webhook_is_counted_once(engine: AsyncEngine, session
             )
             session.add(hook)
     writes = engine.execution_options(isolation_level="AUTOCOMMIT")
-    sweepers = [Inbox(writes, {source: Looks()}, lambda *lag: heard.append(lag)) for _ in range(3)]
+    inboxes = [Inbox(Claims(writes), {source: Looks()}, lambda *lag: heard.append(lag)) for _ in range(3)]
     for _ in range(2):
-        await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
+        await asyncio.gather(*(swept(inbox) for inbox in inboxes))
 
     assert [name for name, _ in heard] == [source, source]
     assert all(300 <= seconds < 360 for _, seconds in heard)

@@ -68,7 +68,7 @@ async def execute(settings: Settings, *statements: str) -> None:
 
 
 async def test_finds_all_well_by_what_a_running_stack_says(
-    app: FastAPI, stack: Stack, settings: Settings, worker: None, tmp_path: Path
+    app: FastAPI, stack: Stack, settings: Settings, worker: None, own_inbox: None, tmp_path: Path
 ) -> None:
     """Addresses from stack.json and keys from beside it: nothing has to be set. Exit code 0."""
     folder = tmp_path / ".ordersaga"
@@ -87,7 +87,7 @@ async def test_finds_all_well_by_what_a_running_stack_says(
         (name, "ok")
         for name in (
             "API", "Brake", "Temporal", "Search attributes", "Worker", "Database", "Migrations", "Stripe key",
-            "Stripe webhook secret", "Carrier webhook secret", "Carrier",
+            "Stripe webhook secret", "Carrier webhook secret", "Carrier", "Webhook inbox",
         )
     ]  # fmt: skip
     assert not any(secret in ran.out for secret in asdict(stack.secrets).values())

@@ -12,7 +12,6 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.recovery import payment_windows
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
 from domain.order_states import OrderStatus
 from domain.recovery import ReconcileOrders
 from domain.refunds import GiveRefund, RefundState
@@ -25,11 +24,6 @@ from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from worker import Activities
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
 
 
 @pytest.fixture

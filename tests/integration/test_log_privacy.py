@@ -75,10 +75,11 @@ async def orders(
         await front.post(f"/api/orders/{orders.canceled}/cancel", json={"reason": "no longer needed"})
         async with sessions() as session:
             parcel = await session.get_one(ShipmentRow, orders.delivered)
-        for status, reached in (("in_transit", OrderStatus.SHIPPED), ("delivered", OrderStatus.DELIVERED)):
-            await shop.parcel(orders.delivered, status)
-            await Hooks(front, base_settings, sessions).carrier(parcel.shipment_id)
-            await until(lambda: shop.status(orders.delivered), reached)
+        async with services.relay():
+            for status, reached in (("in_transit", OrderStatus.SHIPPED), ("delivered", OrderStatus.DELIVERED)):
+                await shop.parcel(orders.delivered, status)
+                await Hooks(front, base_settings, sessions).carrier(parcel.shipment_id)
+                await until(lambda: shop.status(orders.delivered), reached)
         await until(lambda: shop.status(orders.canceled), OrderStatus.CANCELED)
         await until(lambda: shop.status(orders.undeliverable), OrderStatus.CANCELED)
     return orders

@@ -12,11 +12,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.carrier.gateway import CarrierGateway
-from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import CancelRequest, ParcelStatus
 from domain.order_states import OrderStatus
-from events.parcel_news import ParcelPoke
+from events.parcel_follow_up import ParcelFollowUp
 from services.orders.book import OrderBook
 from services.shipping.book import note_parcel, shipment_of
 from tests.support.orders import Handle, Shop
@@ -25,11 +24,6 @@ from tests.support.steps import Steps
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
 
 
 class News:
@@ -163,13 +157,13 @@ async def test_news_are_kept_in_the_books_and_told_when_the_engine_is_back(
     await steps.reach(reached, order.order_id)
     await shop.parcel(order.order_id, status)
     shipment_id, temporal, carrier = await shop.shipment_id(order.order_id), Engine(), CarrierGateway(settings)
-    poke = ParcelPoke(engine, cast(Client, temporal), carrier, OrderBook(shop.sessions))
+    follow_up = ParcelFollowUp(engine, cast(Client, temporal), carrier, OrderBook(shop.sessions))
     nothing_new = (reached, status) == ("record_shipped", "in_transit")
     if not nothing_new:
         with pytest.raises(RPCError):
-            await poke.look(shipment_id)
+            await follow_up.look(shipment_id)
     temporal.away = False
-    await poke.look(shipment_id)
+    await follow_up.look(shipment_id)
     assert temporal.signals == (0 if nothing_new else 1)
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
         row = await shipment_of(locked)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
+from events.relay import Relay
 from tests.conftest import NEVER
 from tests.support.waiting import until
 from tests.support.webhooks import PUT_ASIDE, Hooks
@@ -20,25 +20,22 @@ async def of_another_test(api: httpx.AsyncClient, settings: Settings, sessions: 
     return hooks, await hooks.leave_behind("of-another-test", "obj_1")
 
 
-async def test_a_sweep_leaves_out_what_other_tests_left(
-    of_another_test: tuple[Hooks, str], sweeping_app: FastAPI
-) -> None:
-    """The sweeping application follows up the test's own event and never touches the other one."""
+async def test_a_relay_leaves_out_what_other_tests_left(of_another_test: tuple[Hooks, str], relay: Relay) -> None:
+    """It follows up the test's own event and never touches the other one."""
     hooks, theirs = of_another_test
     before = await hooks.row("of-another-test", theirs)
     ours = await hooks.leave_behind("carrier", "shp_of_nobody")
 
-    async def swept() -> bool:
+    async def followed_up() -> bool:
         row = await hooks.row("carrier", ours)
         return row is not None and row.processed_at is not None
 
-    await until(swept, True)
-    assert await sweeping_app.state.services.inbox.sweep() == 0
+    await until(followed_up, True)
     after = await hooks.row("of-another-test", theirs)
     assert before is not None and after is not None
     assert (after.last_error, after.attempted_at) == (PUT_ASIDE, before.attempted_at)
 
 
-async def test_an_application_of_a_test_sweeps_nothing_unless_asked(app: FastAPI) -> None:
-    """Not before every test is long over."""
-    assert app.state.services.settings.sweep_interval == NEVER
+async def test_a_relay_of_a_test_sweeps_no_refunds(settings: Settings) -> None:
+    """Not before every test has long ended."""
+    assert settings.sweep_interval == NEVER

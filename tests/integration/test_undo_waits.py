@@ -192,8 +192,3 @@ async def test_a_refund_that_failed_weeks_later_goes_back_when_a_person_says_so(
 
     await until(lambda: desk.is_calm(order.order_id), True)
     assert await refunds.given(order.order_id) == 2000
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, shop: Shop) -> Hooks:
-    return Hooks(api, shop.settings, shop.sessions)

@@ -84,7 +84,7 @@ def _spans(request: ExportTraceServiceRequest) -> list[Span]:
 
 @dataclass
 class Services:
-    """Two running processes. `logs` are their standard error."""
+    """Two running processes, and for a while a third. `logs` are their standard error."""
 
     url: str
     task_queue: str
@@ -94,6 +94,23 @@ class Services:
     folder: Path
     environment: dict[str, str]
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    relay_metrics: str | None = None
+
+    @asynccontextmanager
+    async def relay(self) -> AsyncIterator[None]:
+        """A relay beside them, whose page `scraped` has, too. Not for ever: it would take other tests' webhooks."""
+        metrics, health = free_port(), free_port()
+        ports = {"ORDERSAGA_RELAY_METRICS_PORT": str(metrics), "ORDERSAGA_RELAY_HEALTH_PORT": str(health)}
+        process = await self.start("relay", "relay.py", **ports)
+        try:
+            await until(lambda: _answers(f"http://{LOOPBACK}:{health}/readyz"), True, 60)
+            self.relay_metrics = f"http://{LOOPBACK}:{metrics}/metrics"
+            yield
+        finally:
+            self.relay_metrics = None
+            process.terminate()
+            self.processes.remove(process)
+            assert await asyncio.wait_for(process.wait(), 60) == 0
 
     @property
     def logs(self) -> list[str]:
@@ -107,9 +124,10 @@ class Services:
         return [json.loads(line) for line in self.logs]
 
     async def scraped(self) -> str:
-        """What Prometheus would get from both processes."""
+        """What Prometheus would get from all processes."""
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             pages = [f"{self.url}/metrics", self.worker_metrics, self.client_metrics]
+            pages += [self.relay_metrics] if self.relay_metrics else []
             return "".join([(await http.get(page)).raise_for_status().text for page in pages])
 
     async def start(self, name: str, *command: str, **more: str) -> asyncio.subprocess.Process:
@@ -163,8 +181,12 @@ async def _ready(services: Services) -> bool:
     assert all(process.returncode is None for process in services.processes), "\n".join(services.logs)
     if not any('"worker started"' in line for line in services.logs):
         return False
+    return await _answers(f"{services.url}/readyz")
+
+
+async def _answers(url: str) -> bool:
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         try:
-            return (await http.get(f"{services.url}/readyz")).is_success
+            return (await http.get(url)).is_success
         except httpx.TransportError:
             return False

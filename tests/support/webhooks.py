@@ -20,6 +20,7 @@ from sqlmodel import col
 from adapters.clock import now
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
+from events.inbox import Inbox
 from services.inbox.tables import InboxEvent
 from tests.support.waiting import until
 
@@ -98,6 +99,13 @@ async def put_aside(engine: AsyncEngine) -> None:
     waiting = update(InboxEvent).where(col(InboxEvent.processed_at).is_(None))
     async with engine.begin() as connection:
         await connection.execute(waiting.values(processed_at=now(), last_error=PUT_ASIDE))
+
+
+async def swept(inbox: Inbox) -> int:
+    """Has everything that is due now followed up; how many events."""
+    taken = await inbox.take()
+    await inbox.drain(60)
+    return taken
 
 
 def sign_stripe(raw: str, secret: SecretStr, at: float | None = None) -> str:

@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.http.availability import database_is_away
 from domain.errors import RequestRefused
 from engine.calls import engine_calls
-from events.payment_news import SAME
+from events.payment_follow_up import SAME
 
 
 def wrapped(driver_error: Exception, sqlstate: str | None = None, kind: type[DBAPIError] = DBAPIError) -> DBAPIError:

@@ -26,6 +26,7 @@ from devstack.stack import parts
 from devstack.stack.credentials import Credentials
 from devstack.stack.environment import External
 from devstack.stack.ports import LOOPBACK, Ports
+from events.relay import DRAIN, LAST_CLAIM
 from workflows import search_attributes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ TEXT = FILE.read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 ONE_SHOTS = {"databases", "temporal-schema", "temporal-namespace", "temporal-search-attributes", "migrations"}
 LONG_RUNNING = set(SERVICES) - ONE_SHOTS
-OURS = ("migrations", "api", "worker")
+OURS = ("migrations", "api", "worker", "relay")
 
 REQUIRED = re.compile(r"\$\{(\w+):\?set (\w+) in \.env\}")
 OPTIONAL = re.compile(r"\$\{(\w+):-([^}]*)\}")
@@ -239,7 +240,7 @@ def test_every_one_shot_is_waited_for_and_every_server_until_it_is_healthy() -> 
     assert {condition for needed, condition in waits if needed in LONG_RUNNING} == {"service_healthy"}
     assert {name for name, service in SERVICES.items() if service["restart"] == "no"} == ONE_SHOTS
     assert {needed for needed, _ in waits} >= ONE_SHOTS
-    for name in ("api", "worker"):
+    for name in ("api", "worker", "relay"):
         assert set(SERVICES[name]["depends_on"]) == {"migrations", "temporal-search-attributes"}
 
 
@@ -253,8 +254,9 @@ def test_publishes_the_api_and_the_web_ui_on_loopback_only() -> None:
     assert "data" not in SERVICES["temporal-ui"]["networks"]
 
 
-def test_a_stopped_worker_gets_longer_than_its_activities(settings_of: Any) -> None:
+def test_a_stopped_process_gets_longer_than_its_drain(settings_of: Any) -> None:
     """Docker kills after stop_grace_period: the drain, and closing everything after it, fit in."""
+    assert seconds(SERVICES["relay"]["stop_grace_period"]) >= LAST_CLAIM + DRAIN + 20
     drain = settings_of("worker").worker_shutdown_grace
     assert seconds(SERVICES["worker"]["stop_grace_period"]) >= drain + 20
     command = SERVICES["api"]["command"]

@@ -243,7 +243,7 @@ async def test_an_unstarted_refund_is_started_by_the_same_request(
 async def test_an_unstarted_refund_is_started_by_the_sweep(
     shop: Shop, engine: AsyncEngine, refunds: RefundSteps, refund: GiveRefund, worker: None
 ) -> None:
-    """Nobody asks again: the sweep of any API process finds it; a refund that was just asked for is left alone."""
+    """Nobody asks again: the sweep of any relay finds it; a refund that was just asked for is left alone."""
     sweep = RefundSweep(engine.execution_options(isolation_level="AUTOCOMMIT"), shop.client, shop.settings)
     await sweep.sweep()
     with pytest.raises(RPCError):

@@ -53,13 +53,13 @@ _BOOKED = text("""
 log = structlog.get_logger()
 
 
-class Payments(Protocol):
+class StripePayments(Protocol):
     async def retrieve(self, payment_intent_id: str) -> PaymentSnapshot: ...
 
     async def hold_on(self, intent: PaymentSnapshot) -> Hold | None: ...
 
 
-class Booked(NamedTuple):
+class BookedPayment(NamedTuple):
     """What our books say: of which order, which state it is in, and how often money went back."""
 
     order_id: str
@@ -78,11 +78,11 @@ class Booked(NamedTuple):
         return released or self.refunds > 0 or payment.refunded != self.row.refunded + self.row.pending
 
 
-class PaymentNews:
-    """Follows up Stripe's events. Money for an order that is over reaches a person: it is never dropped."""
+class PaymentFollowUp:
+    """Follows up Stripe's events. Money for an order that has ended reaches a person: it is never dropped."""
 
     def __init__(
-        self, reads: AsyncEngine, temporal: Client, payments: Payments, book: OrderBook, refunds: RefundBooking
+        self, reads: AsyncEngine, temporal: Client, payments: StripePayments, book: OrderBook, refunds: RefundBooking
     ) -> None:
         self._reads, self._temporal, self._payments = reads, temporal, payments
         self._book, self._refunds = book, refunds
@@ -106,7 +106,7 @@ class PaymentNews:
         if not await self._is_settled(booked, payment):
             await self._tell(booked, payment)
 
-    async def _tell(self, booked: Booked, payment: PaymentAtStripe) -> None:
+    async def _tell(self, booked: BookedPayment, payment: PaymentAtStripe) -> None:
         if (
             booked.row.state == PaymentState.REFUNDED
             and await self._refunds.given_back(payment.id) < payment.received
@@ -116,12 +116,12 @@ class PaymentNews:
         elif booked.row.state in SAME.get(payment.status, ()):
             return
         elif booked.undone and payment.holds_money:
-            about = f"Stripe says that payment {payment.id} is {payment.status}, but the order is over"
+            about = f"Stripe says that payment {payment.id} is {payment.status}, but the order has ended"
             await self._call_person(booked, payment, LATE_MONEY, RETURN, about)
         else:
             await signal(self._temporal, booked.order_id, OrderFulfillment.payment_changed)
 
-    async def _is_settled(self, booked: Booked, payment: PaymentAtStripe) -> bool:
+    async def _is_settled(self, booked: BookedPayment, payment: PaymentAtStripe) -> bool:
         """Whether a person has settled this payment; who settled what Stripe has done as well has to hear of it."""
         if booked.status not in GONE_BACK and booked.row.state in SAME.get(payment.status, ()):
             return False  # the two books say the same, and most events are such
@@ -134,7 +134,9 @@ class PaymentNews:
             await self._call_person(booked, payment, SETTLED_TWICE, AT_STRIPE, why)
         return verdict in (Verdict.TWICE, Verdict.AGREES)
 
-    async def _call_person(self, booked: Booked, payment: PaymentAtStripe, kind: str, step: str, detail: str) -> None:
+    async def _call_person(
+        self, booked: BookedPayment, payment: PaymentAtStripe, kind: str, step: str, detail: str
+    ) -> None:
         about = Attention(order_id=booked.order_id, step=step, kind=kind, detail=detail)
         async with self._book.locked(booked.order_id) as order:
             await open_ticket(order, about, subject=payment.id, seen=payment.known)
@@ -148,7 +150,7 @@ class PaymentNews:
         if changed or held:  # also again: the engine may have been away the first time
             await signal(self._temporal, order_id, OrderFulfillment.payment_changed)
 
-    async def _booked(self, payment_intent_id: str) -> Booked | None:
+    async def _booked(self, payment_intent_id: str) -> BookedPayment | None:
         async with self._reads.connect() as connection:
             row = (await connection.execute(_BOOKED, {"payment": payment_intent_id})).one_or_none()
         if row is None:
@@ -157,4 +159,4 @@ class PaymentNews:
         in_books = PaymentInBooks(
             state=row.state, captured=row.captured_minor, refunded=row.refunded_minor, pending=int(row.pending)
         )
-        return Booked(row.order_id, OrderStatus(row.status), row.hold, in_books, row.refunds)
+        return BookedPayment(row.order_id, OrderStatus(row.status), row.hold, in_books, row.refunds)

@@ -40,11 +40,11 @@ class ParcelState(Protocol):
     def refund_status(self) -> LabelRefund | None: ...
 
 
-class Parcels(Protocol):
+class CarrierParcels(Protocol):
     async def retrieve(self, shipment_id: str) -> ParcelState: ...
 
 
-class Booked(NamedTuple):
+class BookedParcel(NamedTuple):
     """What our books say: of which order, in which state the object is, and in which the order."""
 
     order_id: str
@@ -52,18 +52,14 @@ class Booked(NamedTuple):
     order_status: OrderStatus
     label: str = ""
 
-    @property
-    def undone(self) -> bool:
-        return self.order_status in UNDONE
 
-
-class ParcelPoke:
-    """Follows up the carrier's events, and notes in our books where the parcel is, also when its order is over.
+class ParcelFollowUp:
+    """Follows up the carrier's events, and notes in our books where the parcel is, also when its order has ended.
 
     A scan of a parcel whose order was canceled reaches a person.
     """
 
-    def __init__(self, reads: AsyncEngine, temporal: Client, parcels: Parcels, book: OrderBook) -> None:
+    def __init__(self, reads: AsyncEngine, temporal: Client, parcels: CarrierParcels, book: OrderBook) -> None:
         self._reads, self._temporal, self._parcels, self._book = reads, temporal, parcels, book
 
     async def is_urgent(self, shipment_id: str) -> bool:
@@ -84,7 +80,7 @@ class ParcelPoke:
         elif called_back and current.scanned:
             has_news = False
         else:
-            has_news = moved or _is_behind(booked.order_status, current)
+            has_news = moved or _may_not_know(booked.order_status, current)
         if has_news:
             await signal(self._temporal, booked.order_id, OrderFulfillment.parcel_changed, current)
 
@@ -99,7 +95,7 @@ class ParcelPoke:
                 ticket = Attention(order_id=order_id, step=SHIP, kind=SCAN_AFTER_VOID, detail=about)
                 await open_ticket(order, ticket)
 
-    async def _booked(self, shipment_id: str) -> Booked | None:
+    async def _booked(self, shipment_id: str) -> BookedParcel | None:
         query = (
             select(shipments.c.order_id, shipments.c.parcel_status, shipments.c.state, orders.c.status)
             .join_from(shipments, orders, orders.c.order_id == shipments.c.order_id)
@@ -107,9 +103,10 @@ class ParcelPoke:
         )
         async with self._reads.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
-        if row:
-            structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
-        return Booked(row.order_id, row.parcel_status, OrderStatus(row.status), label=row.state) if row else None
+        if row is None:
+            return None
+        structlog.contextvars.bind_contextvars(order_id=row.order_id)  # for the lines of this follow-up
+        return BookedParcel(row.order_id, row.parcel_status, OrderStatus(row.status), label=row.state)
 
 
 def _called_back(status: OrderStatus, label: str) -> bool:
@@ -117,13 +114,8 @@ def _called_back(status: OrderStatus, label: str) -> bool:
     return status in (*UNDONE, OrderStatus.CANCELING) or label in CALLED_BACK
 
 
-def _is_behind(status: OrderStatus, parcel: ParcelStatus) -> bool:
+def _may_not_know(status: OrderStatus, parcel: ParcelStatus) -> bool:
     """Whether the order may still have to learn of it although the books know: a look or a lost signal came first."""
     if status is OrderStatus.SHIPPED:
         return parcel is ParcelStatus.DELIVERED or parcel.lost
     return parcel.scanned and status is not OrderStatus.DELIVERED
-
-
-async def _call_person(book: OrderBook, order_id: str, kind: str, step: str, detail: str) -> None:
-    async with book.locked(order_id) as order:
-        await open_ticket(order, Attention(order_id=order_id, step=step, kind=kind, detail=detail))

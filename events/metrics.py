@@ -1,0 +1,17 @@
+"""What a relay counts; it goes through the Temporal SDK's meter to the relay's Prometheus port."""
+
+from __future__ import annotations
+
+from temporalio.common import MetricMeter
+
+from adapters.telemetry.runtime import WEBHOOK_LAG
+
+
+class RelayMetrics:
+    def __init__(self, meter: MetricMeter) -> None:
+        words = "From a webhook event's arrival until it was followed up"
+        self._lag = meter.create_histogram_float(WEBHOOK_LAG, words)
+
+    def followed_up(self, source: str, seconds: float) -> None:
+        """Counts one event of `source`."""
+        self._lag.record(seconds, {"source": source})

@@ -1,0 +1,121 @@
+"""The loops that run beside requests: webhooks are followed up, refunds without a workflow are started."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from adapters.postgres.notifications import Listener
+from adapters.settings import Settings
+from events.inbox import BATCH, Inbox
+from events.pace import Pace
+from events.refund_starts import BATCH as REFUND_BATCH
+from events.refund_starts import RefundSweep
+from services.inbox.arrivals import CHANNEL
+
+FIRST_LOOK = 0.05  # seconds from the end of some work to the next look for more
+LAST_CLAIM = 5.0  # seconds for a claim that is under way when the relay stops: what it got is followed up, too
+DRAIN = 10.0  # seconds that running follow-ups get to finish
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """The loops of one process, which run inside `async with`. Several processes share the work by claims.
+
+    The inbox is looked at whenever PostgreSQL notifies, and by itself: soon after work, then ever later, up to
+    `sweep_interval`. So a lost notification delays and loses nothing.
+    """
+
+    def __init__(
+        self, settings: Settings, inbox: Inbox, refunds: RefundSweep, first_look: float = FIRST_LOOK
+    ) -> None:
+        """`first_look`: seconds from the end of some work to the next look for more."""
+        self._inbox, self._refunds = inbox, refunds
+        self._pace = Pace(first_look, settings.sweep_interval)
+        self._refund_pace = Pace(settings.sweep_interval, settings.sweep_interval)
+        self._listener = Listener(settings, CHANNEL, self._pace.wake)
+        self._turned_at = time.monotonic()
+        self._stopping = False
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._turned_at = time.monotonic()
+        loops = (
+            self._follow_up_until_stopped(),
+            self._inbox.keep_claims(),
+            self._listener.listen_forever(),
+            self._start_refunds_forever(),
+        )
+        self._loops = [asyncio.create_task(loop) for loop in loops]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Claims nothing any more, and gives what is under way its time."""
+        self._stopping = True
+        self._pace.wake()
+        following, keeping, *others = self._loops
+        await asyncio.wait({following}, timeout=LAST_CLAIM)
+        await _end(following, *others)
+        await self._inbox.drain(DRAIN)
+        await _end(keeping)
+
+    @property
+    def listening(self) -> asyncio.Event:
+        """Set while notifications arrive."""
+        return self._listener.listening
+
+    @property
+    def held(self) -> int:
+        """How many events are being followed up here."""
+        return self._inbox.held
+
+    @property
+    def silence(self) -> float:
+        """Seconds since this relay last looked at the inbox, whether or not the database answered."""
+        return time.monotonic() - self._turned_at
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Comes back when it is told to stop. Raises the error of a loop that broke, which no loop should."""
+        told = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait({told, *self._loops}, return_when=asyncio.FIRST_COMPLETED)
+            for loop in done - {told}:
+                loop.result()
+        finally:
+            told.cancel()
+
+    async def _follow_up_until_stopped(self) -> None:
+        while not self._stopping:
+            self._turned_at = time.monotonic()
+            taken = await _guarded("inbox_not_read", self._inbox.take())
+            if taken != BATCH and not self._stopping:
+                await self._pace.pause(worked=taken > 0)
+
+    async def _start_refunds_forever(self) -> None:
+        while True:
+            await self._refund_pace.pause(worked=False)
+            while await _guarded("refund_sweep_failed", self._refunds.sweep()) == REFUND_BATCH:
+                pass
+
+
+async def _guarded(event: str, work: Coroutine[Any, Any, int]) -> int:
+    """What the work took, or 0 where it failed: it is tried again."""
+    try:
+        return await work
+    except Exception as error:
+        log.warning(event, error=type(error).__name__)
+        return 0
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

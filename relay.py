@@ -1,0 +1,98 @@
+"""The relay: runs what is nobody's request. `python relay.py`; SIGTERM drains it.
+
+It follows up the webhooks that the API stored, and starts refunds that were asked for and have no workflow. Any
+number of relays may run; what one that dies had claimed is done by another. Exit codes: `adapters/process.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.runtime import Runtime
+
+from adapters.carrier.gateway import CarrierGateway
+from adapters.postgres import reachability
+from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.process import exit_code, leave, told_to_stop
+from adapters.settings import Settings
+from adapters.stripe.connection import StripeConnection
+from adapters.stripe.payments import StripeGateway
+from adapters.stripe.refunds import RefundGateway
+from adapters.telemetry import health_page
+from adapters.temporal.client import connect
+from domain.webhooks import Source
+from events.health import RelayHealth
+from events.inbox import FollowedUp, FollowUp, Inbox
+from events.metrics import RelayMetrics
+from events.parcel_follow_up import ParcelFollowUp
+from events.payment_follow_up import PaymentFollowUp
+from events.refund_starts import RefundSweep
+from events.relay import FIRST_LOOK, Relay
+from services.inbox.claims import Claims
+from services.orders.book import OrderBook
+from services.refunds.foreign import RefundBooking
+
+log = structlog.get_logger("relay")
+
+
+@dataclass
+class RelayParts:
+    """A relay that does not run yet, and the clients that it works with."""
+
+    relay: Relay
+    inbox: Inbox
+    engine: AsyncEngine
+    temporal: Client
+
+
+@asynccontextmanager
+async def build_relay(
+    settings: Settings, followed_up: FollowedUp | None = None, first_look: float = FIRST_LOOK
+) -> AsyncIterator[RelayParts]:
+    """The one place where a relay is put together, for production and tests alike; its clients are closed at the end.
+
+    It is built with PostgreSQL, Temporal and the far ends away, and begins when they are there.
+    """
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings)
+        stack.push_async_callback(dispose, engine)
+        each_on_its_own = engine.execution_options(isolation_level="AUTOCOMMIT")
+        temporal = await connect(settings, lazy=True)
+        stripe, parcels = StripeConnection(settings), CarrierGateway(settings)
+        for far_end in (stripe, parcels):
+            stack.push_async_callback(far_end.aclose)
+        payments, refunds = StripeGateway(stripe), RefundGateway(stripe)
+        book = OrderBook(create_sessions(engine))
+        booking = RefundBooking(book, refunds)
+        follow_ups: dict[str, FollowUp] = {
+            Source.STRIPE: PaymentFollowUp(each_on_its_own, temporal, payments, book, booking),
+            Source.CARRIER: ParcelFollowUp(each_on_its_own, temporal, parcels, book),
+        }
+        count = followed_up or RelayMetrics(Runtime.default().metric_meter).followed_up
+        inbox = Inbox(Claims(each_on_its_own), follow_ups, count)
+        relay = Relay(settings, inbox, RefundSweep(each_on_its_own, temporal, settings), first_look)
+        yield RelayParts(relay, inbox, engine, temporal)
+
+
+async def run(settings: Settings) -> None:
+    stop = told_to_stop()
+    async with build_relay(settings) as parts, parts.relay as relay:
+        health = RelayHealth(relay, lambda: reachability.parts(parts.engine, parts.temporal), settings.sweep_interval)
+        async with health_page.served(settings.relay_health_host, settings.relay_health_port, health.pages):
+            log.info("relay started", temporal=settings.temporal_address)
+            await relay.run_until(stop)
+            log.info("relay drains")
+    log.info("relay stopped")
+
+
+def main() -> int:
+    return exit_code("relay", run, lambda settings: settings.relay_metrics_port)
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,107 @@
+"""Who follows up which event of the inbox: a process claims it, and keeps the claim until it has noted the end.
+
+A claim is a lease: `attempted_at`, by the database's clock, says when it was made or renewed. The events of a process
+that died are free for others when it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.clock import now
+from adapters.postgres.notifications import notify
+from services.inbox.arrivals import CHANNEL
+from services.inbox.inbox import NOBODY, inbox
+
+LEASE = timedelta(seconds=10)
+"""How long a claim holds that is not renewed; after a failed follow-up also the pause until the next one."""
+
+
+class EventKey(NamedTuple):
+    """What names an event: far ends give ids of their own."""
+
+    source: str
+    event_id: str
+
+
+class Claimed(NamedTuple):
+    """An event that this process has to follow up."""
+
+    key: EventKey
+    object_id: str
+    received_at: datetime
+
+
+class Claims:
+    """The claims of one process. Each method is one statement that holds no lock afterwards."""
+
+    def __init__(self, writes: AsyncEngine) -> None:
+        """`writes` commits each statement by itself."""
+        self._writes = writes
+
+    async def claim(self, sources: Collection[str], limit: int) -> list[Claimed]:
+        """Claims up to `limit` events of these sources that are due, each for one process only."""
+        due = (
+            select(inbox.c.source, inbox.c.event_id)
+            .where(
+                inbox.c.processed_at.is_(None),
+                inbox.c.attempted_at < func.now() - LEASE,
+                inbox.c.source.in_(sorted(sources)),
+            )
+            .order_by(inbox.c.attempted_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        claimed = (
+            update(inbox)
+            .where(inbox.c.source == due.c.source, inbox.c.event_id == due.c.event_id)
+            .values(attempted_at=func.now())
+            .returning(inbox.c.source, inbox.c.event_id, inbox.c.object_id, inbox.c.received_at)
+        )
+        async with self._writes.connect() as connection:
+            rows = (await connection.execute(claimed)).all()
+        return [Claimed(EventKey(row.source, row.event_id), row.object_id, row.received_at) for row in rows]
+
+    async def renew(self, events: Collection[EventKey]) -> None:
+        """Begins the lease of these events anew."""
+        renewed = update(inbox).where(_unprocessed(events)).values(attempted_at=func.now())
+        async with self._writes.connect() as connection:
+            await connection.execute(renewed)
+
+    async def give_back(self, events: Collection[EventKey]) -> None:
+        """Ends the lease of these events, and wakes the relays that go on."""
+        free = update(inbox).where(_unprocessed(events)).values(attempted_at=func.now() - NOBODY)
+        async with self._writes.connect() as connection:
+            await connection.execute(free)
+            await notify(connection, CHANNEL)
+
+    async def note_processed(self, events: Collection[EventKey], note: str | None) -> list[tuple[str, float]]:
+        """Ends these events, each once whoever comes first; source and age in seconds of each that this call ended.
+
+        `note` says why a look was of no use, e.g. because the far end does not know the object.
+        """
+        at = now()
+        ended = (
+            update(inbox)
+            .where(_unprocessed(events))
+            .values(processed_at=at, last_error=note)
+            .returning(inbox.c.source, inbox.c.received_at)
+        )
+        async with self._writes.connect() as connection:
+            rows = (await connection.execute(ended)).all()
+        return [(row.source, max(0.0, (at - row.received_at).total_seconds())) for row in rows]
+
+    async def note_failure(self, events: Collection[EventKey], error: str) -> None:
+        """Keeps the reason; the events stay unprocessed and are due again when their lease is over."""
+        async with self._writes.connect() as connection:
+            await connection.execute(update(inbox).where(_unprocessed(events)).values(last_error=error))
+
+
+def _unprocessed(events: Collection[EventKey]) -> Any:
+    return inbox.c.processed_at.is_(None) & tuple_(inbox.c.source, inbox.c.event_id).in_(sorted(events))
