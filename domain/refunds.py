@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from domain.commands import Message
+from domain.repairs import REFUND_STEP
 
 
 class RefundState(StrEnum):
@@ -28,6 +29,11 @@ class RefundProgress(Message):
     """What a step has found out."""
 
     state: RefundState
+
+
+def step_of(key: str) -> str:
+    """The name of the refund's step at the repair desk, while its workflow runs: `refund <key>`."""
+    return f"{REFUND_STEP}{key}"
 
 
 def operation_of(key: str) -> str:

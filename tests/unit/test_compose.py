@@ -26,7 +26,7 @@ from devstack.stack import parts
 from devstack.stack.credentials import Credentials
 from devstack.stack.environment import External
 from devstack.stack.ports import LOOPBACK, Ports
-from workflows import search_attributes
+from workflows.order import search_attributes
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
