@@ -57,32 +57,33 @@ class Wish(Generic[Answer]):
 
 
 class CancelRules(ABC, Generic[Answer]):
-    """What one kind of process says to those who want to cancel it."""
+    """What one kind of process says to those who want to cancel it: by default yes, until it is being undone."""
 
-    @abstractmethod
-    def join(self) -> Ruling | None:
-        """The ruling for a wish that comes too late to change anything; None if it has to wait for a checkpoint."""
-
-    @abstractmethod
-    async def rule(self, wish: Wish[Answer]) -> Ruling:
-        """Decides on a wish, at a checkpoint; may ask another system."""
-
-    @abstractmethod
-    async def record(self, wish: Wish[Answer], ruling: Ruling) -> None:
-        """Writes down that the wish was granted or refused; runs until it has succeeded."""
-
-    @abstractmethod
-    def turn_back(self) -> None:
-        """Called when a cancel is granted: from now on the process is being undone."""
+    turned_back = False
 
     @abstractmethod
     def answer(self, ruling: Ruling) -> Answer:
         """What the caller of the update gets."""
 
+    def join(self) -> Ruling | None:
+        """The ruling for a wish that comes too late to change anything; None if it has to wait for a checkpoint."""
+        return Ruling(Outcome.JOINED, "already_canceling") if self.turned_back else None
+
+    async def rule(self, wish: Wish[Answer]) -> Ruling:
+        """Decides on a wish, at a checkpoint; may ask another system."""
+        return self.join() or Ruling(Outcome.GRANTED, "cancel_accepted")
+
+    async def record(self, wish: Wish[Answer], ruling: Ruling) -> None:
+        """Writes down, until it has succeeded, that the wish was granted or refused; by default nowhere."""
+
+    def turn_back(self) -> None:
+        """Called when a cancel is granted: from now on the process is being undone."""
+        self.turned_back = True
+
     def refuses_all_at_once(self) -> bool:
         """Whether the refusal of a far end goes to all who wait, instead of asking it for each.
 
-        True; a kind that has histories from before this rule asks its patch.
+        A kind that has histories from before this rule asks its patch.
         """
         return True
 
