@@ -37,7 +37,10 @@ def step_of(key: str) -> str:
 
 
 def operation_of(key: str) -> str:
-    """What the refund's call to Stripe is frozen as, and the reference that Stripe keeps with it."""
+    """The name under which the refund's call to Stripe is saved, and which Stripe keeps with it: `refund-<key>`.
+
+    Also the step of the ticket that tells that the refund has failed, which no workflow waits for.
+    """
     return f"refund-{key}"
 
 

@@ -2,7 +2,7 @@
 
 Reserve the stock, authorize the payment (now the customer has the answer), buy the label, capture the payment, and
 follow the parcel. Whatever goes wrong on the way is undone, newest first. The tricky parts are elsewhere: undo,
-retries and cancels of any saga in `saga/`, the desks for payment, label and parcel in `order/`.
+retries and cancels, as of any saga, in `saga/`; the desks for payment, label and parcel in `order/`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class OrderFulfillment(OrderWorkflow):
         await self._deliver()
 
     async def _deliver(self) -> None:
-        """From here on only forward."""
+        """The parcel's way. A cancel can still call it back until the carrier has scanned it, and not later."""
         self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
         await self.parcel.leaves()
         await self.saga.insist(Parcels.record_shipped)
