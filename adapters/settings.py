@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     reconcile_after: timedelta = Field(
         default=timedelta(minutes=10),
         ge=timedelta(0),
-        description="how long an order has rested before anybody else than its workflow looks at it",
+        description="how long an order has to be unchanged before the reconciliation looks at it",
     )
     fault_retry: timedelta = Field(
         default=timedelta(minutes=1),

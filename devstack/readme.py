@@ -1,4 +1,4 @@
-"""Keeps the README's generated tables in step with the code: `python -m devstack.readme` writes them anew."""
+"""Keeps the generated tables of README and docs/ in step with the code: `python -m devstack.readme` writes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain import cancellation, repairs
 from domain.parcels import ShippingOrigin
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-REPAIR_DESK = README.parent / "docs" / "repair-desk.md"
+DOCS = README.parent / "docs"
 
 
 def settings_table() -> str:
@@ -42,14 +42,16 @@ def _default(field: FieldInfo) -> str:
     return "unset" if value is None else f"`{value}`"
 
 
-TABLES = {"cancel table": cancellation.markdown_table, "settings": settings_table}
+PAGES = {
+    README: {"cancel table": cancellation.markdown_table},
+    DOCS / "settings.md": {"settings": settings_table},
+    DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},
+}
+"""The generated tables of each document, by the name in the comment that marks their place."""
 
 
-PAGES = {README: TABLES, REPAIR_DESK: {"tickets": repairs.markdown_table}}
-
-
-def with_tables(text: str, page: Path = README) -> str:
-    """`text` with every generated table as the code has it now. Raises ValueError where a place is missing."""
+def with_tables(text: str, page: Path) -> str:
+    """`text` with every table of `page` as the code has it now. Raises ValueError where a place is missing."""
     for name, table in PAGES[page].items():
         place = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         new = table()

@@ -12,6 +12,8 @@ from domain.order_states import OrderStatus
 
 
 class Decision(StrEnum):
+    """What becomes of a wish to cancel. The values are stored and shown to clients."""
+
     ACCEPTED = "accepted"  # undo what was done
     CARRIER_DECIDES = "carrier_decides"  # void the label first: a scanned parcel cannot be called back
     JOINED = "joined"  # canceled already, or on the way: the same answer again
@@ -19,6 +21,8 @@ class Decision(StrEnum):
 
 
 class Rule(NamedTuple):
+    """One row of the cancel table: the decision for an order in one state."""
+
     decision: Decision
     code: str  # the stable word that callers get
     then: str  # what happens next, for people
@@ -57,8 +61,9 @@ LABEL_VOIDED = Rule(Decision.ACCEPTED, "label_voided", "the carrier took the lab
 def decide(status: OrderStatus, *, label_may_exist: bool = False) -> Rule:
     """The rule for an order in `status`.
 
-    From the moment a label may have been bought the carrier decides, also while the order is still CONFIRMED:
-    a parcel that was scanned early must not be given back to the customer and refunded.
+    From the moment a label may have been bought the carrier decides, also while the order is still CONFIRMED: a
+    parcel may be scanned before the capture has succeeded, and then it has left
+    (docs/decisions/0003-cancel-at-checkpoints.md).
     """
     if status is OrderStatus.CONFIRMED and label_may_exist:
         return TABLE[OrderStatus.READY_TO_SHIP]

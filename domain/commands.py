@@ -1,6 +1,6 @@
-"""What travels between API, workflow and activities: ids, amounts and decisions, never personal data.
+"""The messages between API, workflows and activities: ids, amounts and decisions, never personal data.
 
-All of it is stored in workflow histories, so fields are only ever added, with a default.
+Workflow histories keep them for months: a field is never renamed or removed, and a new one has a default.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ WISH_ID_LENGTH = 100
 
 
 class Message(BaseModel):
+    """The base of everything that is stored in a workflow history: a value that nobody changes."""
+
     model_config = ConfigDict(frozen=True)
 
 
 class FulfillOrder(Message):
-    """The input of the workflow `OrderFulfillment`."""
+    """The input of the workflow `OrderFulfillment`; its durations are the settings at the moment of the checkout."""
 
     order_id: str
     customer_id: str
@@ -35,15 +37,15 @@ class FulfillOrder(Message):
     customer_patience: timedelta | None = None  # for 3-D Secure; None of an order from before it was a setting
 
     def ship_at(self, confirmed_at: datetime) -> datetime:
-        """When shipping may begin: the grace period after the confirmation or `ship_not_before`, the later."""
+        """When shipping may begin: the end of the grace period or `ship_not_before`, whichever is later."""
         ready = confirmed_at + self.grace_period
         return max(ready, self.ship_not_before) if self.ship_not_before else ready
 
 
 class OrderRef(Message):
-    """The argument of a step that needs no more than to know which order.
+    """The argument of a step that needs only the order's id.
 
-    `look_again`: an undo that is done looks once more at the far end, for what came after it.
+    With `look_again` an undo that is done already asks the far end once more, for an effect that arrived after it.
     """
 
     order_id: str
@@ -66,26 +68,28 @@ class PaymentTry(OrderRef):
 
 
 class NewPaymentMethod(Message):
-    """What a customer whose card was declined offers instead: a Stripe payment method id."""
+    """What a customer offers after a decline: the id of a Stripe payment method (`pm_...`)."""
 
     payment_method: str
 
 
 class CheckoutAnswer(Message):
-    """What the customer's checkout waits for: CONFIRMED, REJECTED, AWAITING_CUSTOMER, or canceled meanwhile."""
+    """What a checkout waits for: CONFIRMED, REJECTED (`code` says why), AWAITING_CUSTOMER, or a state of a cancel."""
 
     status: OrderStatus
     code: str = ""
 
 
 class AuthorizationState(StrEnum):
+    """How a round of a payment stands after the bank was asked."""
+
     AUTHORIZED = "authorized"
     REQUIRES_ACTION = "requires_action"
     DECLINED = "declined"  # and another payment method may be offered
 
 
 class Hold(StrEnum):
-    """Why unshipped goods stay here."""
+    """Why goods that have not shipped stay in the warehouse although the order is paid for."""
 
     REVIEW = "review"
     DISPUTE = "dispute"
@@ -93,7 +97,11 @@ class Hold(StrEnum):
 
 
 class Authorization(Message):
-    """What the customer's bank said in a round; `capture_before` is how long it holds the money."""
+    """The result of a round: what the customer's bank said.
+
+    `code` and `detail` are a decline in words for the customer; `capture_before` is the end of the authorization as
+    Stripe gives it (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method).
+    """
 
     state: AuthorizationState
     round: int = 1
@@ -104,12 +112,14 @@ class Authorization(Message):
 
 
 class Label(Message):
+    """A label that was bought: the carrier's name and its tracking number, as EasyPost gives them."""
+
     carrier: str
     tracking_number: str
 
 
 class ParcelStatus(StrEnum):
-    """Where the carrier says the parcel is: every status of a tracker that EasyPost documents."""
+    """Where the carrier says the parcel is, spelled as in https://docs.easypost.com/docs/trackers."""
 
     PRE_TRANSIT = "pre_transit"  # the label is bought; the carrier has not had the parcel yet
     IN_TRANSIT = "in_transit"
@@ -124,7 +134,7 @@ class ParcelStatus(StrEnum):
 
     @property
     def scanned(self) -> bool:
-        """Whether the parcel has left: the carrier has had it in its hands."""
+        """Whether the carrier has had the parcel in its hands: then it has left and cannot be called back."""
         return _WAY.index(self) >= _WAY.index(ParcelStatus.IN_TRANSIT)
 
     @property
@@ -133,7 +143,7 @@ class ParcelStatus(StrEnum):
         return self in (ParcelStatus.RETURNED, ParcelStatus.FAILURE)
 
     def then(self, news: ParcelStatus) -> ParcelStatus:
-        """What is known after `news`: webhooks and polls overtake each other, a parcel does not go back."""
+        """The later of this status and `news`: webhooks and polls overtake each other, but a parcel moves on only."""
         return max(self, news, key=_WAY.index)
 
 
@@ -152,11 +162,13 @@ _WAY = (
 
 
 class Parcel(Message):
+    """What the activity `check_shipment` answers: how far the parcel has come."""
+
     status: ParcelStatus
 
 
 class VoidOutcome(StrEnum):
-    """What became of a shipment's label when it was to be voided."""
+    """What became of a shipment's label when the saga asked the carrier to void it."""
 
     NOTHING = "nothing"  # no label was ever bought
     VOIDED = "voided"
@@ -165,19 +177,20 @@ class VoidOutcome(StrEnum):
 
 
 class ConfirmVoid(OrderRef):
-    """Asks whether the carrier has confirmed a void.
+    """The argument of `confirm_void`: has the carrier confirmed the void?
 
-    With `answers` the workflow hears that it has not, and waits by itself; before that the engine's retries waited.
+    With `answers` a pending void is an answer; without (older orders) it is an error, and Temporal's retries wait.
     """
 
     answers: bool = False
 
 
 class VoidedShipment(Message):
-    """What became of a label, and, of one whose void is only requested, what is to be done about it.
+    """What became of a label; the other fields say what to do about one whose void is only requested.
 
-    `money_first` by the shop's setting: stock and money go back before the carrier has confirmed. `look_again_in` is
-    the pause before the next look; `ticket` the kind of ticket for which a person is called, with its `detail`.
+    `money_first` is the setting `ORDERSAGA_VOID_SETTLES=accepted`: stock and money go back before the carrier has
+    confirmed. `look_again_in` is the pause before the carrier is asked again. `ticket` is the kind of the ticket to
+    open, with its `detail`; empty for none.
     """
 
     outcome: VoidOutcome
@@ -188,13 +201,13 @@ class VoidedShipment(Message):
 
 
 class CancelRequest(Message):
-    """A wish to cancel: by whom and why. Free text is kept as given, cut at 500 characters.
+    """A wish to cancel: by whom and why.
 
-    `text_id` names the text with the reason; in `reason` itself people write only where nothing comes between them
-    and the workflow: a signal, a native cancel, an update by hand.
+    The API stores the reason as a text and sends its id, `text_id`. `reason` holds a person's own words (500
+    characters at most) only in a signal, Temporal's own cancellation, or an update that was sent by hand.
 
-    `wish_id` is the same in every form in which one wish arrives (update, signal, a repeat of either), so that it is
-    decided and recorded once. Empty for a signal that a person typed: each of these is a wish of its own.
+    `wish_id` is the same in every form in which one wish arrives (update, signal, a repeat of either), so that the
+    wish is decided and recorded once. It is empty for a signal that a person typed: each of these is a new wish.
     """
 
     reason: str = NO_REASON
@@ -204,7 +217,10 @@ class CancelRequest(Message):
 
     @classmethod
     def from_input(cls, given: Any, *, by: str = "operations") -> CancelRequest:
-        """Reads what a person may send with the signal: nothing, a string, or {"reason": ..., "by": ...}."""
+        """Reads what a person may send with the signal: nothing, a string, or {"reason": ..., "by": ...}.
+
+        It refuses nothing, since nobody would hear a signal's refusal: what is too long is cut.
+        """
         if isinstance(given, CancelRequest):
             return given
         wish_id = ""
@@ -224,12 +240,12 @@ class CancelRequest(Message):
 
     @property
     def words(self) -> str:
-        """What a person wrote and was not stored as a text yet."""
+        """A person's own words that are not stored as a text yet; empty when there are none."""
         return "" if self.reason == NO_REASON else self.reason
 
 
 class CancelAnswer(Message):
-    """The decision on a cancel: whether it was accepted, the rule's code, and the state that it was decided in."""
+    """The decision on a cancel: the code of its rule in `domain/cancellation.py`, and the order's state then."""
 
     accepted: bool
     code: str
@@ -237,9 +253,9 @@ class CancelAnswer(Message):
 
 
 class RecordCancel(Message):
-    """For the timeline: a cancel that was requested, granted or refused, and the code of the rule.
+    """A cancel for the timeline: requested, accepted or refused, with the code of its rule.
 
-    `number` counts the order's wishes; it stands for the id of one that has none.
+    `number` counts the order's wishes from 1; it takes the place of the id of a wish that has none.
     """
 
     order_id: str
@@ -249,12 +265,15 @@ class RecordCancel(Message):
 
     @property
     def wish_id(self) -> str:
-        """By which the wish is recorded once."""
+        """The key under which the wish is recorded once."""
         return self.request.wish_id or f"number-{self.number}"
 
 
 class CloseOrder(Message):
-    """The last row of an order that was undone: CANCELED or REJECTED, and why; `text_id` is a person's reason."""
+    """The end of an undone order: CANCELED or REJECTED, and why; `text_id` names the text with a person's reason.
+
+    The order's row decides between the two (docs/decisions/0002-the-row-decides.md).
+    """
 
     order_id: str
     status: OrderStatus
@@ -265,11 +284,13 @@ class CloseOrder(Message):
 
 
 class OrderClosed(Message):
+    """In which state an order has really ended; the answer to `CloseOrder`."""
+
     status: OrderStatus
 
 
 class Attention(Message):
-    """A ticket for a person: which step of which order does not get on, and what it last said."""
+    """A ticket to be opened for a person: which step of which order does not succeed, and its last error."""
 
     order_id: str
     step: str

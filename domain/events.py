@@ -18,6 +18,8 @@ from domain.order_states import OrderStatus, PaymentStatus
 
 
 class EventName(StrEnum):
+    """What can happen to an order, in the past tense. Consumers rely on the names: none is renamed or removed."""
+
     ORDER_PLACED = "OrderPlaced"
     INVENTORY_RESERVED = "InventoryReserved"
     INVENTORY_UPDATED = "InventoryUpdated"
@@ -48,6 +50,8 @@ class EventName(StrEnum):
 
 
 class EventData(BaseModel):
+    """What every event carries. Fields are camelCase in JSON; `timestamp` is UTC."""
+
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
     event_id: str
@@ -56,6 +60,8 @@ class EventData(BaseModel):
 
 
 class EventItem(BaseModel):
+    """A line of the order; `price` is that of one piece, a decimal string in major units of the event's currency."""
+
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
     product_id: str
@@ -64,6 +70,11 @@ class EventItem(BaseModel):
 
 
 class OrderEventData(EventData):
+    """An event of an order, with the order as it was after the change.
+
+    `detail_type` repeats `event_type`, and `user_id` repeats `customer_id`, for consumers of the older schemas.
+    """
+
     detail_type: EventName
     order_id: str
     user_id: str
@@ -80,10 +91,13 @@ class OrderEventData(EventData):
 
 
 class InventoryUpdatedData(EventData):
+    """A change of a product's stock on hand, in pieces; `new_quantity` is what is on hand after it."""
+
     product_id: str
     quantity_change: int
     new_quantity: int
 
 
 def item(product_id: str, quantity: int, unit_price: Money) -> EventItem:
+    """A line as events carry it: exact money becomes a decimal string."""
     return EventItem(product_id=product_id, quantity=quantity, price=unit_price.decimal)

@@ -27,7 +27,7 @@ MAXIMUM_CHARGE = 99_999_999  # eight digits of minor units, the same page
 
 
 def decimals(currency: str) -> int:
-    """How many digits stand behind the point in `currency` (an upper-case ISO 4217 code): 0, 2 or 3."""
+    """The number of digits after the decimal point in `currency` (an upper-case ISO 4217 code): 0, 2 or 3."""
     if currency in ZERO_DECIMAL:
         return 0
     return 3 if currency in THREE_DECIMAL else 2
@@ -69,7 +69,7 @@ class Money(BaseModel):
 
 
 def total(lines: list[tuple[int, int]], currency: str) -> Money:
-    """The sum over (quantity, unit price in minor units)."""
+    """The total of an order: `lines` are pairs of a quantity and a unit price in minor units of `currency`."""
     return Money(minor=sum(quantity * price for quantity, price in lines), currency=currency)
 
 

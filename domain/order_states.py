@@ -1,7 +1,7 @@
 """The states of an order and of its payment, and the one table of transitions that are allowed.
 
 The database holds the same table: every row of an order's timeline refers to it, so that a forbidden transition
-cannot be stored even by wrong code (`migrations/`). "Needs attention" is not a state but a flag beside it.
+cannot be stored even by wrong code (`migrations/`). "Needs attention" is not a state: it is a flag of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from enum import StrEnum
 
 
 class OrderStatus(StrEnum):
+    """The state of an order. `FINAL` are the states in which it ends, `TRANSITIONS` says which may follow which."""
+
     PLACED = "PLACED"  # accepted by the API; holds nothing yet
     RESERVED = "RESERVED"  # its stock is held
     AWAITING_CUSTOMER = "AWAITING_CUSTOMER"  # the customer has to act, e.g. 3-D Secure
@@ -18,11 +20,13 @@ class OrderStatus(StrEnum):
     SHIPPED = "SHIPPED"  # the carrier has scanned the parcel
     DELIVERED = "DELIVERED"
     CANCELING = "CANCELING"  # a cancel was accepted; the undo is running
-    CANCELED = "CANCELED"  # fully undone after a cancel, or after a failure behind CONFIRMED
+    CANCELED = "CANCELED"  # fully undone after a cancel, or after a failure after CONFIRMED
     REJECTED = "REJECTED"  # never confirmed: out of stock, declined, abandoned
 
 
 class PaymentStatus(StrEnum):
+    """The state of an order's payment, over all its rounds, as clients and consumers of events see it."""
+
     PENDING = "Pending"
     REQUIRES_ACTION = "RequiresAction"
     AUTHORIZED = "Authorized"

@@ -32,7 +32,7 @@ def parcel_status(said: str | None, details: Iterable[str | None] = ()) -> Parce
 
 
 class LabelRefund(StrEnum):
-    """What became of the wish to void a label: a shipment's `refund_status`.
+    """What the carrier says to a void: a shipment's `refund_status`.
 
     EasyPost names these four (https://docs.easypost.com/docs/shipments/shipping-refund). A decision takes up to 30
     days. What was rejected may be asked for again: a request very soon after the purchase may be rejected by mistake.
@@ -45,11 +45,15 @@ class LabelRefund(StrEnum):
 
     @property
     def final(self) -> bool:
+        """Whether the carrier has decided. REJECTED and NOT_APPLICABLE are decisions, too."""
         return self is not LabelRefund.SUBMITTED
 
 
 def label_refund(said: str | None) -> LabelRefund | None:
-    """None where nothing was asked for. A status that is new to us settles nothing: the carrier is asked again."""
+    """Reads a shipment's `refund_status`; None where no void was asked for.
+
+    A status that EasyPost does not document counts as SUBMITTED: it settles nothing, and the carrier is asked again.
+    """
     if not said:
         return None
     return LabelRefund(said) if said in set(LabelRefund) else LabelRefund.SUBMITTED

@@ -1,4 +1,4 @@
-"""Recovery: what travels to the scheduled jobs and to `OrderRecovery`, and how one payment is judged by two books."""
+"""The messages of the scheduled jobs and of `OrderRecovery`, and the comparison of one payment in two books."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ RECOVERED = "recovered"
 NEVER_STARTED = "never_started"
 
 UNDONE = (OrderStatus.CANCELED, OrderStatus.REJECTED)
-"""The ends at which an order holds neither stock nor money nor a label."""
+"""The final states in which an order holds neither stock nor money nor a label."""
 
 
 class RecoverOrder(FulfillOrder):
-    """The input of the workflow `OrderRecovery`: an order that nobody looks after, and how that is known.
+    """The input of the workflow `OrderRecovery`: an order without a running workflow.
 
-    `status` is the order's when it was found; `cancels` counts the requests to cancel that its timeline has already.
+    `why` says in words how that is known, `code` is stable (RECOVERED or NEVER_STARTED). `status` is the order's when
+    it was found. `cancels` counts the requests to cancel that its timeline has already: the next one goes on from it.
     """
 
     why: str
@@ -32,9 +33,10 @@ class RecoverOrder(FulfillOrder):
 
 
 class Standing(Message):
-    """An order as it is when its recovery begins.
+    """An order at the moment its recovery begins, read under the order's lock.
 
-    `tickets` are the steps about which its former workflow called a person; `needs_attention` when others are open.
+    `tickets` are the steps with an open ticket of the former workflow. `needs_attention` says that other tickets of
+    the order are open.
     """
 
     status: OrderStatus
@@ -43,12 +45,18 @@ class Standing(Message):
 
 
 class OrderCursor(Message):
+    """The place of an order in the list by last change: where the next page begins."""
+
     updated_at: datetime
     order_id: str
 
 
 class Reconciled(Message):
-    """The result of one reconciliation."""
+    """The result of one reconciliation, over all its batches: numbers of orders, and of `drifts` between books.
+
+    `looked_at` counts the orders that were checked, `recovered` those whose recovery was started, `stuck` those whose
+    workflow keeps failing its task.
+    """
 
     looked_at: int = 0
     recovered: int = 0
@@ -59,22 +67,23 @@ class Reconciled(Message):
 
 
 class ReconcileOrders(Message):
-    """The input of the workflow `Reconciliation`. With `order_ids` it looks at nothing else.
+    """The input of the workflow `Reconciliation`. With `order_ids` it looks at these orders and at nothing else.
 
-    `unchanged_for` is how long an order has to have rested before anybody else than its workflow looks at it.
+    An order that changed within `unchanged_for` is left to its own workflow. `batch` is the number of orders of one
+    activity; `stop_share` is a share between 0 and 1.
     """
 
     unchanged_for: timedelta = timedelta(minutes=10)
     order_ids: list[str] = Field(default=[])
     batch: int = 500
-    after: OrderCursor | None = None  # go on behind this order
+    after: OrderCursor | None = None  # go on after this order
     so_far: Reconciled = Field(default_factory=Reconciled)  # by the runs before this one
     stop_orders: int = 20  # a run that would recover more orders than this,
     stop_share: float = 0.05  # and more than this share of those that it has looked at, recovers none
 
 
 class OrdersLookedAt(Message):
-    """What one batch came to; `next` is None behind the last one."""
+    """The result of one batch, counted as in `Reconciled`; `next` is None after the last batch."""
 
     looked_at: int = 0
     recovered: int = 0
@@ -85,36 +94,42 @@ class OrdersLookedAt(Message):
 
 
 def stops(asked: ReconcileOrders, found: OrdersLookedAt) -> bool:
-    """Whether so many orders have lost their workflow that it is not they who are wrong.
+    """Whether so many orders have lost their workflow that the cluster or the database must be the wrong one.
 
-    A Temporal cluster that was restored or made anew knows no order, and may have the id of the one before it; a
-    restored database has orders under way that were delivered long ago. To undo them would pay everybody back.
+    A Temporal cluster that was restored or made anew knows no order; a restored database has orders under way that
+    were delivered long ago. To undo them would pay everybody back. Both bounds of `asked` have to be passed.
     """
     lost, looked_at = asked.so_far.lost + found.lost, asked.so_far.looked_at + found.looked_at
     return lost > asked.stop_orders and lost > asked.stop_share * looked_at
 
 
 class DriftFound(Message):
-    """How many rows of our books disagree with each other or with Stripe."""
+    """How many rows of our books disagree with each other or with Stripe; `drifts` includes what was put right."""
 
     drifts: int = 0
-    recovered: int = 0  # of them, by giving back what an order that is over still holds
+    recovered: int = 0  # of them, by giving back what an ended order still holds
     more: bool = False  # a later time is still to be compared
 
 
 class CatchUpEvents(Message):
-    """The input of the workflow `StripeEvents`; an event younger than `older_than` may still be delivered."""
+    """The input of the workflow `StripeEvents`. Events younger than `older_than` are left: they may still come."""
 
     older_than: timedelta = timedelta(minutes=1)
 
 
 class EventsCaughtUp(Message):
+    """How many events of Stripe had never arrived; `more` when the list goes on and is to be read further."""
+
     missed: int = 0
     more: bool = False
 
 
 class PaymentAtStripe(Message):
-    """A PaymentIntent as Stripe lists it; amounts in minor units."""
+    """A PaymentIntent as Stripe lists it; amounts in minor units of its currency.
+
+    `order_id` comes from the metadata and is None for a payment that is not ours. `status` is Stripe's own word
+    (https://docs.stripe.com/payments/paymentintents/lifecycle).
+    """
 
     id: str
     order_id: str | None
@@ -124,15 +139,20 @@ class PaymentAtStripe(Message):
 
     @property
     def holds_money(self) -> bool:
+        """Whether Stripe has money of the customer: authorized, or taken and not fully given back."""
         return self.status == "requires_capture" or self.received > self.refunded
 
     @property
     def known(self) -> Known:
+        """The same in the shape that is kept with a person's decision."""
         return Known(status=self.status, received=self.received, refunded=self.refunded)
 
 
 class PaymentInBooks(Message):
-    """Our row of a payment; `pending` is what Stripe has and the bank has not, which Stripe counts as refunded."""
+    """Our row of a payment; amounts in minor units.
+
+    `pending` is the sum of refunds that Stripe has accepted and the bank has not; Stripe counts them as refunded.
+    """
 
     state: str
     captured: int = 0
@@ -141,10 +161,13 @@ class PaymentInBooks(Message):
 
     @property
     def is_live(self) -> bool:
+        """Whether our books expect this payment to be captured; an order has one such payment at most."""
         return self.state in ("created", "requires_action", "authorized")
 
 
 class Verdict(StrEnum):
+    """What to do about a payment after Stripe's book and ours were compared."""
+
     AGREES = "agrees"
     GIVE_BACK = "give_back"  # money of an order that is undone
     LATE = "late"  # the same, of a payment that a person has settled as it was before
@@ -156,9 +179,11 @@ class Verdict(StrEnum):
 def judge_payment(
     payment: PaymentAtStripe, row: PaymentInBooks | None, order: OrderStatus | None, settled: Settled | None = None
 ) -> tuple[Verdict, str]:
-    """What the two books say together of a payment whose order has rested; `order` is None for one we do not know.
+    """Compares a payment in Stripe's book with our row: the verdict, and the difference in words for a person.
 
-    `settled` is what a person has decided about it, and silences only what it settled.
+    The order has not changed for a while, so no workflow is at work on the payment; `order` is its state, None for an
+    order that we do not know. `settled` is what a person has decided about the payment; it silences only the
+    difference that was settled.
     """
     if settled is not None and (twice := happened_as_well(settled, payment.known)):
         return Verdict.TWICE, f"{twice} of {payment.id}"

@@ -9,6 +9,8 @@ from domain.repairs import REFUND_STEP
 
 
 class RefundState(StrEnum):
+    """How far our books say that a refund has come."""
+
     ASKED = "asked"  # stored; what Stripe says of it is not known yet
     PENDING = "pending"  # Stripe has it, the bank has not
     SUCCEEDED = "succeeded"
@@ -19,14 +21,14 @@ UNSETTLED = frozenset([RefundState.ASKED, RefundState.PENDING])
 
 
 class GiveRefund(Message):
-    """The input of the workflow `OrderRefund`; `key` is the Idempotency-Key of who asked."""
+    """The input of the workflow `OrderRefund`; `key` is the Idempotency-Key of the request (1 to 64 characters)."""
 
     order_id: str
     key: str
 
 
 class RefundProgress(Message):
-    """What a step has found out."""
+    """The answer of the activities `send_refund` and `follow_refund`."""
 
     state: RefundState
 
@@ -37,7 +39,7 @@ def step_of(key: str) -> str:
 
 
 def operation_of(key: str) -> str:
-    """The name under which the refund's call to Stripe is saved, and which Stripe keeps with it: `refund-<key>`.
+    """The name under which the refund's call to Stripe is saved, and the reference that Stripe keeps with it.
 
     Also the step of the ticket that tells that the refund has failed, which no workflow waits for.
     """
@@ -45,15 +47,15 @@ def operation_of(key: str) -> str:
 
 
 BY_STRIPE = "stripe"
-"""Who gave a refund that nobody asked this service for."""
+"""The actor of a refund that was made at Stripe, outside of this service."""
 
 AT_STRIPE_KEY = "stripe:"
-"""Before Stripe's id in the key of such a refund: no Idempotency-Key has a colon, so it can be nobody's wish."""
+"""The prefix of the key of such a refund, before Stripe's id. No Idempotency-Key has a colon, so none equals it."""
 
 UNDO_REFERENCE = "refund:"
-"""Before the number of the try in the reference of an undo's refund, which gives back all that is left."""
+"""The prefix of the reference of an undo's refund, before the number of its try. It gives back all that is left."""
 
 
 def is_the_undos(reference: str | None) -> bool:
-    """Whether a refund of this reference was given by an undo."""
+    """Whether a refund with this reference at Stripe was made by an undo, not by an operator."""
     return reference is not None and reference.startswith(UNDO_REFERENCE)

@@ -12,7 +12,10 @@ from domain.steps import CAPTURE, PAYMENTS, RETURN
 
 
 class Known(Message):
-    """A payment at Stripe as it is known: its status (empty where only our books were read), and minor units."""
+    """What was known of a payment at Stripe at one moment; amounts in minor units.
+
+    `status` is Stripe's word; it is empty where only our own rows were read.
+    """
 
     status: str = ""
     received: int = 0
@@ -20,7 +23,7 @@ class Known(Message):
 
 
 class Settled(Message):
-    """The latest decision about a payment: of which ticket it was, and what was known of the payment then."""
+    """The latest decision of a person about a payment, with the ticket it settled and what was `known` then."""
 
     ticket_id: int
     kind: str
@@ -30,7 +33,10 @@ class Settled(Message):
 
 
 def happened_as_well(settled: Settled, now: Known) -> str:
-    """What Stripe has done of what was settled otherwise, in words; empty while it has done nothing of it."""
+    """What Stripe has done as well after a person settled it by other means, in words for a ticket.
+
+    Empty while Stripe has done nothing of it.
+    """
     if settled.kind == SETTLED_TWICE or settled.step not in (RETURN, CAPTURE):
         return ""
     words = "was done by other means" if settled.decision is RepairDecision.MARK_DONE else "was written off"
@@ -47,9 +53,9 @@ def happened_as_well(settled: Settled, now: Known) -> str:
 
 
 def stands(settled: Settled, now: Known) -> bool:
-    """Whether the payment is still as it was when it was settled: then nobody has to be told again.
+    """Whether the decision still covers the payment: nothing has changed since that a person has to hear of.
 
-    Money that is only held ends by being released, at the latest by its bank: after a write-off that is no news.
+    An authorization ends by being released, at the latest by its bank: after a write-off that is no news.
     """
     known = settled.known
     if settled.step == PAYMENTS:  # a difference of amounts was settled, and this one only

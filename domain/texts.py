@@ -1,4 +1,7 @@
-"""What people write in their own words: the words are kept in one table, everything else carries their id."""
+"""Texts: what people write in their own words. One table keeps the words, everything else carries their id.
+
+Why: docs/decisions/0018-texts-by-id.md.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from pydantic import Field
 from domain.commands import Message
 
 PLACE = "{}"
-"""Where a timeline row quotes a text."""
+"""The place in a timeline row that a text fills when the row is read."""
 
 ERASED = "[erased]"
-"""What is read where a text was erased."""
+"""What readers get in the place of a text that was erased."""
 
 
 class TextKind(StrEnum):
+    """What a text was written for; stored with it, so that texts can be erased by kind."""
+
     CANCEL_REASON = "cancel_reason"
     REFUND_REASON = "refund_reason"
     DROP_REASON = "drop_reason"
@@ -25,7 +30,10 @@ class TextKind(StrEnum):
 
 
 class KeepText(Message):
-    """Words to be kept under an id that was made up before, so that a repeat keeps them once."""
+    """The argument of the activity `keep_text`: words to be stored under an id that was drawn before the call.
+
+    Since the id is given, a repeat stores the words once. `words` is left out of the message's `repr` and of logs.
+    """
 
     text_id: str
     order_id: str
@@ -34,6 +42,6 @@ class KeepText(Message):
 
 
 def quote(what: str, texts: Sequence[str]) -> str:
-    """`what` with each of its places taken by the next text; what a text itself says is left as it is."""
+    """`what` with each `PLACE` replaced by the next text; a `PLACE` inside a text is left as it is."""
     head, *rest = what.split(PLACE, len(texts))
     return head + "".join(text + part for text, part in zip(texts, rest, strict=False))

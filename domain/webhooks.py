@@ -1,4 +1,4 @@
-"""Events of the far ends, as far as they are read: ids only."""
+"""Webhook events of Stripe and the carrier, as far as they are read: ids only, since the object is retrieved anew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 
 class Arrived(NamedTuple):
+    """An event as it came: what it says beyond these ids is not believed."""
+
     source: str
     event_id: str
     type: str
