@@ -54,7 +54,7 @@ from adapters.temporal.schedules import ensure_schedules
 from services.brake.brake import BrakeRule
 from services.orders.book import OrderBook
 from services.refunds.foreign import RefundBooking
-from workflows import search_attributes
+from workflows.order import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_recovery import OrderRecovery
 from workflows.order_refund import OrderRefund

@@ -11,7 +11,9 @@ from temporalio.worker import Interceptor
 with workflow.unsafe.imports_passed_through():
     from benchmarks.database_steps import DatabaseSteps
     from domain.commands import OrderRef
-    from workflows.saga import Saga, StepFailed
+    from workflows.order.order_tickets import OrderTickets
+    from workflows.saga.saga import Saga
+    from workflows.saga.steps import StepFailed
 
 OUR_QUEUE = "bench-ours"
 
@@ -68,7 +70,7 @@ class OurSaga:
 
     @workflow.init
     def __init__(self, order: OrderRef) -> None:
-        self.saga = Saga(order, self._checkpoint, WORDS)
+        self.saga = Saga(order, OrderTickets(order.order_id), WORDS)
         self.status = ""
 
     @workflow.run
@@ -83,9 +85,6 @@ class OurSaga:
             self.status = "REJECTED"
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self.status
-
-    async def _checkpoint(self) -> None:
-        """Where the service decides on cancels; nobody cancels here."""
 
     @workflow.update
     async def checkout(self) -> str:

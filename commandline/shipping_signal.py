@@ -13,7 +13,7 @@ from commandline.configuration import Configuration
 from commandline.failures import Failure
 from commandline.output import Printer
 from domain.order_states import OrderStatus
-from workflows.search_attributes import ORDER_STATUS
+from workflows.order.search_attributes import ORDER_STATUS
 
 SIGNAL = "ship_now"  # by its name: to load the workflow for the typed one takes longer than all the rest
 PATIENCE = timedelta(seconds=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from domain.commands import Message
+from domain.repairs import REFUND_STEP
 
 
 class RefundState(StrEnum):
@@ -48,8 +49,16 @@ class RefundProgress(Message):
     state: RefundState
 
 
+def step_of(key: str) -> str:
+    """The name of the refund's step at the repair desk, while its workflow runs: `refund <key>`."""
+    return f"{REFUND_STEP}{key}"
+
+
 def operation_of(key: str) -> str:
-    """The name under which the refund's call to Stripe is saved, and the reference that Stripe keeps with it."""
+    """The name under which the refund's call to Stripe is saved, and the reference that Stripe keeps with it.
+
+    Also the step of the ticket that tells that the refund has failed, which no workflow waits for.
+    """
     return f"refund-{key}"
 
 

@@ -21,7 +21,7 @@ from domain.commands import FulfillOrder
 from domain.money import Money
 from domain.order_states import OrderStatus
 from services.orders.tables import Order
-from workflows import search_attributes
+from workflows.order import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
 
 Start = WithStartWorkflowOperation[OrderFulfillment, OrderStatus]

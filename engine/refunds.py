@@ -18,7 +18,7 @@ from adapters.settings import Settings
 from adapters.temporal.client import refund_workflow_id
 from domain.money import Money
 from domain.refunds import GiveRefund
-from workflows import search_attributes
+from workflows.order import search_attributes
 from workflows.order_refund import OrderRefund
 
 

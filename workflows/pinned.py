@@ -16,13 +16,19 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name="Reconciliation", versioning_behavior=VersioningBehavior.PINNED)
 class PinnedReconciliation(Reconciliation):
+    """`Reconciliation`, for workers that have a version."""
+
     @workflow.run
     async def run(self, asked: ReconcileOrders) -> Reconciled:
+        """Runs as its base does: the SDK wants the method on the decorated class itself."""
         return await super().run(asked)
 
 
 @workflow.defn(name="StripeEvents", versioning_behavior=VersioningBehavior.PINNED)
 class PinnedStripeEvents(StripeEvents):
+    """`StripeEvents`, for workers that have a version."""
+
     @workflow.run
     async def run(self, asked: CatchUpEvents) -> int:
+        """Runs as its base does, see above."""
         return await super().run(asked)

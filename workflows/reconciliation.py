@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.recovery.missed_events import MissedEvents
     from activities.recovery.reconciliation import Reconciliations
     from domain.recovery import CatchUpEvents, DriftFound, Reconciled, ReconcileOrders
-    from workflows import policies
+    from workflows.saga import policies
 
 
 # A far end that is away for longer fails the run, and is asked again by the next one: what comes first in a run
@@ -41,6 +41,7 @@ class Reconciliation:
 
     @workflow.run
     async def run(self, asked: ReconcileOrders) -> Reconciled:
+        """Looks at all orders in batches, then compares the books; goes on as a new run when its history is long."""
         found, batch = asked.so_far, asked
         while True:
             seen = await workflow.execute_activity_method(
@@ -63,7 +64,7 @@ class Reconciliation:
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(batch)
         for look, summary in (
-            (BookComparison.look_at_ended_orders, "does an order that is over hold anything?"),
+            (BookComparison.look_at_ended_orders, "does an ended order hold anything?"),
             (BookComparison.compare_stock, "do the orders hold what is reserved?"),
             (BookComparison.compare_payments, "does Stripe have what our books say?"),
         ):
@@ -93,6 +94,7 @@ class StripeEvents:
 
     @workflow.run
     async def run(self, asked: CatchUpEvents) -> int:
+        """Lists page after page until there is no event left that is old enough."""
         missed, more = 0, True
         while more:
             seen = await workflow.execute_activity_method(

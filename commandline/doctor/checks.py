@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.temporal.namespace import REFUSALS, missing_in_queries
 from commandline.configuration import Configuration
 from commandline.places import Place
-from workflows import search_attributes
+from workflows.order import search_attributes
 
 PATIENCE = 5.0  # seconds for one question
 POLL_LIFE = 75.0  # seconds: a living worker asks again once a minute; a dead one is still listed for five

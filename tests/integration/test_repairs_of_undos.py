@@ -17,8 +17,8 @@ from tests.support.fakes import StepFaults
 from tests.support.orders import Books, Handle, Shop
 from tests.support.repairs import Desk, Ticket
 from tests.support.waiting import until
-from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
+from workflows.saga import policies
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.namespace import check_search_attributes, missing_search_attributes
 from tests.support.waiting import until
-from workflows import search_attributes
+from workflows.order import search_attributes
 
 WANTED = [key.name for key in search_attributes.ALL]
 

@@ -27,8 +27,8 @@ from tests.support.steps import Steps
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from worker import Activities
-from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
+from workflows.saga import policies
 
 
 @pytest.fixture

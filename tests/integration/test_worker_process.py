@@ -19,7 +19,7 @@ from tests.support.orders import Handle, Shop
 from tests.support.waiting import until
 from tests.support.worker_process import Start
 from worker import build_activities, build_worker
-from workflows import search_attributes
+from workflows.order import search_attributes
 
 SLOW = 1.5  # seconds that the carrier takes for a purchase
 

@@ -17,8 +17,8 @@ from services.payments.tables import Payment
 from tests.support.fakes import StepFaults
 from tests.support.orders import Handle, Shop
 from tests.support.waiting import until
-from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
+from workflows.saga import policies
 
 Walk = Callable[[Shop, StepFaults], Awaitable[Handle]]
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowHandle, WorkflowUpdateStage
 
 from adapters.temporal.client import refund_workflow_id
 from domain.errors import OurMistake, TryAgain
@@ -60,6 +60,21 @@ async def refund_retry_ended_by_a_person(shop: Shop, faults: StepFaults) -> Hand
     return handle
 
 
+async def refund_attempt_fails_while_a_person_decides(shop: Shop, faults: StepFaults) -> Handle:
+    """The decision finds an attempt under way, whose answer is lost: nobody is called about that."""
+    faults.hold("send_refund")
+    faults.fail("send_refund", TryAgain("connection lost", delay=timedelta(hours=1)), after=True)
+    handle, refund = await _started(shop, faults)
+    await faults.arrived("send_refund")
+    ticket = await RefundBooks(shop).ticket_about(refund, "step_keeps_failing")  # as after two minutes
+    wanted = Resolution(ticket_id=ticket, decision=RepairDecision.RETRY, by="bob")
+    decided = await handle.start_update(OrderRefund.resolve, wanted, wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+    await until(lambda: _asked_to_stop(handle), True)
+    faults.release("send_refund")
+    await decided.result()
+    return handle
+
+
 async def refund_canceled_natively(shop: Shop, faults: StepFaults) -> Handle:
     """Its row starts it again."""
     faults.hold("send_refund")
@@ -68,6 +83,12 @@ async def refund_canceled_natively(shop: Shop, faults: StepFaults) -> Handle:
     await handle.cancel()
     faults.release("send_refund")
     return handle
+
+
+async def _asked_to_stop(handle: Handle) -> bool:
+    """Whether the running step was told to end its retries."""
+    kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
+    return "activity_task_cancel_requested_event_attributes" in kinds
 
 
 async def _tried(faults: StepFaults) -> bool:
@@ -104,6 +125,7 @@ PATHS: dict[str, Walk] = {
         refund_pending_and_failed,
         refund_tried_again_by_a_person,
         refund_retry_ended_by_a_person,
+        refund_attempt_fails_while_a_person_decides,
         refund_canceled_natively,
     )
 }

@@ -11,7 +11,7 @@ from activities.inventory.inventory import Inventory
 from activities.payments.payments import Payments
 from activities.shipping.parcels import Parcels
 from activities.shipping.shipping import Shipping
-from domain.commands import FulfillOrder, PaymentTry
+from domain.commands import CancelRequest, FulfillOrder, PaymentTry
 from domain.order_states import OrderStatus
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -97,10 +97,10 @@ class WithAnUndoLeftOut(OrderFulfillment):
     def __init__(self, order: FulfillOrder) -> None:
         super().__init__(order)
 
-    async def _undo(self, end: OrderStatus, code: str, detail: str, by: str, text_id: str | None = None) -> None:
-        if self.saga.may_have_run(Inventory.release_inventory):
-            self.saga.forget(Inventory.release_inventory)
-        await super()._undo(end, code, detail, by, text_id)
+    async def _undo(self, end: OrderStatus, code: str, why: CancelRequest) -> None:
+        if self.saga.undos.owes(Inventory.release_inventory):
+            self.saga.undos.forget(Inventory.release_inventory)
+        await super()._undo(end, code, why)
 
     @workflow.run
     async def run(self, order: FulfillOrder) -> OrderStatus:

@@ -13,7 +13,7 @@ from activities.refunds.refunds import Refunds
 from adapters.stripe.refunds import RefundGateway
 from domain.commands import Attention, PaymentTry
 from domain.order_states import OrderStatus
-from domain.refunds import GiveRefund, RefundProgress, RefundState
+from domain.refunds import GiveRefund, RefundProgress, RefundState, step_of
 from services.orders.book import OrderBook
 from services.payments.tables import Payment
 from services.refunds.tables import Refund
@@ -72,7 +72,7 @@ class RefundBooks:
 
     async def ticket_about(self, refund: GiveRefund, kind: str) -> int:
         """The id of a ticket that was just opened about the refund's step."""
-        about = Attention(order_id=refund.order_id, step=f"refund {refund.key}", kind=kind)
+        about = Attention(order_id=refund.order_id, step=step_of(refund.key), kind=kind)
         async with OrderBook(self._shop.sessions).locked(refund.order_id) as order:
             return await open_ticket(order, about)
 

@@ -23,7 +23,7 @@ from devstack.stack.stack import Stack
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
 from worker import build_activities, build_worker
-from workflows import search_attributes
+from workflows.order import search_attributes
 
 
 @dataclass

@@ -27,7 +27,7 @@ from devstack.stack.credentials import Credentials
 from devstack.stack.environment import External
 from devstack.stack.ports import LOOPBACK, Ports
 from events.relay import DRAIN, LAST_CLAIM
-from workflows import search_attributes
+from workflows.order import search_attributes
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"

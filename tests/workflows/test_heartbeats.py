@@ -18,7 +18,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from activities.interceptors.failures import FailureTranslation
 from activities.interceptors.heartbeats import INTERVAL, Heartbeats
-from workflows import policies
+from workflows.saga import policies
 
 TIMEOUT = timedelta(seconds=2)
 BEAT = timedelta(seconds=0.1)
@@ -191,7 +191,7 @@ async def test_a_local_attempt_whose_time_is_over_is_interrupted(temporal_client
     assert attempt.interrupted
 
 
-@pytest.mark.parametrize("policy", ["BEFORE_CONFIRMATION", "AFTER_CONFIRMATION", "UNTIL_DONE"])
+@pytest.mark.parametrize("policy", ["WITH_TIME_LIMIT", "WITHOUT_TIME_LIMIT", "UNTIL_DONE"])
 def test_every_ordinary_step_has_a_heartbeat_timeout_that_survives_two_lost_beats(policy: str) -> None:
     """A worker is given up for dead only when three beats in a row are missing."""
     timeout = getattr(policies, policy)["heartbeat_timeout"]

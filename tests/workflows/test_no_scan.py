@@ -19,7 +19,7 @@ from services.tickets.tables import Ticket, TicketAction
 from tests.support.orders import Handle
 from tests.support.timeless import Timeless, skipping_server, timeless_shop
 from tests.support.waiting import until
-from workflows import policies
+from workflows.order import time_limits
 from workflows.order_fulfillment import OrderFulfillment
 
 
@@ -40,7 +40,7 @@ async def timeless(
 @pytest.fixture(autouse=True)
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look at the carrier costs the server two seconds: one a day is enough here."""
-    monkeypatch.setattr(policies, "TRACKING_POLL", timedelta(days=1))
+    monkeypatch.setattr(time_limits, "TRACKING_POLL", timedelta(days=1))
 
 
 async def trail(sessions: Sessions, order_id: str) -> list[str]:

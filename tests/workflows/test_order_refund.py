@@ -32,9 +32,9 @@ from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask
 from tests.support.waiting import until
 from worker import Activities, build_activities, build_worker
+from workflows.order.search_attributes import CUSTOMER_ID
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_refund import OrderRefund
-from workflows.search_attributes import CUSTOMER_ID
 
 Handle = WorkflowHandle[OrderRefund, RefundState]
 FIVE = Money(minor=500, currency="USD")

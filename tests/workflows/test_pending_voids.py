@@ -19,8 +19,8 @@ from tests.support.voids import LATER, aged, carrier_decides, usual_carrier
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from worker import build_activities, build_worker
-from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
+from workflows.saga import policies
 
 CONFIRM = "confirm_void"
 UNDONE = Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)

@@ -19,7 +19,7 @@ from tests.support.orders import Books, Handle, Shop, undos_run
 from tests.support.reconciling import open_tickets, reconcile, recovery_of
 from tests.support.waiting import until
 from worker import workflow_runner
-from workflows import search_attributes
+from workflows.order import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_recovery import OrderRecovery
 

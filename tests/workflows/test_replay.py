@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from temporalio import workflow
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.workflow import NondeterminismError
 
@@ -27,7 +28,7 @@ from tests.support.changed_workflows import (
 from tests.support.replaying import RECORDED, Told, arrivals, failures, read, told, type_of
 from worker import VERSIONED, WORKFLOWS
 
-SOURCES = sorted((Path(__file__).parents[2] / "workflows").glob("*.py"))
+SOURCES = sorted((Path(__file__).parents[2] / "workflows").rglob("*.py"))
 RACES = [file for file in RECORDED if file.stem.startswith("race_")]
 ORDERS = [file for file in RECORDED if type_of(read(file)) == "OrderFulfillment"]
 
@@ -61,6 +62,7 @@ def test_every_step_signal_update_and_patch_is_in_some_history() -> None:
     recorded = {(type_of(history), one) for history in map(read, RECORDED) for one in told(history)}
     activities = {one.name for _, one in recorded if one.kind == "activity"}
     assert set(_names_of_activities()) <= activities
+    assert {"cancel", "resolve", "checkout", "outcome"} <= {handler.name for _, handler in _handlers()}
     assert set(_handlers()) <= recorded
     assert set(_patches()) <= {one.name for _, one in recorded if one.kind == "patch"}
 
@@ -73,13 +75,11 @@ def _names_of_activities() -> Iterator[str]:
 
 
 def _handlers() -> Iterator[tuple[str, Told]]:
-    """Of each workflow: its signals and updates, by the decorators in its source."""
-    for file in SOURCES:
-        for node in ast.parse(file.read_text()).body:
-            for method in node.body if isinstance(node, ast.ClassDef) else []:
-                for mark in getattr(method, "decorator_list", []):
-                    if ast.unparse(mark) in ("workflow.signal", "workflow.update"):
-                        yield node.name, Told(ast.unparse(mark).removeprefix("workflow."), method.name)  # type: ignore[attr-defined]
+    """Of each workflow: its signals and updates, also those that it inherits."""
+    for one in WORKFLOWS:
+        definition = workflow._Definition.must_from_class(one)
+        for kind, handlers in (("signal", definition.signals), ("update", definition.updates)):
+            yield from ((one.__name__, Told(kind, name)) for name in handlers if name is not None)
 
 
 def _patches() -> Iterator[str]:

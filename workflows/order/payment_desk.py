@@ -6,9 +6,7 @@ the hold on the card that its customer let us keep. A fraud review keeps the goo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from temporalio import workflow
 
@@ -17,31 +15,32 @@ with workflow.unsafe.imports_passed_through():
     from domain.commands import (
         Authorization,
         AuthorizationState,
+        CancelAnswer,
         CheckoutAnswer,
         FulfillOrder,
         NewPaymentMethod,
         PaymentTry,
     )
     from domain.order_states import OrderStatus
-    from workflows import policies
-    from workflows.progress import Progress
-    from workflows.saga import Saga, StepFailed
+    from workflows.order import time_limits
+    from workflows.order.progress import Progress
+    from workflows.saga.cancel_desk import CancelDesk
+    from workflows.saga.saga import Saga
+    from workflows.saga.steps import StepFailed
 
 
 HOLD_STEP = "hold_payment"
 """Under which the repair desk knows the tickets of holds."""
 
 
-class Wait(Protocol):
-    """Waits until `ready`, a granted cancel (which raises) or the end of `time`; True when ready."""
-
-    async def __call__(self, ready: Callable[[], bool], time: timedelta, summary: str) -> bool: ...
-
-
 class PaymentDesk:
-    def __init__(self, order: FulfillOrder, saga: Saga, progress: Progress, wait: Wait) -> None:
-        self._order, self._saga, self._progress, self._wait = order, saga, progress, wait
-        self.news = False  # Stripe says something new
+    """The payment of one order. `news`: Stripe has said something since the last look."""
+
+    def __init__(
+        self, order: FulfillOrder, saga: Saga, progress: Progress, cancels: CancelDesk[CancelAnswer]
+    ) -> None:
+        self._order, self._saga, self._progress, self._cancels = order, saga, progress, cancels
+        self.news = False
         self._round = PaymentTry(order_id=order.order_id)
         self._held = Authorization(state=AuthorizationState.AUTHORIZED)
         self._offer: NewPaymentMethod | None = None
@@ -71,7 +70,7 @@ class PaymentDesk:
         window, ahead = self._order.payment_retry_window, self._order.ship_at(workflow.now()) - workflow.now()
         return PaymentTry(
             order_id=self._order.order_id,
-            keep_card=ahead > policies.KEEP_CARD_BEYOND,
+            keep_card=ahead > time_limits.KEEP_CARD_BEYOND,
             retry_until=workflow.now() + window if window else None,
         )
 
@@ -79,12 +78,12 @@ class PaymentDesk:
         return await self._saga.local_first(Payments.authorize_payment, self._round, undo=Payments.return_payment)
 
     async def _customer_acts(self) -> Authorization:
-        """3-D Secure: the customer answers to the bank; a webhook tells us, or a look each minute."""
+        """3-D Secure: the customer answers the bank; a webhook tells us, or a look each minute."""
         self._ask(AuthorizationState.REQUIRES_ACTION, "3-D Secure")
-        deadline = workflow.now() + (self._order.customer_patience or policies.CUSTOMER_PATIENCE)
+        deadline = workflow.now() + (self._order.customer_patience or time_limits.CUSTOMER_PATIENCE)
         while True:
             left = deadline - workflow.now()
-            await self._wait(lambda: self.news, min(policies.PAYMENT_POLL, left), "look at the payment")
+            await self._cancels.wait(lambda: self.news, min(time_limits.PAYMENT_POLL, left), "look at the payment")
             self.news = False
             answer = await self._saga.step(Payments.check_payment, self._round)
             if answer.state is not AuthorizationState.REQUIRES_ACTION:
@@ -102,7 +101,7 @@ class PaymentDesk:
             if left <= timedelta(0):
                 self._asks = None
                 raise StepFailed("authorize_payment", declined.code, declined.detail)
-            await self._wait(lambda: self._offer is not None or self.news, left, "another payment method")
+            await self._cancels.wait(lambda: self._offer is not None or self.news, left, "another payment method")
             if self.news:  # the shop's page may have tried another card by itself
                 self.news = False
                 answer = await self._saga.step(Payments.check_payment, self._round)
@@ -118,6 +117,7 @@ class PaymentDesk:
 
     @property
     def waits_for_card(self) -> bool:
+        """Whether a card was declined and the customer may offer another one."""
         return self._asks is AuthorizationState.DECLINED
 
     async def offered(self, offer: NewPaymentMethod) -> CheckoutAnswer:
@@ -137,14 +137,14 @@ class PaymentDesk:
 
     def next_looks(self, ship_at: datetime) -> list[tuple[datetime, str]]:
         """When the authorization of an order that ships at `ship_at` has to be looked at again, and why."""
-        ends, soon = self._held.capture_before, workflow.now() + policies.HOLD_POLL
+        ends, soon = self._held.capture_before, workflow.now() + time_limits.HOLD_POLL
         self._looks, self._renew_at = [], None
         if self.on_hold:  # under review nothing is renewed: that would end the review at Stripe
             self._looks.append((soon, "is the payment still on hold?"))
         elif ends is not None and self._cannot_renew:
             self._looks.append((max(ends, soon), "is the money still held?"))
-        elif ends is not None and ends < ship_at + policies.TIME_TO_CAPTURE:
-            self._renew_at = max(ends - policies.RENEWAL_MARGIN, self._renewed_at + policies.RENEWAL_PAUSE)
+        elif ends is not None and ends < ship_at + time_limits.TIME_TO_CAPTURE:
+            self._renew_at = max(ends - time_limits.RENEWAL_MARGIN, self._renewed_at + time_limits.RENEWAL_PAUSE)
             self._looks.append((self._renew_at, "renew the authorization"))
         return self._looks
 

@@ -7,7 +7,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from domain.commands import FulfillOrder
     from domain.order_states import OrderStatus
-    from workflows.search_attributes import ORDER_STATUS
+    from workflows.order.search_attributes import ORDER_STATUS
 
 
 class Progress:
@@ -16,7 +16,7 @@ class Progress:
     def __init__(
         self, order: FulfillOrder, status: OrderStatus = OrderStatus.PLACED, what: str = "order placed"
     ) -> None:
-        self._order = order
+        self.order = order
         self.status = status
         self._rows: list[str] = []
         self.tell(what)
@@ -33,7 +33,7 @@ class Progress:
         """Adds a row to the table without a change of status."""
         # The Web UI shows tables without any padding; code spans bring their own.
         self._rows.append(f"| `{_time()}` | `{self.status}` | {_cell(what)} |")
-        head = f"**{self.status}** · order `{self._order.order_id}` · {self._order.total}\n\n"
+        head = f"**{self.status}** · order `{self.order.order_id}` · {self.order.total}\n\n"
         workflow.set_current_details(head + "\n".join(["| at | status | what |", "|---|---|---|", *self._rows]))
 
 

@@ -16,7 +16,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.commands import NO_REASON, CancelRequest
     from domain.repairs import Resolution
     from domain.texts import KeepText, TextKind
-    from workflows import policies
+    from workflows.order import time_limits
+    from workflows.saga import policies
 
 
 async def without_words(order_id: str, request: CancelRequest) -> CancelRequest:
@@ -40,19 +41,21 @@ async def decision_without_words(order_id: str, wanted: Resolution) -> Resolutio
 
 
 async def _kept(order_id: str, kind: TextKind, words: str) -> str:
-    """Tried until it is done: an ordinary activity, which others could see, would put the words into the history.
+    """Stores the words, and tries until it has succeeded; returns the id of the text.
+
+    An ordinary activity, with its own retries, would put the words into the history.
 
     The pauses are the workflow's own: the SDK's would keep the workflow task open, which writes events all the time.
     """
     text_id = workflow.uuid4().hex  # the same when this task is run again: a repeat writes nothing
     text = KeepText(text_id=text_id, order_id=order_id, kind=kind, words=words)
     options = policies.LOCAL_ATTEMPT | LocalActivityConfig(summary="store what somebody wrote")
-    pause = policies.FIRST_TEXT_RETRY
+    pause = time_limits.FIRST_TEXT_RETRY
     while True:
         try:
             await workflow.execute_local_activity_method(Texts.keep_text, text, **options)
         except FailureError:
             await workflow.sleep(pause, summary="before trying again: store what somebody wrote")
-            pause = min(2 * pause, policies.LAST_TEXT_RETRY)
+            pause = min(2 * pause, time_limits.LAST_TEXT_RETRY)
         else:
             return text_id

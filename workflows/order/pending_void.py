@@ -14,35 +14,36 @@ with workflow.unsafe.imports_passed_through():
     from activities.shipping.shipping import Shipping
     from domain.commands import ConfirmVoid, VoidOutcome
     from domain.steps import CANCEL_SHIPMENT
-    from workflows.saga import LongUndo, Saga
-    from workflows.watch import Watch
+    from workflows.saga.saga import Saga
+    from workflows.saga.undos import LongUndo
 
 
 class PendingVoid(LongUndo):
     """The void of one order's label. `news`: the carrier has said something since the last look."""
 
-    def __init__(self, order_id: str) -> None:
+    def __init__(self, order_id: str, saga: Saga) -> None:
         self._look = ConfirmVoid(order_id=order_id, answers=True)
+        self._saga = saga
         self.news = False
 
-    async def run(self, saga: Saga) -> None:
-        """Comes back when the carrier has taken the label back, or a person has settled it."""
-        watch = saga.watch
+    async def run(self) -> None:
+        """Returns when the carrier has taken the label back, or a person has settled it."""
+        watch = self._saga.watch
         while True:
-            nudges, self.news = watch.nudges, False
-            void = await saga.insist(Shipping.confirm_void, self._look)
+            decisions, self.news = watch.decisions, False
+            void = await self._saga.insist(Shipping.confirm_void, self._look)
             if void.outcome is not VoidOutcome.REQUESTED:
                 return await watch.dismiss(CANCEL_SHIPMENT)
             if void.ticket:
                 await watch.call_person(CANCEL_SHIPMENT, void.ticket, void.detail)
-            await self._pause(watch, nudges, void.look_again_in)
+            await self._pause(decisions, void.look_again_in)
 
-    async def _pause(self, watch: Watch, nudges: int, time: timedelta) -> None:
-        """Until the carrier has news, an operator has decided something, or the time is over."""
+    async def _pause(self, decisions: int, time: timedelta) -> None:
+        """Pauses until the carrier has news, an operator has decided something, or `time` has passed."""
         summary = "before asking again whether the label is void"
         try:
             await workflow.wait_condition(
-                lambda: self.news or watch.nudges != nudges, timeout=time, timeout_summary=summary
+                lambda: self.news or self._saga.watch.decisions != decisions, timeout=time, timeout_summary=summary
             )
         except TimeoutError:
             return

@@ -1,4 +1,4 @@
-"""What each step does for its order, in the words that people read beside it in the Temporal Web UI."""
+"""What each step does for its order: the words that people read next to it in the Temporal Web UI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 def summaries_of(order: FulfillOrder) -> dict[str, str]:
-    """By the activity's name; no personal data, since summaries are part of the history."""
+    """The words by the activity's name; no personal data, since summaries are part of the history."""
     total = order.total
     return {
         "reserve_inventory": "hold the stock",
@@ -29,4 +29,6 @@ def summaries_of(order: FulfillOrder) -> dict[str, str]:
         "record_cancel_refusal": "write down that the cancel was refused",
         "ask_brake": "may the order end by a fault of ours?",
         "close_order": "write down how the order ended",
+        "look_at_order": "how does the order stand?",
+        "close_tickets": "what the former workflow called a person about is settled",
     }
