@@ -21,6 +21,9 @@ from services.inbox.inbox import NOBODY, inbox
 LEASE = timedelta(seconds=10)
 """How long a claim holds that is not renewed; after a failed follow-up also the pause until the next one."""
 
+# The commit of a claim need not wait for the disk: one that a crash of the server loses is made again.
+_WITHOUT_WAITING = func.set_config("synchronous_commit", "off", True)
+
 
 class EventKey(NamedTuple):
     """What names an event: far ends give ids of their own."""
@@ -62,7 +65,7 @@ class Claims:
             update(inbox)
             .where(inbox.c.source == due.c.source, inbox.c.event_id == due.c.event_id)
             .values(attempted_at=func.now())
-            .returning(inbox.c.source, inbox.c.event_id, inbox.c.object_id, inbox.c.received_at)
+            .returning(inbox.c.source, inbox.c.event_id, inbox.c.object_id, inbox.c.received_at, _WITHOUT_WAITING)
         )
         async with self._writes.connect() as connection:
             rows = (await connection.execute(claimed)).all()
