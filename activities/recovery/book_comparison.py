@@ -25,8 +25,8 @@ from domain.steps import AT_STRIPE, PAYMENTS, RETURN
 from services.inventory.comparison import stock_drifts
 from services.orders.book import OrderBook
 from services.recovery.ended_orders import Piece, others_with_stock, undone_and_holding
-from services.recovery.payment_comparison import Compared, beside
-from services.recovery.rested_orders import Rested
+from services.recovery.payment_comparison import Compared, compare
+from services.recovery.unchanged_orders import UnchangedOrder
 from services.refunds.foreign import RefundBooking
 from services.tickets.book import close_ticket_about, open_subjects, open_ticket, open_ticket_about
 
@@ -68,7 +68,7 @@ class BookComparison:
         metrics.drifts_found("orders", drifts)
         return DriftFound(drifts=drifts, recovered=recovered)
 
-    async def _holding(self, asked: ReconcileOrders) -> AsyncIterator[list[Rested]]:
+    async def _holding(self, asked: ReconcileOrders) -> AsyncIterator[list[UnchangedOrder]]:
         """Page by page: no transaction is open while one is seen to."""
         at = now()
         since, before = at - LOOK_BACK, at - asked.unchanged_for
@@ -124,7 +124,7 @@ class BookComparison:
         async for page in pages:
             found += [await self._report_unknown(payment_id) for payment_id in page.unknown]
             async with self._sessions() as session:
-                compared = await beside(await session.connection(), page.payments)
+                compared = await compare(await session.connection(), page.payments)
             # Of an order that is at work they are compared when it rests.
             rested = [one for one in compared if one.updated_at is None or one.updated_at <= before]
             found += [await self._settle(one) for one in rested]
@@ -148,7 +148,7 @@ class BookComparison:
             async with self._sessions() as session, session.begin():
                 await open_ticket_about(session, DRIFT_PAYMENT, PAYMENTS, why, subject=payment.id, seen=payment.known)
             return Verdict.REPORT
-        order = Rested(one.order_id, one.status, one.updated_at, "money")
+        order = UnchangedOrder(one.order_id, one.status, one.updated_at, "money")
         if verdict is Verdict.BOOK:
             return await self._book_refunds(order, payment)
         if verdict is Verdict.GIVE_BACK:
@@ -157,17 +157,17 @@ class BookComparison:
         await self._report(order, kind, step, why, payment)
         return verdict
 
-    async def _book_refunds(self, order: Rested, payment: PaymentAtStripe) -> Verdict:
+    async def _book_refunds(self, order: UnchangedOrder, payment: PaymentAtStripe) -> Verdict:
         """What somebody gave back at Stripe is booked; what differs then, nobody can explain."""
         await self._refunds.book(order.order_id, payment)
         async with self._sessions() as session:
-            for one in await beside(await session.connection(), [payment]):
+            for one in await compare(await session.connection(), [payment]):
                 verdict, why = judge_payment(payment, one.row, one.status, one.settled)
                 if verdict is Verdict.BOOK:
                     await self._report(order, DRIFT_PAYMENT, PAYMENTS, why, payment)
         return Verdict.BOOK
 
-    async def _give_back(self, order: Rested, why: str, payment: PaymentAtStripe | None = None) -> bool:
+    async def _give_back(self, order: UnchangedOrder, why: str, payment: PaymentAtStripe | None = None) -> bool:
         """By recovery, unless one has tried before, or the order was delivered: that is for a person."""
         owner = (await owners_of([order.order_id]))[order.order_id]
         if owner.closed is None:
@@ -179,7 +179,7 @@ class BookComparison:
         return False
 
     async def _report(
-        self, order: Rested, kind: str, step: str, detail: str, payment: PaymentAtStripe | None = None
+        self, order: UnchangedOrder, kind: str, step: str, detail: str, payment: PaymentAtStripe | None = None
     ) -> None:
         about = Attention(order_id=order.order_id, step=step, kind=kind, detail=detail)
         subject, seen = (payment.id, payment.known) if payment else (None, None)

@@ -1,4 +1,4 @@
-"""The pieces that are reserved beside those that orders hold, product by product."""
+"""Compares the pieces that are reserved with those that orders hold, product by product."""
 
 from __future__ import annotations
 

@@ -37,6 +37,8 @@ from domain.order_states import PaymentStatus
 
 
 class Order(SQLModel, table=True):
+    """An order as it stands; money in minor units of `currency`, total and lines at the prices of the checkout."""
+
     __tablename__ = "orders"
     __table_args__ = (
         UniqueConstraint("customer_id", "idempotency_key"),
@@ -85,6 +87,8 @@ class Order(SQLModel, table=True):
 
 
 class OrderLine(SQLModel, table=True):
+    """All pieces of one product in an order, at the name and price of the checkout."""
+
     __tablename__ = "order_lines"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
@@ -111,6 +115,8 @@ class OrderTransition(SQLModel, table=True):
 
 
 class TimelineEntry(SQLModel, table=True):
+    """What happened to an order: one row each, numbered from 1 without gaps, never changed."""
+
     __tablename__ = "timeline"
     __table_args__ = (
         UniqueConstraint("order_id", "sequence", "to_status"),

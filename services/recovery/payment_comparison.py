@@ -1,4 +1,4 @@
-"""Our rows beside Stripe's list of PaymentIntents, page by page."""
+"""Compares our rows with Stripe's list of PaymentIntents, page by page."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Compared:
     settled: Settled | None = None
 
 
-async def beside(connection: AsyncConnection, payments: Sequence[PaymentAtStripe]) -> list[Compared]:
+async def compare(connection: AsyncConnection, payments: Sequence[PaymentAtStripe]) -> list[Compared]:
     """Each payment that is ours with its row and order; those of others are left out."""
     ids = [one.id for one in payments]
     by_payment = {row.payment_intent_id: row for row in await connection.execute(_BY_PAYMENT, {"payments": ids})}
@@ -87,7 +87,7 @@ def _compared(
 async def changed(
     connection: AsyncConnection, after: OrderCursor, until: datetime, order_ids: Sequence[str], most: int
 ) -> tuple[list[str], OrderCursor | None]:
-    """The payments of a page of orders, by their last change, and the last of these orders; None behind the end."""
+    """The payments of a page of orders, by their last change, and the last of these orders; None after the end."""
     orders = await _CHANGED.read(connection, [*OrderStatus], after, until, order_ids, most)
     if not orders:
         return [], None
