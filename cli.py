@@ -78,7 +78,7 @@ def watch_order(
     api: ApiOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """An order's timeline as it happens, until the order is over."""
+    """An order's timeline as it happens, until the order has ended."""
     from commandline import watching
 
     with api_at(api) as client:

@@ -82,7 +82,7 @@ def listed(api: Api, filters: Mapping[str, Any]) -> Iterator[Order]:
 
 
 def found(api: Api, order_ids: Iterable[str]) -> Iterator[Order]:
-    """The orders of these ids, as the API shows them; Temporal's own idea of them may lag behind."""
+    """The orders of these ids, as the API shows them; Temporal's own idea of them may be older."""
     for order_id in order_ids:
         try:
             yield api.get(order_path(order_id))

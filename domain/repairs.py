@@ -183,7 +183,7 @@ TABLE: Mapping[str, Rule] = {
     VOID_PENDING: Rule("The carrier takes longer than usual to confirm a void", Owner.SAGA, _VOID),
     VOID_REJECTED: Rule("The carrier refuses to void the label of a canceled order", Owner.SAGA, _VOID),
     LATE_MONEY: Rule(
-        "Stripe holds money of an order that is over",
+        "Stripe holds money of an order that has ended",
         Owner.DESK,
         _OWED,
     ),
@@ -290,7 +290,7 @@ def markdown_table() -> str:
         rows.append(f"| {name} | {rule.title} | {rule.owner} | {_words(rule.decisions)} |")
     for step, decisions in BY_STEP.items():
         kinds = f"`{STEP_KEEPS_FAILING}`, `{STEP_REFUSED}` of `{step}`"
-        rows.append(f"| {kinds} | beside a retry | {Owner.SAGA} | {_words(decisions)} |")
+        rows.append(f"| {kinds} | besides a retry | {Owner.SAGA} | {_words(decisions)} |")
     return "\n".join(rows)
 
 

@@ -48,7 +48,7 @@ async def _forget(operation: Start) -> None:
 async def start_signaled(temporal: Client, settings: Settings, row: Order, signal: str, argument: Any) -> None:
     """Signals the order's workflow, which is started if there is none, in one call.
 
-    Raises WorkflowAlreadyStartedError where one was there and is over.
+    Raises WorkflowAlreadyStartedError where one was there and has ended.
     """
     options = _start_options(settings, row)
     await temporal.start_workflow(
@@ -73,7 +73,7 @@ def _message(settings: Settings, row: Order) -> FulfillOrder:
 
 
 def _start_options(settings: Settings, row: Order) -> dict[str, Any]:
-    """Starts the order's workflow if it has none; an order that is over never starts again."""
+    """Starts the order's workflow if it has none; an order that has ended never starts again."""
     amount = Money(minor=row.total_minor, currency=row.currency)
     address = f"{settings.public_url.rstrip('/')}/api/orders/{row.order_id}"
     return {

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 async def signal(temporal: Client, order_id: str, kind: Callable[..., None], *args: Any) -> None:
-    """Signals the order's workflow; one that is over has nothing to learn."""
+    """Signals the order's workflow; one that has ended has nothing to learn."""
     try:
         await temporal.get_workflow_handle(workflow_id(order_id)).signal(kind, args=args)
     except RPCError as error:

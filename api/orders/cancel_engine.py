@@ -26,7 +26,7 @@ from services.orders.tables import Order
 from services.shipping.cancel_books import look
 from workflows.order_fulfillment import OrderFulfillment
 
-NOTE_TIMEOUT = 2.0  # seconds that a signal gets at least, also where the caller's time is over
+NOTE_TIMEOUT = 2.0  # seconds that a signal gets at least, also where the caller's time has ended
 PATIENCE = 2.0  # seconds until a wish that no workflow took up is noted; taking it up needs a hundredth of that
 FIRST_LOOK, LAST_LOOK = 0.1, 0.8  # seconds between two looks at the books; doubled from the first to the last
 CANCEL_SIGNAL = "cancel_order"

@@ -154,7 +154,7 @@ class Import:
         return [*self._facts.failed, *(order.invoice for order in waiting)]
 
     def _rests(self, order: PlannedOrder) -> bool:
-        """Whether nothing more is waited for: the goods may leave, or the order is over."""
+        """Whether nothing more is waited for: the goods may leave, or the order has ended."""
         if order.invoice not in self._facts.placed:
             return True
         seen = self._facts.settled.get(order.invoice)

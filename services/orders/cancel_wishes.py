@@ -66,7 +66,7 @@ async def refuse_by_row(
             await refuse(order, wish_id, by, code)
 
 
-# The order's row is locked before the wish is inserted, as the saga's steps do it, and not behind it by the foreign
+# The order's row is locked before the wish is inserted, as the saga's steps do it, and not after it by the foreign
 # key: two that record the same wish would wait for each other.
 _COUNT_AN_EQUAL_REFUSAL = text("""
     WITH locked AS (

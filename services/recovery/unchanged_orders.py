@@ -57,7 +57,7 @@ async def unchanged(
 async def called_stuck(
     connection: AsyncConnection, after: str, order_ids: Sequence[str], batch: int
 ) -> list[UnchangedOrder]:
-    """A batch of the orders whose workflow task was found stuck, and not found well since; by their ids, those that follow `after`."""
+    """A batch of the orders whose workflow task was found stuck, and not found well since; by id, after `after`."""
     asked = {"kind": STUCK_WORKFLOW_TASK, "after": after, "most": batch}
     if order_ids:
         rows = await connection.execute(_THESE_STUCK, asked | {"order_ids": list(order_ids)})
