@@ -22,6 +22,7 @@ from activities.interceptors import metrics
 from adapters.clock import now
 from adapters.postgres.database import Sessions
 from adapters.temporal.client import workflow_id
+from adapters.temporal.recoveries import WORKFLOW, start_recovery
 from domain.commands import Attention
 from domain.errors import OurMistake
 from domain.order_states import OrderStatus
@@ -30,7 +31,7 @@ from domain.repairs import RECONCILIATION_STOPPED, STUCK_WORKFLOW_TASK
 from services.orders.book import OrderBook
 from services.recovery import unchanged_orders
 from services.recovery.cursors import engine_of_orders
-from services.recovery.starts import WORKFLOW, start_recovery
+from services.recovery.starts import recovery_input
 from services.recovery.unchanged_orders import UnchangedOrder
 from services.tickets.book import close_ticket_about, close_tickets, open_ticket, open_ticket_about, wants_retry
 
@@ -163,15 +164,9 @@ class Reconciliations:
         return RECOVERED if await self.recover(order, why, NEVER_STARTED if never else RECOVERED) else ""
 
     async def recover(self, order: UnchangedOrder, why: str, code: str = RECOVERED) -> bool:
-        started = await start_recovery(
-            activity.client(),
-            self._sessions,
-            activity.info().task_queue,
-            order.order_id,
-            why,
-            code=code,
-            unchanged_since=order.updated_at,
-        )
+        since = order.updated_at
+        found = await recovery_input(self._sessions, order.order_id, why, code=code, unchanged_since=since)
+        started = found is not None and await start_recovery(activity.client(), activity.info().task_queue, found)
         if started:
             log.warning("order_recovered", order_id=order.order_id, status=order.status.value, why=why)
             metrics.recovered(code)

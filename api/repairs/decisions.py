@@ -13,13 +13,14 @@ from temporalio.client import (
 )
 
 from adapters.temporal.client import refund_workflow_id, workflow_id
+from adapters.temporal.recoveries import start_recovery
 from api.deps import Services
 from api.repairs.schemas import ResolutionView, ResolutionWanted
 from api.repairs.view import repair_links
 from domain.repairs import REFUND_STEP, Owner, Resolution, ResolutionAnswer, rule_of
 from engine.calls import NoWorkflow, engine_away, engine_calls, workflow_calls
 from engine.signals import signal
-from services.recovery.starts import start_recovery
+from services.recovery.starts import recovery_input
 from services.repairs import decisions, desk
 from services.repairs.desk import FollowUp
 from services.tickets.tables import Ticket
@@ -105,13 +106,10 @@ async def _in_books(services: Services, ticket: Ticket, resolution: Resolution) 
         if settled.follow_up is FollowUp.LOOK_AT_PAYMENT:
             await signal(services.temporal, ticket.order_id, OrderFulfillment.payment_changed)
         elif settled.follow_up is FollowUp.RECOVER:
-            await start_recovery(
-                services.temporal,
-                services.sessions,
-                services.settings.task_queue,
-                ticket.order_id,
-                f"ticket {ticket.id}: {ticket.kind}, {resolution.decision} by {resolution.by}",
-            )
+            why = f"ticket {ticket.id}: {ticket.kind}, {resolution.decision} by {resolution.by}"
+            found = await recovery_input(services.sessions, ticket.order_id, why)
+            if found is not None:
+                await start_recovery(services.temporal, services.settings.task_queue, found)
     return settled.answer
 
 

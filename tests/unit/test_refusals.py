@@ -123,7 +123,7 @@ def test_writes_the_names_of_fields_and_members_as_clients_know_them() -> None:
 
     assert (response.status_code, response.headers["Location"]) == (409, "/api")
     assert response.media_type == "application/problem+json"
-    assert json.loads(response.body) == {
+    assert json.loads(bytes(response.body)) == {
         "type": "/problems/total-changed",
         "title": "Total changed",
         "status": 409,
@@ -138,8 +138,8 @@ def test_writes_the_names_of_fields_and_members_as_clients_know_them() -> None:
 def test_leaves_the_names_of_a_senders_fields_alone() -> None:
     """A webhook is in the words of Stripe or of the carrier."""
     field = BadField("data.object.payment_intent", "Input should be a valid string")
-    [error] = json.loads(answer(ForeignBody("invalid_request", "bad", fields=[field])).body)["errors"]
-    [ours] = json.loads(answer(InvalidInput("invalid_request", "bad", fields=[field])).body)["errors"]
+    [error] = json.loads(bytes(answer(ForeignBody("invalid_request", "bad", fields=[field])).body))["errors"]
+    [ours] = json.loads(bytes(answer(InvalidInput("invalid_request", "bad", fields=[field])).body))["errors"]
 
     assert (error["field"], ours["field"]) == ("data.object.payment_intent", "data.object.paymentIntent")
 
