@@ -97,7 +97,7 @@ class Owner(StrEnum):
     DESK = "desk"  # nobody waits for it
 
 
-class Rule(NamedTuple):
+class TicketRule(NamedTuple):
     """What a kind of ticket is, and what can be done about it."""
 
     title: str
@@ -150,10 +150,10 @@ _HOLD = _can(
     mark_done="it is taken care of: the goods stay here until Stripe releases them or the order is canceled",
 )
 
-TABLE: Mapping[str, Rule] = {
-    STEP_KEEPS_FAILING: Rule("A step keeps failing and is still retried", Owner.SAGA, _NOW),
-    STEP_REFUSED: Rule("A step that may not fail refuses to succeed", Owner.SAGA, _NOW),
-    REFUSED_AFTER_SCAN: Rule(
+TABLE: Mapping[str, TicketRule] = {
+    STEP_KEEPS_FAILING: TicketRule("A step keeps failing and is still retried", Owner.SAGA, _NOW),
+    STEP_REFUSED: TicketRule("A step that may not fail refuses to succeed", Owner.SAGA, _NOW),
+    REFUSED_AFTER_SCAN: TicketRule(
         "A step was refused, but the parcel is on its way",
         Owner.SAGA,
         _can(
@@ -162,7 +162,7 @@ TABLE: Mapping[str, Rule] = {
             write_off="the order goes on without the money",
         ),
     ),
-    NO_SCAN: Rule(
+    NO_SCAN: TicketRule(
         "The carrier has not scanned the parcel for days",
         Owner.SAGA,
         _can(
@@ -170,9 +170,9 @@ TABLE: Mapping[str, Rule] = {
             mark_done="the carrier has the parcel: the order is SHIPPED (to give it up, cancel the order)",
         ),
     ),
-    "parcel_return_to_sender": Rule("The parcel comes back", Owner.SAGA, _LOST),
-    "parcel_failure": Rule("The parcel is lost or cannot be delivered", Owner.SAGA, _LOST),
-    SCAN_AFTER_VOID: Rule(
+    "parcel_return_to_sender": TicketRule("The parcel comes back", Owner.SAGA, _LOST),
+    "parcel_failure": TicketRule("The parcel is lost or cannot be delivered", Owner.SAGA, _LOST),
+    SCAN_AFTER_VOID: TicketRule(
         "A parcel left although its label was voided",
         Owner.DESK,
         _can(
@@ -180,19 +180,19 @@ TABLE: Mapping[str, Rule] = {
             write_off="the goods are lost: take them out of the stock by `inventory change`",
         ),
     ),
-    VOID_PENDING: Rule("The carrier takes longer than usual to confirm a void", Owner.SAGA, _VOID),
-    VOID_REJECTED: Rule("The carrier refuses to void the label of a canceled order", Owner.SAGA, _VOID),
-    LATE_MONEY: Rule(
+    VOID_PENDING: TicketRule("The carrier takes longer than usual to confirm a void", Owner.SAGA, _VOID),
+    VOID_REJECTED: TicketRule("The carrier refuses to void the label of a canceled order", Owner.SAGA, _VOID),
+    LATE_MONEY: TicketRule(
         "Stripe holds money of an order that has ended",
         Owner.DESK,
         _OWED,
     ),
-    REFUND_FAILED: Rule(
+    REFUND_FAILED: TicketRule(
         "A refund failed after it had succeeded",
         Owner.DESK,
         _OWED,
     ),
-    FOREIGN_REFUND: Rule(
+    FOREIGN_REFUND: TicketRule(
         "Money was given back at Stripe, outside of this service",
         Owner.DESK,
         _can(
@@ -200,7 +200,7 @@ TABLE: Mapping[str, Rule] = {
             write_off="nobody meant it: the shop takes the loss",
         ),
     ),
-    FOREIGN_CAPTURE: Rule(
+    FOREIGN_CAPTURE: TicketRule(
         "Another amount was captured at Stripe than the order asks for",
         Owner.DESK,
         _can(
@@ -208,7 +208,7 @@ TABLE: Mapping[str, Rule] = {
             write_off="the difference stays",
         ),
     ),
-    SETTLED_TWICE: Rule(
+    SETTLED_TWICE: TicketRule(
         "What a person has settled has happened at Stripe as well",
         Owner.DESK,
         _can(
@@ -216,7 +216,7 @@ TABLE: Mapping[str, Rule] = {
             write_off="both stay: the shop takes the loss",
         ),
     ),
-    PAYMENT_REFUNDED: Rule(
+    PAYMENT_REFUNDED: TicketRule(
         "All money of unshipped goods was given back at Stripe (to give the order up, cancel it)",
         Owner.DESK,
         _can(
@@ -225,24 +225,24 @@ TABLE: Mapping[str, Rule] = {
             write_off="the goods may leave unpaid: the shop takes the loss",
         ),
     ),
-    "payment_dispute": Rule("The customer disputes the charge", Owner.DESK, _HOLD),
-    "payment_review": Rule("Stripe reviews the payment for fraud", Owner.DESK, _HOLD),
-    STUCK_WORKFLOW_TASK: Rule(
+    "payment_dispute": TicketRule("The customer disputes the charge", Owner.DESK, _HOLD),
+    "payment_review": TicketRule("Stripe reviews the payment for fraud", Owner.DESK, _HOLD),
+    STUCK_WORKFLOW_TASK: TicketRule(
         "An order's workflow is stuck on a bug",
         Owner.DESK,
         _can(mark_done="the mended worker is deployed"),
     ),
-    OUR_FAULT: Rule(
+    OUR_FAULT: TicketRule(
         "Orders wait for a fault of ours: one ticket for each cause",
         Owner.DESK,
         _can(mark_done="it is mended: who waits tries again within a minute; the ticket opens again if not"),
     ),
-    BRAKE: Rule(
+    BRAKE: TicketRule(
         "Too many orders would end by our own fault: the brake holds them",
         Owner.DESK,
         _can(mark_done="it is mended: the brake is released, as by `ordersaga brake release`"),
     ),
-    RECONCILIATION_STOPPED: Rule(
+    RECONCILIATION_STOPPED: TicketRule(
         "Too many orders have lost their workflow to undo them all",
         Owner.DESK,
         _can(
@@ -251,7 +251,7 @@ TABLE: Mapping[str, Rule] = {
             "the next reconciliation counts anew",
         ),
     ),
-    DRIFT: Rule(
+    DRIFT: TicketRule(
         "Two of our books disagree",
         Owner.DESK,
         _can(
@@ -262,7 +262,7 @@ TABLE: Mapping[str, Rule] = {
 }
 
 
-def rule_of(kind: str, step: str) -> Rule:
+def rule_of(kind: str, step: str) -> TicketRule:
     """The rule for a ticket. Kinds that are not in the table are codes with which a step refused."""
     if kind.startswith(f"{DRIFT}_"):
         return TABLE[DRIFT]

@@ -37,7 +37,7 @@ class FollowUp(StrEnum):
     RECOVER = "recover"  # a recovery goes on from the books, unless a workflow runs
 
 
-class Settled(NamedTuple):
+class SettledInBooks(NamedTuple):
     """What became of a decision in the books."""
 
     answer: ResolutionAnswer
@@ -92,13 +92,13 @@ def refused(ticket: Ticket, code: str, detail: str) -> Conflict:
     return Conflict(code, detail, **{name: value for name, value in members.items() if value})
 
 
-async def settle_in_books(sessions: Sessions, order_id: str, wanted: Resolution) -> Settled:
+async def settle_in_books(sessions: Sessions, order_id: str, wanted: Resolution) -> SettledInBooks:
     """Carries out a decision about a ticket of an order for which no workflow waits."""
     async with named_order(sessions, order_id) as order:
         ticket = await order.session.get_one(Ticket, wanted.ticket_id)
         answer = await decisions.resolve(order, ticket, wanted)
         follow_up = _follow_up(order, ticket, wanted) if answer.accepted else FollowUp.NOTHING
-    return Settled(answer, follow_up)
+    return SettledInBooks(answer, follow_up)
 
 
 def _follow_up(order: LockedOrder, ticket: Ticket, decided: Resolution) -> FollowUp:
