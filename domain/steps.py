@@ -1,4 +1,17 @@
-"""The names under which the steps' fences are kept."""
+"""The names under which the steps' fences are kept, and the states of a fence."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class StepState(StrEnum):
+    """What a step's fence says, so that a late or repeated attempt of the step writes nothing."""
+
+    DONE = "done"  # it has taken effect; a repeat gets the same answer
+    REFUSED = "refused"  # it will not take effect, and never has
+    UNDONE = "undone"  # its undo was first: no attempt may take effect any more
+
 
 RESERVE = "reserve_inventory"
 AUTHORIZE = "authorize_payment"

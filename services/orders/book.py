@@ -82,7 +82,7 @@ class LockedOrder:
         if fence is None:
             fence = OrderStep(order_id=self.row.order_id, step=name, state=state)
             self._steps[name] = fence
-        fence.state, fence.result, fence.updated_at = state, result, now()
+        fence.state, fence.result, fence.updated_at = str(state), result, now()
         self.session.add(fence)
 
     # timeline and events ---------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from adapters.postgres.columns import (
     time_column,
 )
 from domain.order_states import PaymentStatus
+from domain.steps import StepState
 
 
 class Order(SQLModel, table=True):
@@ -151,7 +152,9 @@ class OrderStep(SQLModel, table=True):
     """The fences: whether a step of an order was done, refused or undone, and what it answered."""
 
     __tablename__ = "order_steps"
-    __table_args__ = (CheckConstraint("state IN ('done', 'refused', 'undone')", name="state_known"),)
+    __table_args__ = (
+        CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in StepState) + ")", name="state_known"),
+    )
 
     order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
     step: str = Field(primary_key=True, sa_type=Text)

@@ -13,6 +13,7 @@ from domain.repairs import (
     SettledTicket,
     rule_of,
 )
+from domain.steps import StepState
 from domain.texts import PLACE, TextKind
 from services.orders.book import LockedOrder
 from services.repairs.effects import take_effect
@@ -44,7 +45,7 @@ async def resolve_once(order: LockedOrder, record: RecordResolution) -> SettledT
         return SettledTicket(answer=ResolutionAnswer(accepted=False, code="no_such_ticket", detail=detail))
     answer = await resolve(order, ticket, record.resolution)
     settled = SettledTicket(answer=answer, step=ticket.step, open_steps=await open_steps(order))
-    order.mark(fence, "done", settled.model_dump(mode="json"))
+    order.mark(fence, StepState.DONE, settled.model_dump(mode="json"))
     return settled
 
 

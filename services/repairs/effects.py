@@ -21,7 +21,7 @@ from domain.repairs import (
     Resolution,
     rule_of,
 )
-from domain.steps import AUTHORIZE, CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RELEASE, RETURN, SHIP
+from domain.steps import AUTHORIZE, CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RELEASE, RETURN, SHIP, StepState
 from services.orders.book import LockedOrder
 from services.payments.book import payment_of
 from services.shipping.tables import ShipmentRow
@@ -42,7 +42,7 @@ async def take_effect(order: LockedOrder, step: str, kind: str, wanted: Resoluti
 
 async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
     """The customer was paid back by other means."""
-    if order.state_of(RETURN) == "done":
+    if order.state_of(RETURN) == StepState.DONE:
         return False
     _close_payment(order, wanted)
     if order.row.payment_status == PaymentStatus.FAILED:
@@ -60,16 +60,16 @@ async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
 
 async def _not_returned(order: LockedOrder, wanted: Resolution) -> bool:
     """Nothing goes back: the payment keeps its row and its status, which are the truth."""
-    if order.state_of(RETURN) == "done":
+    if order.state_of(RETURN) == StepState.DONE:
         return False
     _close_payment(order, wanted)
     return True
 
 
 def _close_payment(order: LockedOrder, wanted: Resolution) -> None:
-    order.mark(AUTHORIZE, "undone", order.result_of(AUTHORIZE))
-    order.mark(CAPTURE, "undone")
-    order.mark(RETURN, "done", _settled(wanted))
+    order.mark(AUTHORIZE, StepState.UNDONE, order.result_of(AUTHORIZE))
+    order.mark(CAPTURE, StepState.UNDONE)
+    order.mark(RETURN, StepState.DONE, _settled(wanted))
 
 
 async def _void(order: LockedOrder, wanted: Resolution) -> bool:
@@ -90,10 +90,10 @@ async def _give_label_up(order: LockedOrder, wanted: Resolution) -> bool:
 
 
 def _stop_shipping(order: LockedOrder, wanted: Resolution) -> bool:
-    if order.state_of(CANCEL_SHIPMENT) == "done":
+    if order.state_of(CANCEL_SHIPMENT) == StepState.DONE:
         return False
-    order.mark(SHIP, "undone", order.result_of(SHIP))
-    order.mark(CANCEL_SHIPMENT, "done", _settled(wanted))
+    order.mark(SHIP, StepState.UNDONE, order.result_of(SHIP))
+    order.mark(CANCEL_SHIPMENT, StepState.DONE, _settled(wanted))
     return True
 
 
@@ -108,11 +108,11 @@ async def _without_money(order: LockedOrder, wanted: Resolution) -> bool:
 
 
 def _go_on(order: LockedOrder, wanted: Resolution, paid: PaymentStatus, what: str) -> bool:
-    if order.state_of(CAPTURE) == "done" or order.status is not OrderStatus.CONFIRMED:
+    if order.state_of(CAPTURE) == StepState.DONE or order.status is not OrderStatus.CONFIRMED:
         return False
     order.paid(paid)
     order.move(OrderStatus.READY_TO_SHIP, what, by=wanted.by)
-    order.mark(CAPTURE, "done", _settled(wanted))
+    order.mark(CAPTURE, StepState.DONE, _settled(wanted))
     return True
 
 
@@ -125,13 +125,13 @@ async def _parcel_given_up(order: LockedOrder, wanted: Resolution) -> bool:
     """Its delivery will not be recorded any more: the order stays SHIPPED."""
     if order.status is not OrderStatus.SHIPPED or order.state_of(RECORD_DELIVERED):
         return False
-    order.mark(RECORD_DELIVERED, "refused", _settled(wanted))
+    order.mark(RECORD_DELIVERED, StepState.REFUSED, _settled(wanted))
     return True
 
 
 def _goods_may_leave(order: LockedOrder, wanted: Resolution) -> bool:
     """The fence outlives the hold: later news of the same refund does not hold the goods again."""
-    order.mark(RELEASE, "done", _settled(wanted))
+    order.mark(RELEASE, StepState.DONE, _settled(wanted))
     if order.row.hold == Hold.REFUNDED:
         order.row.hold = None
     return True

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.cancellation import TABLE, Decision, Rule, decide
 from domain.commands import CancelAnswer, ParcelStatus
 from domain.order_states import FINAL, OrderStatus
-from domain.steps import CANCEL_SHIPMENT, SHIP
+from domain.steps import CANCEL_SHIPMENT, SHIP, StepState
 from services.orders.named import no_such_order
 from services.orders.tables import Order, OrderStep
 from services.shipping.tables import ShipmentRow
@@ -77,5 +77,5 @@ async def look(reads: AsyncEngine, order_id: str) -> Seen:
         row = (await connection.execute(_SEEN, {"order_id": order_id})).one_or_none()
     if row is None:
         raise no_such_order()
-    stays = row.label == "bought" and row.bought == "done" and not row.settled
+    stays = row.label == "bought" and row.bought == StepState.DONE and not row.settled
     return Seen(OrderStatus(row.status), stays and ParcelStatus(row.parcel_status).scanned)
