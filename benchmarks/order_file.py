@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.order_books import faults
 from commandline.failures import Failure
 from commandline.imports.command import Options, render, replay
-from commandline.imports.progress import Progress
+from commandline.imports.progress import ImportProgress
 from commandline.imports.report import Report, write_report
 from commandline.output import console, tell_failure
 from commandline.places import Place
@@ -37,7 +37,7 @@ async def import_file(options: Options) -> int:
         starting = Starting()
         async with Stack(Path(folder), carrier_clock=(NEVER, NEVER), environ=os.environ, observe=starting) as stack:
             began = time.monotonic()
-            report = await replay(Place(stack.urls.api, "the stack"), _in(options, Path(folder)), Progress())
+            report = await replay(Place(stack.urls.api, "the stack"), _in(options, Path(folder)), ImportProgress())
             seconds = time.monotonic() - began
             write_report(options.report, report)
             urls = stack.urls

@@ -19,7 +19,7 @@ PATIENCE = 30.0  # seconds: a checkout may take the API's whole budget
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiAnswer:
     status: int
     document: dict[str, Any]
 
@@ -43,10 +43,10 @@ class Api:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         return self._call("GET", path, params=given).document
 
-    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> ApiAnswer:
         return self._call("POST", path, json=body, headers=headers)
 
-    def _call(self, method: str, path: str, **more: Any) -> Answer:
+    def _call(self, method: str, path: str, **more: Any) -> ApiAnswer:
         try:
             response = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
@@ -54,11 +54,11 @@ class Api:
         return read_answer(self._place, response)
 
 
-def read_answer(place: Place, response: httpx.Response) -> Answer:
+def read_answer(place: Place, response: httpx.Response) -> ApiAnswer:
     """The answer of a success. Raises Failure with the API's own problem, or where it is not the API that answers."""
     document = document_of(place, response)
     if response.is_success:
-        return Answer(response.status_code, document)
+        return ApiAnswer(response.status_code, document)
     raise refusal(response.status_code, document)
 
 

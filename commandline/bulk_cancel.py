@@ -41,7 +41,7 @@ class Wish:
 
 
 @dataclass
-class Plan:
+class Selection:
     """What a selection comes to: orders by state, those that a cancel may reach, and their money."""
 
     orders: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ def listed(api: Api, filters: Mapping[str, Any]) -> Iterator[Order]:
 
 
 def found(api: Api, order_ids: Iterable[str]) -> Iterator[Order]:
-    """The orders of these ids, as the API shows them; Temporal's own idea of them may lag behind."""
+    """The orders of these ids, as the API shows them; Temporal's own idea of them may be older."""
     for order_id in order_ids:
         try:
             yield api.get(order_path(order_id))
@@ -106,7 +106,7 @@ async def asked_of_temporal(configuration: Configuration, query: str) -> list[st
 
 def cancel_all(api: Api, out: Printer, orders: Iterable[Order], wish: Wish) -> int:
     """The exit code: 1 when a cancel that was asked for was refused, or got no answer."""
-    plan = Plan()
+    plan = Selection()
     for order in orders:
         plan.add(order)
     if not wish.execute:
@@ -159,7 +159,7 @@ def _tell(out: Printer, done: int, all_: int) -> None:
         out.say(Text(f"{done} of {all_}", style="dim"))
 
 
-def _planned(plan: Plan) -> Iterator[RenderableType]:
+def _planned(plan: Selection) -> Iterator[RenderableType]:
     if not plan.states:
         yield Text("No orders.")
         return

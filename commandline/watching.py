@@ -1,4 +1,4 @@
-"""`ordersaga orders watch`: an order's timeline, live, until the order is over."""
+"""`ordersaga orders watch`: an order's timeline, live, until the order has ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTAGE = 30.0  # seconds without an answer before the watch is given up
 def watch_order(api: Api, out: Printer, order_id: str, timeout: float | None, every: float = LOOK_EVERY) -> None:
     """Prints each row as it comes; `--json` prints them all in one document at the end.
 
-    Raises Failure when the order is not over within `timeout` seconds, or the API stays away for long.
+    Raises Failure when the order has not ended within `timeout` seconds, or the API stays away for long.
     """
     began = time.monotonic()
     seen: list[dict[str, Any]] = []

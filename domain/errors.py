@@ -17,13 +17,19 @@ OrderSagaError
 │   ├── CallRefused            a 4xx that we do not know, about what we sent: it may be sent otherwise
 │   └── Misconfigured          401 or 403 of a far end
 ├── StepUndone                 the step's undo came first: a late attempt stops here
-└── RequestRefused             the API's client asked for something impossible; carries the HTTP status
+└── Refused                    what somebody asks of us cannot be done: an answer to whoever asks, with a code
+    ├── InvalidInput           what is asked for is wrong in itself: ask for something else
+    ├── NotFound               it is about something that does not exist
+    ├── Conflict               it does not fit how things stand now
+    ├── PaymentRequired        the payment did not go through: another payment method may
+    └── Unavailable            it cannot be done right now: ask again later
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class OrderSagaError(Exception):
@@ -33,6 +39,8 @@ class OrderSagaError(Exception):
 
 
 class BusinessRefusal(OrderSagaError):
+    """A step's answer that ends the order: `code` names the reason, `detail` says it to the customer."""
+
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
@@ -40,6 +48,8 @@ class BusinessRefusal(OrderSagaError):
 
 
 class OutOfStock(BusinessRefusal):
+    """At least one line wants more pieces than are free; nothing was reserved."""
+
     def __init__(self, product_ids: list[str]) -> None:
         super().__init__("out_of_stock", f"not enough stock of {', '.join(product_ids)}")
         self.product_ids = product_ids
@@ -54,16 +64,21 @@ class PaymentDeclined(BusinessRefusal):
         self.final = final
 
 
-class CaptureRefused(BusinessRefusal): ...
+class CaptureRefused(BusinessRefusal):
+    """Stripe refuses to take the authorized money, and will not take it later."""
 
 
-class ShipmentRefused(BusinessRefusal): ...
+class ShipmentRefused(BusinessRefusal):
+    """The carrier sells no label for this parcel, e.g. for its address."""
 
 
-class ReturnRefused(BusinessRefusal): ...
+class ReturnRefused(BusinessRefusal):
+    """Stripe does not give the money back by itself: a person decides what happens to it."""
 
 
 class TryAgain(OrderSagaError):
+    """The attempt had no outcome; the same step again may have one, at the earliest after `delay`."""
+
     code = "try_again"
 
     def __init__(self, detail: str, delay: timedelta | None = None) -> None:
@@ -72,22 +87,33 @@ class TryAgain(OrderSagaError):
 
 
 class OnItsWay(TryAgain):
+    """A far end has accepted the call and has not finished it; nothing is wrong."""
+
     code = "on_its_way"
 
 
 class OurMistake(OrderSagaError):
+    """What we know of this one order is wrong: a repeat cannot succeed, a person decides."""
+
     code = "our_mistake"
 
 
 class ParametersDrifted(OurMistake):
+    """Stripe has seen the idempotency key with other parameters
+    (https://docs.stripe.com/api/idempotent_requests)."""
+
     code = "parameters_drifted"
 
 
 class PaymentNotFound(OurMistake):
+    """Stripe does not know the PaymentIntent that we saved."""
+
     code = "payment_not_found"
 
 
 class ShipmentNotFound(OurMistake):
+    """The carrier does not know the shipment that we saved."""
+
     code = "shipment_not_found"
 
 
@@ -112,35 +138,67 @@ class CallRefused(OurFault):
 
 
 class Misconfigured(OurFault):
+    """A far end does not accept our credentials (401), or they do not allow the call (403)."""
+
     code = "misconfigured"
 
 
 class StepUndone(OrderSagaError):
+    """The undo of this step has run already, so that a late attempt of the step must not take effect."""
+
     code = "step_undone"
 
 
-class RequestRefused(OrderSagaError):
-    """A request that cannot be served as it is.
+class BadField(NamedTuple):
+    """A field that is wrong; `name` is its path in what was asked for, like `items[0].product_id`."""
 
-    `status` is the HTTP status, `code` the last part of the problem's type, `errors` names the bad fields as
-    {"field": JSON path, "message": words}, `members` are further members of the problem (RFC 9457 section 3.2).
+    name: str
+    message: str
+
+
+class Refused(OrderSagaError):
+    """What somebody asks of a service cannot be done; the subclass says in which way, `code` exactly why.
+
+    `code` is stable and in snake_case, `detail` says it to people, `fields` names the fields that are wrong.
+    `members` are further facts by their names in snake_case, for a program that has to react.
     """
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        detail: str,
-        *,
-        errors: list[dict[str, str]] | None = None,
-        **members: Any,
-    ) -> None:
+    def __init__(self, code: str, detail: str, *, fields: Iterable[BadField] = (), **members: Any) -> None:
         super().__init__(detail)
-        self.status = status
         self.code = code
         self.detail = detail
-        self.errors = errors or []
+        self.fields = tuple(fields)
         self.members = members
+
+
+class InvalidInput(Refused):
+    """What is asked for is wrong in itself, whatever the state of the shop: the same again is refused again."""
+
+
+class NotFound(Refused):
+    """What is asked for is about something that does not exist."""
+
+
+class Conflict(Refused):
+    """What is asked for does not fit how things stand now, e.g. the state of the order."""
+
+
+class PaymentRequired(Refused):
+    """The payment did not go through: the customer needs another payment method."""
+
+
+class Unavailable(Refused):
+    """It cannot be done right now, whatever was asked for. Ask again, after `retry_after` if that is given."""
+
+    def __init__(self, code: str, detail: str, *, retry_after: timedelta | None = None, **members: Any) -> None:
+        super().__init__(code, detail, **members)
+        self.retry_after = retry_after
+
+
+def bad_fields(messages: dict[str, str]) -> InvalidInput:
+    """The refusal of fields that are wrong: what is wrong with each, by its name."""
+    named = [BadField(name, message) for name, message in messages.items()]
+    return InvalidInput("invalid_request", "the request has bad fields", fields=named)
 
 
 ENDS_BY_OUR_FAULT = frozenset(

@@ -33,7 +33,7 @@ OUR_FAULT = "our_fault"
 BRAKE = "brake"
 RECONCILIATION_STOPPED = "reconciliation_stopped"
 DRIFT = "drift"
-"""Of all kinds that begin so: `drift_stock`, `drift_payment`."""
+"""The beginning of all kinds of tickets about books that disagree: `drift_stock`, `drift_payment`."""
 
 NOBODY_YET = 0
 """Instead of a ticket's id: a far end has accepted what the step waits for, and has time left."""
@@ -43,6 +43,8 @@ FOLLOW_PARCEL = "follow_parcel"
 
 
 class RepairDecision(StrEnum):
+    """What an operator can decide about a ticket; `TABLE` says which of these a kind of ticket allows."""
+
     RETRY = "retry"  # try again now
     MARK_DONE = "mark_done"  # a person did it by other means, and names the evidence
     WRITE_OFF = "write_off"  # the shop takes the loss
@@ -89,162 +91,178 @@ class SettledTicket(Message):
 
 
 class Owner(StrEnum):
+    """Who waits for the decision about a ticket."""
+
     SAGA = "saga"  # the order's workflow waits for the decision, while there is one
     DESK = "desk"  # nobody waits for it
 
 
-class Rule(NamedTuple):
+class TicketRule(NamedTuple):
+    """What a kind of ticket is, and what can be done about it."""
+
     title: str
     owner: Owner
     decisions: Mapping[RepairDecision, str]  # those that are possible, each with what it means for the order
 
 
-_RETRY, _DONE, _LOSS = RepairDecision
-_NOW = {_RETRY: "the step is tried again at once"}
-_RECOVER = "a recovery looks at Stripe again and gives back what is there"
+def _can(**means: str) -> dict[RepairDecision, str]:
+    """What is possible, by the names of the decisions."""
+    return {RepairDecision(name): words for name, words in means.items()}
+
+
+_NOW = _can(retry="the step is tried again at once")
 
 REFUND_STEP = "refund "
 """Before the key of a goodwill refund: such a step has a workflow of its own."""
 
-BY_STEP: Mapping[str, Mapping[RepairDecision, str]] = {
-    RETURN: {
-        _DONE: "the customer was paid back by other means: the payment counts as returned, and the undo goes on",
-        _LOSS: "the money is not given back: the payment keeps the state that it has, and the undo goes on",
-    },
-    CANCEL_SHIPMENT: {
-        _DONE: "the parcel stays here and its label is void: the order is undone",
-        _LOSS: "the label's price is lost, whether the parcel leaves or not: the order is undone",
-    },
-    "confirm_void": {
-        _DONE: "the carrier has taken the label back: the money of the order goes back",
-        _LOSS: "the label's price is lost, whether the parcel leaves or not: the money of the order goes back",
-    },
+BY_STEP: Mapping[str, dict[RepairDecision, str]] = {
+    RETURN: _can(
+        mark_done="the customer was paid back by other means: the payment counts as returned, and the undo goes on",
+        write_off="the money is not given back: the payment keeps the state that it has, and the undo goes on",
+    ),
+    CANCEL_SHIPMENT: _can(
+        mark_done="the parcel stays here and its label is void: the order is undone",
+        write_off="the label's price is lost, whether the parcel leaves or not: the order is undone",
+    ),
+    "confirm_void": _can(
+        mark_done="the carrier has taken the label back: the money of the order goes back",
+        write_off="the label's price is lost, whether the parcel leaves or not: the money of the order goes back",
+    ),
 }
-"""What else than a retry is possible for a step that does not get on; every other step only tries again.
+"""What is possible, besides a retry, for a step that does not succeed; every other step can only be tried again.
 
 A capture that is still tried is not here: whether it has taken effect is unknown, so nobody can say that it was done.
 """
 
-_LOST = {
-    _RETRY: "the carrier is asked again",
-    _DONE: "the customer has the goods by other means: the order is DELIVERED",
-    _LOSS: "the parcel is given up: the order's workflow ends, and the order stays SHIPPED",
-}
-_VOID = {_RETRY: "the carrier is asked again", **BY_STEP[CANCEL_SHIPMENT]}
-_HOLD = {
-    _RETRY: "the order looks at its payment again",
-    _DONE: "it is taken care of: the goods stay here until Stripe releases them or the order is canceled",
-}
+_LOST = _can(
+    retry="the carrier is asked again",
+    mark_done="the customer has the goods by other means: the order is DELIVERED",
+    write_off="the parcel is given up: the order's workflow ends, and the order stays SHIPPED",
+)
+_VOID = _can(retry="the carrier is asked again") | BY_STEP[CANCEL_SHIPMENT]
+_OWED = _can(
+    retry="a recovery looks at Stripe again and gives back what is there",
+    mark_done="the customer was paid back by other means",
+    write_off="nothing is given back: the shop answers for it",
+)
+_HOLD = _can(
+    retry="the order looks at its payment again",
+    mark_done="it is taken care of: the goods stay here until Stripe releases them or the order is canceled",
+)
 
-TABLE: Mapping[str, Rule] = {
-    STEP_KEEPS_FAILING: Rule("A step keeps failing and is still retried", Owner.SAGA, _NOW),
-    STEP_REFUSED: Rule("A step that may not fail refuses to succeed", Owner.SAGA, _NOW),
-    REFUSED_AFTER_SCAN: Rule(
+TABLE: Mapping[str, TicketRule] = {
+    STEP_KEEPS_FAILING: TicketRule("A step keeps failing and is still retried", Owner.SAGA, _NOW),
+    STEP_REFUSED: TicketRule("A step that may not fail refuses to succeed", Owner.SAGA, _NOW),
+    REFUSED_AFTER_SCAN: TicketRule(
         "A step was refused, but the parcel is on its way",
         Owner.SAGA,
-        {
-            _RETRY: "the carrier is asked again whether the parcel can be called back",
-            _DONE: "the customer has paid by other means: the order goes on as paid",
-            _LOSS: "the order goes on without the money",
-        },
+        _can(
+            retry="the carrier is asked again whether the parcel can be called back",
+            mark_done="the customer has paid by other means: the order goes on as paid",
+            write_off="the order goes on without the money",
+        ),
     ),
-    NO_SCAN: Rule(
+    NO_SCAN: TicketRule(
         "The carrier has not scanned the parcel for days",
         Owner.SAGA,
-        {
-            _RETRY: "the carrier is asked again",
-            _DONE: "the carrier has the parcel: the order is SHIPPED (to give it up, cancel the order)",
-        },
+        _can(
+            retry="the carrier is asked again",
+            mark_done="the carrier has the parcel: the order is SHIPPED (to give it up, cancel the order)",
+        ),
     ),
-    "parcel_return_to_sender": Rule("The parcel comes back", Owner.SAGA, _LOST),
-    "parcel_failure": Rule("The parcel is lost or cannot be delivered", Owner.SAGA, _LOST),
-    SCAN_AFTER_VOID: Rule(
+    "parcel_return_to_sender": TicketRule("The parcel comes back", Owner.SAGA, _LOST),
+    "parcel_failure": TicketRule("The parcel is lost or cannot be delivered", Owner.SAGA, _LOST),
+    SCAN_AFTER_VOID: TicketRule(
         "A parcel left although its label was voided",
         Owner.DESK,
-        {
-            _DONE: "the parcel is back in the stock",
-            _LOSS: "the goods are lost: take them out of the stock by `inventory change`",
-        },
+        _can(
+            mark_done="the parcel is back in the stock",
+            write_off="the goods are lost: take them out of the stock by `inventory change`",
+        ),
     ),
-    VOID_PENDING: Rule("The carrier takes longer than usual to confirm a void", Owner.SAGA, _VOID),
-    VOID_REJECTED: Rule("The carrier refuses to void the label of a canceled order", Owner.SAGA, _VOID),
-    LATE_MONEY: Rule(
-        "Stripe holds money of an order that is over",
+    VOID_PENDING: TicketRule("The carrier takes longer than usual to confirm a void", Owner.SAGA, _VOID),
+    VOID_REJECTED: TicketRule("The carrier refuses to void the label of a canceled order", Owner.SAGA, _VOID),
+    LATE_MONEY: TicketRule(
+        "Stripe holds money of an order that has ended",
         Owner.DESK,
-        {
-            _RETRY: _RECOVER,
-            _DONE: "the customer was paid back by other means",
-            _LOSS: "nothing is given back: the shop answers for it",
-        },
+        _OWED,
     ),
-    REFUND_FAILED: Rule(
+    REFUND_FAILED: TicketRule(
         "A refund failed after it had succeeded",
         Owner.DESK,
-        {
-            _RETRY: _RECOVER,
-            _DONE: "the customer was paid back by other means",
-            _LOSS: "nothing is given back: the shop answers for it",
-        },
+        _OWED,
     ),
-    FOREIGN_REFUND: Rule(
+    FOREIGN_REFUND: TicketRule(
         "Money was given back at Stripe, outside of this service",
         Owner.DESK,
-        {_DONE: "it was meant: the evidence says by whom", _LOSS: "nobody meant it: the shop takes the loss"},
+        _can(
+            mark_done="it was meant: the evidence says by whom",
+            write_off="nobody meant it: the shop takes the loss",
+        ),
     ),
-    FOREIGN_CAPTURE: Rule(
+    FOREIGN_CAPTURE: TicketRule(
         "Another amount was captured at Stripe than the order asks for",
         Owner.DESK,
-        {_DONE: "the difference was settled by other means", _LOSS: "the difference stays"},
+        _can(
+            mark_done="the difference was settled by other means",
+            write_off="the difference stays",
+        ),
     ),
-    SETTLED_TWICE: Rule(
+    SETTLED_TWICE: TicketRule(
         "What a person has settled has happened at Stripe as well",
         Owner.DESK,
-        {
-            _DONE: "it was the same money, or one of the two was taken back",
-            _LOSS: "both stay: the shop takes the loss",
-        },
+        _can(
+            mark_done="it was the same money, or one of the two was taken back",
+            write_off="both stay: the shop takes the loss",
+        ),
     ),
-    PAYMENT_REFUNDED: Rule(
+    PAYMENT_REFUNDED: TicketRule(
         "All money of unshipped goods was given back at Stripe (to give the order up, cancel it)",
         Owner.DESK,
-        {
-            _RETRY: "the order looks at its payment again",
-            _DONE: "the customer has paid by other means: the goods may leave",
-            _LOSS: "the goods may leave unpaid: the shop takes the loss",
-        },
+        _can(
+            retry="the order looks at its payment again",
+            mark_done="the customer has paid by other means: the goods may leave",
+            write_off="the goods may leave unpaid: the shop takes the loss",
+        ),
     ),
-    "payment_dispute": Rule("The customer disputes the charge", Owner.DESK, _HOLD),
-    "payment_review": Rule("Stripe reviews the payment for fraud", Owner.DESK, _HOLD),
-    STUCK_WORKFLOW_TASK: Rule(
-        "An order's workflow is stuck on a bug", Owner.DESK, {_DONE: "the mended worker is deployed"}
+    "payment_dispute": TicketRule("The customer disputes the charge", Owner.DESK, _HOLD),
+    "payment_review": TicketRule("Stripe reviews the payment for fraud", Owner.DESK, _HOLD),
+    STUCK_WORKFLOW_TASK: TicketRule(
+        "An order's workflow is stuck on a bug",
+        Owner.DESK,
+        _can(mark_done="the mended worker is deployed"),
     ),
-    OUR_FAULT: Rule(
+    OUR_FAULT: TicketRule(
         "Orders wait for a fault of ours: one ticket for each cause",
         Owner.DESK,
-        {_DONE: "it is mended: who waits tries again within a minute; the ticket opens again if not"},
+        _can(mark_done="it is mended: who waits tries again within a minute; the ticket opens again if not"),
     ),
-    BRAKE: Rule(
+    BRAKE: TicketRule(
         "Too many orders would end by our own fault: the brake holds them",
         Owner.DESK,
-        {_DONE: "it is mended: the brake is released, as by `ordersaga brake release`"},
+        _can(mark_done="it is mended: the brake is released, as by `ordersaga brake release`"),
     ),
-    RECONCILIATION_STOPPED: Rule(
+    RECONCILIATION_STOPPED: TicketRule(
         "Too many orders have lost their workflow to undo them all",
         Owner.DESK,
-        {
-            _RETRY: "the next reconciliation undoes them, all of them, once",
-            _DONE: "the right Temporal cluster and the right database are back: the next reconciliation counts anew",
-        },
+        _can(
+            retry="the next reconciliation undoes them, all of them, once",
+            mark_done="the right Temporal cluster and the right database are back: "
+            "the next reconciliation counts anew",
+        ),
     ),
-    DRIFT: Rule(
+    DRIFT: TicketRule(
         "Two of our books disagree",
         Owner.DESK,
-        {_DONE: "the books were put right", _LOSS: "the difference stays: the shop takes the loss"},
+        _can(
+            mark_done="the books were put right",
+            write_off="the difference stays: the shop takes the loss",
+        ),
     ),
 }
 
 
-def rule_of(kind: str, step: str) -> Rule:
+def rule_of(kind: str, step: str) -> TicketRule:
     """The rule for a ticket. Kinds that are not in the table are codes with which a step refused."""
     if kind.startswith(f"{DRIFT}_"):
         return TABLE[DRIFT]
@@ -252,12 +270,13 @@ def rule_of(kind: str, step: str) -> Rule:
     if rule.decisions is _NOW:
         return rule._replace(decisions={**_NOW, **BY_STEP.get(step, {})})
     if kind == REFUND_FAILED and step != RETURN:  # a goodwill refund: another one is asked for
-        return rule._replace(decisions={_DONE: rule.decisions[_DONE], _LOSS: rule.decisions[_LOSS]})
+        by_hand = (RepairDecision.MARK_DONE, RepairDecision.WRITE_OFF)
+        return rule._replace(decisions={decision: rule.decisions[decision] for decision in by_hand})
     return rule
 
 
 def settled_by_recovery(kind: str, step: str) -> bool:
-    """Whether the ticket is over when a recovery of its order has come to its end."""
+    """Whether the ticket closes when a recovery of its order has ended."""
     if rule_of(kind, step).owner is Owner.DESK:
         return kind in (LATE_MONEY, REFUND_FAILED) and step == RETURN
     return not step.startswith(REFUND_STEP)
@@ -271,7 +290,7 @@ def markdown_table() -> str:
         rows.append(f"| {name} | {rule.title} | {rule.owner} | {_words(rule.decisions)} |")
     for step, decisions in BY_STEP.items():
         kinds = f"`{STEP_KEEPS_FAILING}`, `{STEP_REFUSED}` of `{step}`"
-        rows.append(f"| {kinds} | beside a retry | {Owner.SAGA} | {_words(decisions)} |")
+        rows.append(f"| {kinds} | besides a retry | {Owner.SAGA} | {_words(decisions)} |")
     return "\n".join(rows)
 
 

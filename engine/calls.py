@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.errors import RequestRefused
+from domain.errors import Unavailable
 
 _ENGINE_AWAY = frozenset(
     [
@@ -19,8 +21,13 @@ _ENGINE_AWAY = frozenset(
 )
 
 
-def engine_away() -> RequestRefused:
-    return RequestRefused(503, "engine-away", "orders cannot be carried on right now; try again later")
+class NoWorkflow(Exception):
+    """No running workflow takes the call: there is none, or it ended before it answered."""
+
+
+def engine_away() -> Unavailable:
+    """The refusal of what only the engine can do, while it does not answer."""
+    return Unavailable("engine_away", "orders cannot be carried on right now; try again later")
 
 
 def is_engine_away(error: BaseException) -> bool:
@@ -34,10 +41,24 @@ def is_engine_away(error: BaseException) -> bool:
 
 @contextmanager
 def engine_calls() -> Iterator[None]:
-    """Raises RequestRefused (503) where Temporal is away; other errors pass."""
+    """Raises Unavailable where Temporal is away; other errors pass."""
     try:
         yield
     except (RPCError, RuntimeError) as error:
         if is_engine_away(error):
             raise engine_away() from error
         raise
+
+
+@contextmanager
+def workflow_calls() -> Iterator[None]:
+    """The same for calls to one workflow: raises NoWorkflow where no running one takes them."""
+    try:
+        with engine_calls():
+            yield
+    except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:
+        raise NoWorkflow from error
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise NoWorkflow from error

@@ -16,8 +16,10 @@ from domain.errors import (
     OurFault,
     OurMistake,
     PaymentDeclined,
+    Refused,
     StepUndone,
     TryAgain,
+    Unavailable,
 )
 
 log = structlog.get_logger(__name__)
@@ -67,7 +69,7 @@ def translate(
         log.info("payment declined", code=error.code, operator=error.operator, final=error.final)
         details = {"operator": error.operator, "final": error.final}
         return ApplicationError(str(error), details, type=error.code, non_retryable=True, category=benign)
-    if isinstance(error, BusinessRefusal | StepUndone):
+    if isinstance(error, BusinessRefusal | StepUndone) or _is_an_answer(error):
         return ApplicationError(str(error), type=error.code, non_retryable=True, category=benign)
     if isinstance(error, OurMistake):
         log.error("step refused as our mistake", code=error.code, detail=str(error))
@@ -77,3 +79,8 @@ def translate(
         return ApplicationError(str(error), type=error.code, next_retry_delay=None if local else fault_retry)
     delay = error.delay if isinstance(error, TryAgain) and not local else None
     return ApplicationError(str(error), type=error.code, next_retry_delay=delay, category=benign)
+
+
+def _is_an_answer(error: OrderSagaError) -> bool:
+    """Whether the services refuse what the step asks of them, so that the same again is refused again."""
+    return isinstance(error, Refused) and not isinstance(error, Unavailable)

@@ -26,7 +26,7 @@ from services.inventory.comparison import stock_drifts
 from services.orders.book import OrderBook
 from services.recovery.ended_orders import Piece, others_with_stock, undone_and_holding
 from services.recovery.payment_comparison import Compared, compare
-from services.recovery.rested_orders import Rested
+from services.recovery.unchanged_orders import UnchangedOrder
 from services.refunds.foreign import RefundBooking
 from services.tickets.book import close_ticket_about, open_subjects, open_ticket, open_ticket_about
 
@@ -70,7 +70,7 @@ class BookComparison:
         metrics.drifts_found("orders", drifts)
         return DriftFound(drifts=drifts, recovered=recovered)
 
-    async def _holding(self, asked: ReconcileOrders) -> AsyncIterator[list[Rested]]:
+    async def _holding(self, asked: ReconcileOrders) -> AsyncIterator[list[UnchangedOrder]]:
         """Page by page: no transaction is open while one is seen to."""
         at = now()
         since, before = at - LOOK_BACK, at - asked.unchanged_for
@@ -150,7 +150,7 @@ class BookComparison:
             async with self._sessions() as session, session.begin():
                 await open_ticket_about(session, DRIFT_PAYMENT, PAYMENTS, why, subject=payment.id, seen=payment.known)
             return Verdict.REPORT
-        order = Rested(one.order_id, one.status, one.updated_at, "money")
+        order = UnchangedOrder(one.order_id, one.status, one.updated_at, "money")
         if verdict is Verdict.BOOK:
             return await self._book_refunds(order, payment)
         if verdict is Verdict.GIVE_BACK:
@@ -159,7 +159,7 @@ class BookComparison:
         await self._report(order, kind, step, why, payment)
         return verdict
 
-    async def _book_refunds(self, order: Rested, payment: PaymentAtStripe) -> Verdict:
+    async def _book_refunds(self, order: UnchangedOrder, payment: PaymentAtStripe) -> Verdict:
         """What somebody gave back at Stripe is booked; what differs then, nobody can explain."""
         await self._refunds.book(order.order_id, payment)
         async with self._sessions() as session:
@@ -169,7 +169,7 @@ class BookComparison:
                     await self._report(order, DRIFT_PAYMENT, PAYMENTS, why, payment)
         return Verdict.BOOK
 
-    async def _give_back(self, order: Rested, why: str, payment: PaymentAtStripe | None = None) -> bool:
+    async def _give_back(self, order: UnchangedOrder, why: str, payment: PaymentAtStripe | None = None) -> bool:
         """By recovery, unless one has tried before, or the order was delivered: that is for a person."""
         owner = (await owners_of([order.order_id]))[order.order_id]
         if owner.closed is None:
@@ -181,7 +181,7 @@ class BookComparison:
         return False
 
     async def _report(
-        self, order: Rested, kind: str, step: str, detail: str, payment: PaymentAtStripe | None = None
+        self, order: UnchangedOrder, kind: str, step: str, detail: str, payment: PaymentAtStripe | None = None
     ) -> None:
         about = Attention(order_id=order.order_id, step=step, kind=kind, detail=detail)
         subject, seen = (payment.id, payment.known) if payment else (None, None)

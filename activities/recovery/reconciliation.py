@@ -22,16 +22,17 @@ from activities.interceptors import metrics
 from adapters.clock import now
 from adapters.postgres.database import Sessions
 from adapters.temporal.client import workflow_id
+from adapters.temporal.recoveries import WORKFLOW, start_recovery
 from domain.commands import Attention
 from domain.errors import OurMistake
 from domain.order_states import OrderStatus
 from domain.recovery import NEVER_STARTED, RECOVERED, OrderCursor, OrdersLookedAt, ReconcileOrders, stops
 from domain.repairs import RECONCILIATION_STOPPED, STUCK_WORKFLOW_TASK
 from services.orders.book import OrderBook
-from services.recovery import rested_orders
+from services.recovery import unchanged_orders
 from services.recovery.cursors import engine_of_orders
-from services.recovery.rested_orders import Rested
-from services.recovery.starts import WORKFLOW, start_recovery
+from services.recovery.starts import recovery_input
+from services.recovery.unchanged_orders import UnchangedOrder
 from services.tickets.book import close_ticket_about, close_tickets, open_ticket, open_ticket_about, wants_retry
 
 AT_ONCE = 8  # questions to Temporal
@@ -90,7 +91,7 @@ class Reconciliations:
         before = now() - asked.unchanged_for
         async with self._sessions() as session:
             connection = await session.connection()
-            unchanged = await rested_orders.rested(
+            unchanged = await unchanged_orders.unchanged(
                 connection, before, asked.after or _BEGINNING, asked.order_ids, asked.batch
             )
         owners = await owners_of([order.order_id for order in unchanged])
@@ -119,7 +120,7 @@ class Reconciliations:
         while True:
             async with self._sessions() as session:
                 connection = await session.connection()
-                called = await rested_orders.called_stuck(connection, after, asked.order_ids, asked.batch)
+                called = await unchanged_orders.called_stuck(connection, after, asked.order_ids, asked.batch)
             owners = await owners_of([order.order_id for order in called])
             for order in called:
                 if not owners[order.order_id].is_stuck(before):
@@ -133,7 +134,7 @@ class Reconciliations:
         async with self._sessions() as session:
             return await wants_retry(session, RECONCILIATION_STOPPED, WORKFLOWS)
 
-    async def _stop(self, asked: ReconcileOrders, found: OrdersLookedAt, lost: list[Rested]) -> None:
+    async def _stop(self, asked: ReconcileOrders, found: OrdersLookedAt, lost: list[UnchangedOrder]) -> None:
         looked_at, number = asked.so_far.looked_at + found.looked_at, asked.so_far.lost + found.lost
         some = ", ".join(order.order_id for order in lost[:NAMED])
         detail = f"{number} of {looked_at} orders have no running workflow, e.g. {some}: none is undone any more"
@@ -158,7 +159,7 @@ class Reconciliations:
         if engine != theirs:
             raise OurMistake(f"these orders belong to the Temporal namespace {theirs}, this worker to {engine}")
 
-    async def _settle(self, order: Rested, owner: LatestWorkflow, before: datetime) -> str:
+    async def _settle(self, order: UnchangedOrder, owner: LatestWorkflow, before: datetime) -> str:
         if owner.closed is None:
             if owner.is_stuck(before):
                 await self._call_person(order, owner)
@@ -168,34 +169,28 @@ class Reconciliations:
         why = "its workflow was never started" if owner.closed == NEVER_STARTED else f"its workflow {owner.closed}"
         return RECOVERED if await self.recover(order, why, NEVER_STARTED if never else RECOVERED) else ""
 
-    async def recover(self, order: Rested, why: str, code: str = RECOVERED) -> bool:
+    async def recover(self, order: UnchangedOrder, why: str, code: str = RECOVERED) -> bool:
         """Starts the order's recovery; False when a workflow runs already, or the order has changed."""
-        started = await start_recovery(
-            activity.client(),
-            self._sessions,
-            activity.info().task_queue,
-            order.order_id,
-            why,
-            code=code,
-            unchanged_since=order.updated_at,
-        )
+        since = order.updated_at
+        found = await recovery_input(self._sessions, order.order_id, why, code=code, unchanged_since=since)
+        started = found is not None and await start_recovery(activity.client(), activity.info().task_queue, found)
         if started:
             log.warning("order_recovered", order_id=order.order_id, status=order.status.value, why=why)
             metrics.recovered(code)
         return started
 
-    async def _call_person(self, order: Rested, owner: LatestWorkflow) -> None:
+    async def _call_person(self, order: UnchangedOrder, owner: LatestWorkflow) -> None:
         detail = f"its workflow task has failed {owner.attempts - 1} times: the worker's log has the reason"
         about = Attention(order_id=order.order_id, step=WORKFLOW_TASK, kind=STUCK_WORKFLOW_TASK, detail=detail)
         async with self._book.locked(order.order_id) as locked:
             await open_ticket(locked, about)
 
-    async def _close_ticket(self, order: Rested) -> None:
+    async def _close_ticket(self, order: UnchangedOrder) -> None:
         async with self._book.locked(order.order_id) as locked:
             await close_tickets(locked, WORKFLOW_TASK)
 
 
-def _is_lost(order: Rested, owner: LatestWorkflow) -> bool:
+def _is_lost(order: UnchangedOrder, owner: LatestWorkflow) -> bool:
     """Whether its recovery would undo something: a checkout that never got as far as Temporal holds nothing."""
     return owner.closed is not None and not (owner.closed == NEVER_STARTED and order.status is OrderStatus.PLACED)
 
@@ -231,7 +226,7 @@ def _running(found: WorkflowExecutionDescription) -> LatestWorkflow:
     return LatestWorkflow(attempts=pending.attempt, task_since=pending.original_scheduled_time.ToDatetime(UTC))
 
 
-def was_recovered(order: Rested, owner: LatestWorkflow) -> bool:
+def was_recovered(order: UnchangedOrder, owner: LatestWorkflow) -> bool:
     """Whether a recovery has come to its end since the order last changed: another one would find the same."""
     if owner.kind != WORKFLOW or owner.closed != ENDED[WorkflowExecutionStatus.COMPLETED]:
         return False

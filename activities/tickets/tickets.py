@@ -1,4 +1,4 @@
-"""Where the saga calls a person, tells that a step has succeeded after all, and carries out what they decide."""
+"""Where the saga calls a person, says that a step succeeded by itself, and carries out what the person decides."""
 
 from __future__ import annotations
 

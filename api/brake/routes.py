@@ -13,7 +13,7 @@ from api.http.exact_json import ExactJsonRoute
 from api.http.fields import Body, Text40, Wire
 from api.http.problems import documented
 from api.repairs.schemas import Words
-from domain.errors import RequestRefused
+from domain.errors import Conflict
 from domain.texts import TextKind
 from services.brake import brake
 from services.brake.brake import BrakeState
@@ -53,7 +53,7 @@ async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeVi
         note_id = await texts.keep(session, TextKind.REPAIR_NOTE, wanted.note, order_id=None)
         released = await brake.release(session, wanted.by, note_id)
         if released is None:
-            raise RequestRefused(409, "brake-not-on", "the brake is not on")
+            raise Conflict("brake_not_on", "the brake is not on")
     log.warning("brake_released", by=wanted.by)
     return await _read(services)
 

@@ -6,18 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.customers import list as customer_list
+from api.customers import customers
+from api.customers.schemas import CustomerList, CustomerView, CustomerWanted
 from api.deps import ServicesDep
 from api.http.exact_json import ExactJsonRoute
+from api.http.pages import PageQuery
 from api.http.problems import documented
-from api.products.schemas import CustomerList, CustomerView, CustomerWanted, PageQuery
 
 router = APIRouter(prefix="/api/customers", tags=["customers"], route_class=ExactJsonRoute)
 
 
 @router.get("", responses=documented(422), summary="List customers")
 async def list_customers(services: ServicesDep, query: Annotated[PageQuery, Query()]) -> CustomerList:
-    return await customer_list.list_customers(services, query)
+    return await customers.list_customers(services, query)
 
 
 @router.post(
@@ -28,7 +29,7 @@ async def list_customers(services: ServicesDep, query: Annotated[PageQuery, Quer
 )
 async def add_customer(services: ServicesDep, wanted: CustomerWanted, response: Response) -> CustomerView:
     """The same data again answers 200 and changes nothing."""
-    customer, is_new = await customer_list.add_customer(services, wanted)
+    customer, is_new = await customers.add_customer(services, wanted)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/api/customers/{customer.customer_id}"
     return customer
@@ -36,4 +37,4 @@ async def add_customer(services: ServicesDep, wanted: CustomerWanted, response: 
 
 @router.get("/{customerId}", responses=documented(404), summary="One customer")
 async def get_customer(services: ServicesDep, customer_id: Annotated[str, Path(alias="customerId")]) -> CustomerView:
-    return await customer_list.read_customer(services, customer_id)
+    return await customers.read_customer(services, customer_id)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from adapters.postgres import reachability
 from api.deps import ServicesDep
 from api.http.problems import documented
-from domain.errors import RequestRefused
+from domain.errors import Unavailable
 
 router = APIRouter(tags=["health"])
 
@@ -33,5 +33,5 @@ async def ready(services: ServicesDep) -> Ready:
     state = Ready(**await reachability.parts(services.reads, services.temporal))
     away = [name for name, answer in state.model_dump().items() if answer != reachability.OK]
     if away:
-        raise RequestRefused(503, "not-ready", f"cannot reach {' and '.join(away)}", **state.model_dump())
+        raise Unavailable("not_ready", f"cannot reach {' and '.join(away)}", **state.model_dump())
     return state

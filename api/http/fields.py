@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from domain.errors import RequestRefused
-
-ID_PATTERN = r"^[A-Za-z0-9._-]+$"
-ID_LENGTH = 64
-
-_ID = re.compile(r"[A-Za-z0-9._-]+")
-
-
-def is_identifier(text: str) -> bool:
-    """Whether an id in an address can be one of ours at all."""
-    return len(text) <= ID_LENGTH and _ID.fullmatch(text) is not None
-
-
-def bad_fields(errors: Mapping[str, str]) -> RequestRefused:
-    """The refusal (422) that names fields by their JSON paths, each with what is wrong with it."""
-    named = [{"field": field, "message": message} for field, message in errors.items()]
-    return RequestRefused(422, "invalid-request", "the request has bad fields", errors=named)
+from domain.identifiers import ID_LENGTH, ID_PATTERN
 
 
 class Wire(BaseModel):

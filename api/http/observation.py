@@ -45,7 +45,7 @@ class Observation:
         try:
             await self._app(scope, receive, observed)
         except Exception:
-            if not status:  # the error is answered behind us
+            if not status:  # the error is answered outside of us
                 status, seconds = 500, time.perf_counter() - began
             raise
         finally:

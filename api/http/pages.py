@@ -6,11 +6,21 @@ import base64
 import binascii
 import json
 from datetime import UTC, datetime
+from typing import Annotated
 
-from api.http.fields import bad_fields
-from domain.errors import RequestRefused
+from pydantic import Field
+
+from api.http.fields import Body
+from domain.errors import InvalidInput, bad_fields
 
 DIGITS = 18  # of a number that PostgreSQL's bigint holds for certain
+
+
+class PageQuery(Body):
+    """Which page of a list."""
+
+    cursor: str | None = Field(default=None, max_length=500)
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 
 def write_cursor(*key: str | datetime) -> str:
@@ -19,7 +29,7 @@ def write_cursor(*key: str | datetime) -> str:
 
 
 def read_cursor(cursor: str, length: int) -> list[str]:
-    """The key that `write_cursor` was given. Raises RequestRefused (422) for anything else."""
+    """The key that `write_cursor` was given. Raises InvalidInput for anything else."""
     try:
         parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
@@ -47,7 +57,7 @@ def read_number(part: str) -> int:
     return int(part)
 
 
-def bad_cursor() -> RequestRefused:
+def bad_cursor() -> InvalidInput:
     return bad_fields({"cursor": "not a cursor that this list gave out"})
 
 

@@ -21,7 +21,8 @@ from starlette.exceptions import HTTPException
 
 from api.http.availability import database_is_away
 from api.http.observation import REQUEST_ID, current_request_id
-from domain.errors import RequestRefused
+from api.http.refusals import STATUS, camel_case, errors_of
+from domain.errors import Refused, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 2  # seconds: a restarted database or engine is back in about this time
@@ -61,7 +62,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> Response:
-    """A problem's response; `code` becomes the last part of its `type`."""
+    """A problem's response; `code`, with dashes, becomes the last part of its `type`."""
     slug = code.replace("_", "-")
     body: dict[str, Any] = {
         "type": f"/problems/{slug}",
@@ -80,6 +81,16 @@ def problem(
     return Response(json.dumps(body), status_code=status, headers=sent, media_type=MEDIA_TYPE)
 
 
+def answer(refused: Refused, headers: Mapping[str, str] | None = None) -> Response:
+    """The problem's response of a refusal; `headers` come on top of those that it has anyway."""
+    sent = dict(headers or {})
+    if isinstance(refused, Unavailable) and refused.retry_after is not None:
+        sent["Retry-After"] = str(int(refused.retry_after.total_seconds()))
+    members = {camel_case(name): value for name, value in refused.members.items()}
+    status, errors = STATUS[type(refused)], errors_of(refused)
+    return problem(status, refused.code, refused.detail, errors=errors, headers=sent, **members)
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route for OpenAPI: each of these statuses is a problem."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -89,7 +100,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(RequestRefused, _refused)
+    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     for kind in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
@@ -98,8 +109,8 @@ def install(app: FastAPI) -> None:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestRefused)
-    return problem(error.status, error.code, error.detail, errors=error.errors, **error.members)
+    assert isinstance(error, Refused)
+    return answer(error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

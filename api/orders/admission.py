@@ -28,15 +28,16 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.settings import Settings
-from domain.errors import RequestRefused
+from domain.errors import Unavailable
 from domain.order_states import OrderStatus
+from services.orders.placement import taken_by_workers
 
 LOOK_EVERY = 0.5  # seconds
 LOOK_TIMEOUT = 1.0  # seconds
@@ -47,8 +48,6 @@ LEAST = 5  # checkouts in flight, however slow the machine is
 PROBES = 3  # checkouts in flight while an order waits for a worker for too long
 SMALLEST_CUT, LARGEST_CUT = 0.9, 0.5  # what is left of the limit when orders waited too long
 POOL_SHARE = 0.75  # of the database pool, for checkouts
-
-_TAKEN = text("SELECT order_id FROM orders WHERE order_id = ANY (:order_ids) AND status <> 'PLACED'")
 
 Look = Callable[[Collection[str]], Awaitable[set[str]]]
 """Which of these orders a worker has taken: they are no longer PLACED."""
@@ -123,12 +122,12 @@ class Admission:
         oldest = min((self._pending[order_id] for order_id in self._placed & self._pending.keys()), default=now)
         return Shed.WAITING if counted >= PROBES and now - oldest > self._longest else None
 
-    def refusal(self, reason: Shed, **order: Any) -> RequestRefused:
+    def refusal(self, reason: Shed, **order: Any) -> Unavailable:
         """The answer to one too many, to be raised; it is counted. `order` is what to tell of one that is stored."""
         self._tell(reason)
         stored = "your order is stored and goes on" if order else "nothing was stored"
         detail = f"more checkouts than can be served now; {stored}: send the same request again later"
-        return RequestRefused(503, "overloaded", detail, **order)
+        return Unavailable("overloaded", detail, **order)
 
     def turn_of_repeat(self, order_id: str, status: OrderStatus) -> Turn | None:
         """Of one too many whose order is stored; None where it has to come again later.
@@ -209,13 +208,8 @@ class Admission:
 
 def admission_of(settings: Settings, reads: AsyncEngine, shed: Callable[[Shed], None]) -> Admission:
     """By the settings, asking the database."""
-
-    async def taken(order_ids: Collection[str]) -> set[str]:
-        async with reads.connect() as connection:
-            return set((await connection.execute(_TAKEN, {"order_ids": list(order_ids)})).scalars())
-
     return Admission(
-        taken,
+        partial(taken_by_workers, reads),
         most=settings.max_checkouts,
         longest=settings.max_checkout_wait,
         connections=settings.database_pool_size,

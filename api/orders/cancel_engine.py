@@ -7,30 +7,26 @@ Update and signal carry the id of the wish, so that one that arrives both ways i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 from temporalio.client import (
-    WorkflowUpdateFailedError,
     WorkflowUpdateHandle,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
-from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.client import workflow_id
 from api.deps import Services
-from api.orders.cancel_books import look
 from domain.commands import CancelAnswer, CancelRequest
 from domain.order_states import OrderStatus
-from engine.calls import engine_away, engine_calls
+from engine.calls import engine_away, workflow_calls
 from engine.orders import start_of, start_signaled
 from services.orders.tables import Order
+from services.shipping.cancel_books import look
 from workflows.order_fulfillment import OrderFulfillment
 
-NOTE_TIMEOUT = 2.0  # seconds that a signal gets at least, also where the caller's time is over
+NOTE_TIMEOUT = 2.0  # seconds that a signal gets at least, also where the caller's time has ended
 PATIENCE = 2.0  # seconds until a wish that no workflow took up is noted; taking it up needs a hundredth of that
 FIRST_LOOK, LAST_LOOK = 0.1, 0.8  # seconds between two looks at the books; doubled from the first to the last
 CANCEL_SIGNAL = "cancel_order"
@@ -38,10 +34,6 @@ TAKES_NO_MORE = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.FAILED_PRECONDI
 """Of a workflow: ten updates at a time, two thousand in all."""
 
 Asked = WorkflowUpdateHandle[CancelAnswer]
-
-
-class NoWorkflow(Exception):
-    """There is no running workflow to ask."""
 
 
 class Asking:
@@ -56,7 +48,7 @@ class Asking:
     async def decide(self) -> CancelAnswer | None:
         """The decision; None when there is none within the budget, a checkout's: the wish is kept all the same.
 
-        Raises NoWorkflow, and RequestRefused (503) where the engine is away.
+        Raises NoWorkflow where there is none, Unavailable where the engine is away.
         """
         following = asyncio.create_task(self._follow())
         try:
@@ -67,7 +59,7 @@ class Asking:
                 async with asyncio.timeout_at(self._end):
                     if asked is None:
                         return await following
-                    with _workflow_calls():
+                    with workflow_calls():
                         return await asked.result(rpc_timeout=timedelta(seconds=self._budget))
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
             return None
@@ -83,7 +75,7 @@ class Asking:
         finally:
             asking.cancel()  # the SDK would try again for longer than anybody waits
         await asyncio.wait({asking})
-        with _workflow_calls():
+        with workflow_calls():
             try:
                 return asking.result()
             except (asyncio.CancelledError, WorkflowUpdateRPCTimeoutOrCancelledError):
@@ -100,7 +92,7 @@ class Asking:
         left = self._end - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(left, NOTE_TIMEOUT)):
-                with _workflow_calls():
+                with workflow_calls():
                     await self._signal()
         except TimeoutError:
             raise engine_away() from None
@@ -152,17 +144,3 @@ class Asking:
         if row.status != OrderStatus.PLACED:
             raise error
         return row
-
-
-@contextmanager
-def _workflow_calls() -> Iterator[None]:
-    """Raises NoWorkflow where there is none, or it ended before it decided."""
-    try:
-        with engine_calls():
-            yield
-    except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:
-        raise NoWorkflow from error
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        raise NoWorkflow from error

@@ -11,18 +11,17 @@ import secrets
 import structlog
 
 from api.deps import Services
-from api.orders.cancel_books import LABELED, Seen, look
-from api.orders.cancel_engine import Asking, NoWorkflow
+from api.orders.cancel_engine import Asking
 from api.orders.schemas import CancelDecision, CancelWanted
 from api.orders.view import links
 from domain.cancellation import Decision
-from domain.commands import NO_REASON, CancelAnswer, CancelRequest
-from domain.errors import RequestRefused
+from domain.commands import CancelAnswer, CancelRequest
+from domain.errors import Conflict, Unavailable
 from domain.order_states import OrderStatus
-from domain.texts import TextKind
+from engine.calls import NoWorkflow
 from services.orders import cancel_wishes
 from services.orders.book import OrderBook
-from services.texts import texts
+from services.shipping.cancel_books import LABELED, Seen, look
 
 log = structlog.get_logger()
 
@@ -32,11 +31,11 @@ async def cancel_order(
 ) -> CancelDecision:
     """The decision on a cancel, or "pending" when none came in time. The same `key` means the same wish.
 
-    Raises RequestRefused: 404 for an unknown order, 409 with the code of the rule that refused, 503 where the
+    Raises NotFound for an unknown order, Conflict with the code of the rule that refused, Unavailable where the
     engine is away or nobody carries the order on.
     """
     seen = await look(services.reads, order_id)
-    if seen.is_over:
+    if seen.is_closed:
         return _by_rows(services, order_id, seen)
     request = CancelRequest.from_input(wanted.model_dump() | {"wish_id": _wish_id(order_id, key)}, by="customer")
     try:
@@ -56,18 +55,8 @@ async def cancel_order(
 
 
 async def _ask(services: Services, order_id: str, request: CancelRequest) -> CancelAnswer | None:
-    return await Asking(services, order_id, await _without_words(services, order_id, request)).decide()
-
-
-async def _without_words(services: Services, order_id: str, request: CancelRequest) -> CancelRequest:
-    """What the workflow is asked: the customer's own words stay here as a text, and their id travels."""
-    if not request.words:
-        return request
-    text_id = texts.id_of(order_id, f"wish {request.wish_id}")  # a repeat of the wish stores nothing
-    async with services.sessions() as session, session.begin():
-        kind = TextKind.CANCEL_REASON
-        await texts.keep(session, kind, request.words, order_id=order_id, text_id=text_id)
-    return request.model_copy(update={"reason": NO_REASON, "text_id": text_id})
+    wish = await cancel_wishes.without_words(services.sessions, order_id, request)
+    return await Asking(services, order_id, wish).decide()
 
 
 def _wish_id(order_id: str, key: str | None) -> str:
@@ -78,9 +67,8 @@ def _wish_id(order_id: str, key: str | None) -> str:
 def _by_rows(services: Services, order_id: str, seen: Seen) -> CancelDecision:
     if (answer := seen.answer) is not None:
         return _decided(services, order_id, answer)
-    raise RequestRefused(
-        503, "no-running-workflow", "nobody carries this order on right now; try again later", orderId=order_id
-    )
+    detail = "nobody carries this order on right now; try again later"
+    raise Unavailable("no_running_workflow", detail, order_id=order_id)
 
 
 def _decided(services: Services, order_id: str, answer: CancelAnswer) -> CancelDecision:
@@ -108,12 +96,11 @@ def _pending(services: Services, order_id: str, seen: Seen) -> CancelDecision:
     )
 
 
-def _refused(services: Services, order_id: str, status: OrderStatus, code: str) -> RequestRefused:
-    return RequestRefused(
-        409,
+def _refused(services: Services, order_id: str, status: OrderStatus, code: str) -> Conflict:
+    return Conflict(
         code,
         "the parcel was scanned already" if status in LABELED else f"an order that is {status} cannot be canceled",
-        orderId=order_id,
-        orderStatus=status.value,
+        order_id=order_id,
+        order_status=status.value,
         links=links(services.settings, order_id).model_dump(),
     )

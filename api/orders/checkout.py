@@ -18,12 +18,12 @@ from adapters.temporal.client import workflow_id
 from api.deps import Services
 from api.orders.admission import Admission, Checkout, Turn
 from api.orders.fault_watch import HeldUp, unless_held_up
-from api.orders.placement import new_order_id, place, stored_status
 from api.orders.schemas import OrderWanted
 from api.orders.view import OrderRecord, links, read_order
 from domain.order_states import ANSWERED, OrderStatus
 from engine.calls import engine_away, engine_calls
 from engine.orders import start_of
+from services.orders.placement import new_order_id, place, stored_status
 from services.orders.tables import Order
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -36,14 +36,14 @@ log = structlog.get_logger()
 async def check_out(services: Services, wanted: OrderWanted, key: str | None) -> OrderRecord:
     """The order as it is when it has its answer or the budget is over.
 
-    Raises RequestRefused: as `place` does, 503 where the engine is away, and 503 where it is one checkout too many,
-    before anything is stored. One whose order an earlier try has stored is only put off.
+    Raises as `place` does, and Unavailable where the engine is away or where it is one checkout too many, before
+    anything is stored. One whose order an earlier try has stored is only put off.
     """
     order_id, admission = new_order_id(wanted.customer_id, key), services.admission
     turn = await _turn(services, order_id, key)
     with admission.take_on(order_id, turn) as checkout:
         async with admission.database():
-            row = await place(services, wanted, order_id, key)
+            row = await place(services.sessions, wanted.to_place(order_id, key, services.settings))
         structlog.contextvars.bind_contextvars(order_id=order_id)
         is_awaited = turn is not Turn.LOOK and OrderStatus(row.status) not in ANSWERED
         carried_on = is_awaited and await _await_answer(services, row)
@@ -56,24 +56,24 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None) ->
 
 
 async def _turn(services: Services, order_id: str, key: str | None) -> Turn:
-    """How it goes on. Raises RequestRefused where it is one too many."""
+    """How it goes on. Raises Unavailable where it is one too many."""
     admission = services.admission
     if (reason := await admission.too_many()) is None:
         return Turn.NEW
     status = None
     if key is not None:
         async with admission.database():
-            status = await stored_status(services, order_id)
+            status = await stored_status(services.reads, order_id)
     if status is None:
         raise admission.refusal(reason)
     if turn := admission.turn_of_repeat(order_id, status):
         return turn
     order_links = links(services.settings, order_id).model_dump()
-    raise admission.refusal(reason, orderId=order_id, orderStatus=status.value, links=order_links)
+    raise admission.refusal(reason, order_id=order_id, order_status=status.value, links=order_links)
 
 
 async def _await_answer(services: Services, row: Order) -> bool:
-    """Whether a workflow has answered, or will; False where it is over: then the row tells how the order stands."""
+    """Whether a workflow has answered, or will; False where it has ended: then the row tells how the order stands."""
     budget = services.settings.checkout_budget
     try:
         async with asyncio.timeout(budget):
@@ -91,7 +91,7 @@ async def _await_answer(services: Services, row: Order) -> bool:
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         await _require_workflow(services, row.order_id)
     except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError) as error:
-        # The workflow is over, or another one owns the order: the row tells how it stands.
+        # The workflow has ended, or another one owns the order: the row tells how it stands.
         log.warning("checkout_without_answer", order_id=row.order_id, error=type(error).__name__)
         return False
     except RPCError as error:

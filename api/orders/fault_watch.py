@@ -6,17 +6,13 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orders.tables import Order
+from services.tickets.our_faults import is_waiting
 
 LOOK_EVERY = 1.0  # seconds: most answers come long before the first look
 
 Answer = TypeVar("Answer")
-
-_orders = Order.__table__  # type: ignore[attr-defined]
-_WAITS_FOR = select(_orders.c.waits_for).where(_orders.c.order_id == bindparam("order_id"))
 
 
 class HeldUp(Exception):
@@ -28,9 +24,8 @@ async def unless_held_up(reads: AsyncEngine, order_id: str, answer: Coroutine[An
     asked = asyncio.ensure_future(answer)
     try:
         while not (await asyncio.wait({asked}, timeout=LOOK_EVERY))[0]:
-            async with reads.connect() as connection:
-                if (await connection.execute(_WAITS_FOR, {"order_id": order_id})).scalar_one_or_none() is not None:
-                    raise HeldUp
+            if await is_waiting(reads, order_id):
+                raise HeldUp
         return asked.result()
     finally:
         asked.cancel()  # nothing, where it has ended

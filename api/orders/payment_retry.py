@@ -13,12 +13,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.temporal.client import workflow_id
 from api.deps import Services
 from api.orders.fault_watch import HeldUp, unless_held_up
-from api.orders.placement import stripe_method
 from api.orders.schemas import PaymentWanted
 from api.orders.view import OrderRecord, read_order
 from domain.commands import NewPaymentMethod
-from domain.errors import RequestRefused
+from domain.errors import Conflict
 from domain.order_states import OrderStatus
+from domain.payment_methods import stripe_method
 from engine.calls import engine_calls
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -30,14 +30,15 @@ async def offer(
 ) -> tuple[OrderRecord, bool]:
     """The order, and whether it has its answer: False when the budget was over first, and the payment goes on.
 
-    Raises RequestRefused: 404 for an unknown order, 409 for one that waits for no payment method, 503 where the
+    Raises NotFound for an unknown order, Conflict for one that waits for no payment method, Unavailable where the
     engine is away.
     """
     record = await read_order(services.reads, services.settings, order_id)
     if record.view.status is not OrderStatus.AWAITING_CUSTOMER and key is None:
         raise _not_awaited(record)  # with a key it may be a repeat, whose first answer the workflow has kept
     try:
-        await _pay(services, order_id, stripe_method(wanted.payment_method, services.settings), key)
+        method = stripe_method(wanted.payment_method, is_live=services.settings.stripe_is_live)
+        await _pay(services, order_id, method, key)
         answered = True
     except (TimeoutError, HeldUp, WorkflowUpdateRPCTimeoutOrCancelledError):
         answered = False
@@ -65,16 +66,15 @@ async def _pay(services: Services, order_id: str, method: str, key: str | None) 
             await unless_held_up(services.reads, order_id, update)
 
 
-def _not_awaited(record: OrderRecord) -> RequestRefused:
+def _not_awaited(record: OrderRecord) -> Conflict:
     view = record.view
     detail = f"the order waits for no payment method (it is {view.status})"
     if view.status is OrderStatus.AWAITING_CUSTOMER:
         detail = "its customer has to complete 3-D Secure, or another payment method is being tried"
-    return RequestRefused(
-        409,
-        "no-payment-awaited",
+    return Conflict(
+        "no_payment_awaited",
         detail,
-        orderId=view.order_id,
-        orderStatus=view.status.value,
+        order_id=view.order_id,
+        order_status=view.status.value,
         links=view.links.model_dump(),
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import structlog
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from api.deps import ServicesDep
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
 from api.orders import cancels, checkout, checkout_answers, line_drops, payment_retry
-from api.orders import list as order_list
 from api.orders import view as order_view
+from api.orders.parameters import KeyDep, OrderIdDep
 from api.orders.schemas import (
     CancelDecision,
     CancelWanted,
@@ -25,39 +24,9 @@ from api.orders.schemas import (
     OrderWanted,
     PaymentWanted,
 )
-from domain.errors import RequestRefused
 from domain.order_states import OrderStatus
 
-KEY_LENGTH = 255
-ORDER_ID_LENGTH = 32
-
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=ExactJsonRoute)
-
-
-async def idempotency_key(
-    key: Annotated[
-        str | None,
-        Header(alias="Idempotency-Key", description="1 to 255 visible ASCII characters; makes retries safe"),
-    ] = None,
-) -> str | None:
-    if key is not None and not (0 < len(key) <= KEY_LENGTH and all("!" <= letter <= "~" for letter in key)):
-        message = f"1 to {KEY_LENGTH} visible ASCII characters are needed"
-        raise RequestRefused(
-            400, "bad-idempotency-key", message, errors=[{"field": "Idempotency-Key", "message": message}]
-        )
-    return key
-
-
-async def known_shape(order_id: Annotated[str, Path(alias="orderId")]) -> str:
-    """Answers 404 to what cannot be an order's id without asking the database."""
-    if len(order_id) != ORDER_ID_LENGTH or not set(order_id) <= set("0123456789abcdef"):
-        raise order_view.no_such_order()
-    structlog.contextvars.bind_contextvars(order_id=order_id)  # for every line of this request
-    return order_id
-
-
-KeyDep = Annotated[str | None, Depends(idempotency_key)]
-OrderIdDep = Annotated[str, Depends(known_shape)]
 
 
 @router.post(
@@ -78,7 +47,7 @@ async def place_order(services: ServicesDep, wanted: OrderWanted, key: KeyDep) -
 
 @router.get("", response_model=OrderList, responses=documented(422), summary="List orders, newest first")
 async def list_orders(services: ServicesDep, query: Annotated[OrderQuery, Query()]) -> Response:
-    page = await order_list.list_orders(services.reads, services.settings, query)
+    page = await order_view.list_orders(services.reads, services.settings, query)
     return Response(page.model_dump_json(by_alias=True), media_type="application/json")
 
 
@@ -92,7 +61,7 @@ async def get_order(services: ServicesDep, order_id: OrderIdDep) -> Response:
 async def get_events(
     services: ServicesDep, order_id: OrderIdDep, after: Annotated[int, Query(ge=0, le=2**62)] = 0
 ) -> OrderEvents:
-    """The rows behind the sequence `after`."""
+    """The rows that follow the sequence `after`."""
     rows = await order_view.read_timeline(services.reads, order_id, after)
     return OrderEvents(order_id=order_id, events=rows)
 

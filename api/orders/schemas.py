@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -13,14 +13,14 @@ from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
 from adapters.clock import now
+from adapters.settings import Settings
 from api.http.fields import Amount, Body, Currency, Identifier, Text40, Text200, Text500, Wire
 from domain.commands import REASON_LENGTH
+from domain.limits import MAX_LINES, MAX_QUANTITY, SHIP_AHEAD
 from domain.order_states import OrderStatus, PaymentStatus
-
-MAX_LINES = 500
-MAX_QUANTITY = 100_000
-SHIP_AHEAD = timedelta(days=90)  # authorizations are renewed meanwhile, on the card that the customer lets us keep
-PAYMENT_KINDS = frozenset(["credit_card", "card", "debit_card"])
+from domain.payment_methods import PAYMENT_KINDS, stripe_method
+from services.orders.placement import NewOrder
+from services.orders.pricing import Pieces
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _PAYMENT_METHOD = re.compile(r"pm_[A-Za-z0-9_]{1,250}", re.ASCII)
@@ -120,6 +120,23 @@ class OrderWanted(Body):
         if self.expected_total is not None:
             asked["expected_total"] = f"{self.expected_total:.3f}"
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    def to_place(self, order_id: str, key: str | None, settings: Settings) -> NewOrder:
+        """The order that this asks for, under its id and the client's Idempotency-Key."""
+        address = self.shipping_address
+        return NewOrder(
+            order_id=order_id,
+            key=key,
+            fingerprint=self.fingerprint(),
+            customer_id=self.customer_id,
+            items=[Pieces(item.product_id, item.quantity) for item in self.items],
+            payment_method=stripe_method(self.payment_method, is_live=settings.stripe_is_live),
+            currency=self.currency,
+            expected_total=self.expected_total,
+            ship_not_before=self.ship_not_before,
+            shipping_address=address.model_dump(exclude_none=True) if address else None,
+            metadata=self.metadata,
+        )
 
 
 class PaymentWanted(Body):

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 
 from api.deps import ServicesDep
 from api.http.exact_json import ExactJsonRoute
-from api.http.fields import is_identifier
-from api.http.problems import documented, problem
-from api.orders.routes import OrderIdDep
+from api.http.problems import answer, documented
+from api.http.refusals import Malformed
+from api.orders.parameters import OrderIdDep
 from api.refunds import requests as refund_requests
 from api.refunds.schemas import KEY_RULE, RefundList, RefundView, RefundWanted
-from domain.errors import RequestRefused
+from domain.errors import BadField, Conflict
+from domain.identifiers import is_identifier
 from domain.refunds import RefundState
 
 router = APIRouter(prefix="/api/orders/{orderId}/refunds", tags=["refunds"], route_class=ExactJsonRoute)
@@ -23,12 +24,8 @@ async def required_key(
     key: Annotated[str, Header(alias="Idempotency-Key", description=f"{KEY_RULE}; names the refund")] = "",
 ) -> str:
     if not (key and is_identifier(key)):
-        raise RequestRefused(
-            400,
-            "bad-idempotency-key",
-            f"an Idempotency-Key is needed: {KEY_RULE}",
-            errors=[{"field": "Idempotency-Key", "message": f"{KEY_RULE} are needed"}],
-        )
+        detail = f"an Idempotency-Key is needed: {KEY_RULE}"
+        raise Malformed("bad_idempotency_key", detail, fields=[BadField("Idempotency-Key", f"{KEY_RULE} are needed")])
     return key
 
 
@@ -62,12 +59,13 @@ async def get_refund(
 
 
 def _answer(services: ServicesDep, refund: RefundView) -> Response:
-    """201 given back, 202 under way, 409 failed."""
+    """201 given back, 202 under way, else the refusal."""
     address = f"{services.settings.public_url.rstrip('/')}/api/orders/{refund.order_id}/refunds/{refund.key}"
     headers = {"Location": address}
     if refund.status is RefundState.FAILED:
-        said: dict[str, Any] = {"orderId": refund.order_id, "refund": refund.model_dump(mode="json", by_alias=True)}
-        return problem(409, "refund-failed", refund.detail or "the refund failed", headers=headers, **said)
+        shown: dict[str, Any] = refund.model_dump(mode="json", by_alias=True)
+        detail = refund.detail or "the refund failed"
+        return answer(Conflict("refund_failed", detail, order_id=refund.order_id, refund=shown), headers)
     under_way = refund.status is not RefundState.SUCCEEDED
     if under_way:
         headers["Retry-After"] = "1"

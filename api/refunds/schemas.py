@@ -8,10 +8,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.http.fields import Amount, Body, Text40, Text500, Wire
-from domain.money import Money
 from domain.refunds import RefundState
-from services.refunds.tables import Refund
-from services.texts.texts import Words
+from services.refunds.requests import RefundRead
 
 KEY_RULE = "1 to 64 letters, digits, dots, dashes or underscores"
 
@@ -49,17 +47,14 @@ class RefundList(Wire):
     refunds: list[RefundView]
 
 
-def reason_of(row: Refund, words: Words) -> str:
-    return words[row.reason_id] if row.reason_id else row.reason
-
-
-def view_of(row: Refund, currency: str, words: Words) -> RefundView:
+def view_of(refund: RefundRead) -> RefundView:
+    row, amount = refund.row, refund.amount
     return RefundView(
         order_id=row.order_id,
         key=row.key,
-        amount=Money(minor=row.amount_minor, currency=currency).decimal,
-        currency=currency,
-        reason=reason_of(row, words),
+        amount=amount.decimal,
+        currency=amount.currency,
+        reason=refund.reason,
         by=row.by,
         status=RefundState(row.state),
         detail=row.detail,

@@ -10,8 +10,9 @@ from api.deps import ServicesDep
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
 from api.repairs import decisions as repair_decisions
-from api.repairs import list as repair_list
+from api.repairs import view as ticket_view
 from api.repairs.schemas import RepairList, RepairQuery, RepairView, ResolutionView, ResolutionWanted
+from services.repairs.desk import no_such_ticket
 
 LONGEST_ID = 18  # digits, which PostgreSQL's bigint holds
 
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/api/repairs", tags=["repairs"], route_class=ExactJso
 
 async def known_shape(ticket_id: Annotated[str, Path(alias="ticketId")]) -> int:
     if not (ticket_id.isascii() and ticket_id.isdecimal() and len(ticket_id) <= LONGEST_ID):
-        raise repair_list.no_such_ticket()
+        raise no_such_ticket()
     return int(ticket_id)
 
 
@@ -30,13 +31,13 @@ TicketIdDep = Annotated[int, Depends(known_shape)]
 @router.get("", responses=documented(422), summary="List tickets, newest first")
 async def list_tickets(services: ServicesDep, query: Annotated[RepairQuery, Query()]) -> RepairList:
     """The open ones, unless `status` says otherwise."""
-    return await repair_list.list_tickets(services, query)
+    return await ticket_view.list_tickets(services, query)
 
 
 @router.get("/{ticketId}", responses=documented(404), summary="One ticket")
 async def get_ticket(services: ServicesDep, ticket_id: TicketIdDep) -> RepairView:
     """With the order's state, what can be done, and the audit trail."""
-    return await repair_list.read_ticket(services, ticket_id)
+    return await ticket_view.read_ticket(services, ticket_id)
 
 
 @router.post(

@@ -8,7 +8,8 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 
 from api.http.fields import Wire
 from api.http.problems import field_name
-from domain.errors import RequestRefused
+from api.http.refusals import ForeignBody, Malformed
+from domain.errors import BadField
 
 Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:-]+$")]
 Kind = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100, pattern=r"^[a-z0-9_.]+$")]
@@ -60,12 +61,12 @@ EventT = TypeVar("EventT", bound=BaseModel)
 
 
 def parse_event(kind: type[EventT], raw: bytes) -> EventT:
-    """Raises RequestRefused: 400 for what is not JSON, 422 naming the bad fields."""
+    """The event. Raises Malformed for what is not JSON, else ForeignBody that names the bad fields."""
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
     if any(one["type"] == "json_invalid" for one in found):
-        raise RequestRefused(400, "malformed-json", "the body is not well-formed JSON")
-    errors = [{"field": field_name(("body", *one["loc"])), "message": one["msg"]} for one in found]
-    raise RequestRefused(422, "invalid-request", "the event has bad fields", errors=errors)
+        raise Malformed("malformed_json", "the body is not well-formed JSON")
+    fields = [BadField(field_name(("body", *one["loc"])), one["msg"]) for one in found]
+    raise ForeignBody("invalid_request", "the event has bad fields", fields=fields)

@@ -9,14 +9,14 @@ import time
 from pydantic import SecretStr
 from stripe import SignatureVerificationError, WebhookSignature
 
-from domain.errors import RequestRefused
+from api.http.refusals import Malformed
 
 TOLERANCE = 300  # seconds between a signature and its arrival, Stripe's own default
 CARRIER_PREFIX = "hmac-sha256-hex="
 
 
 def check_stripe(raw: bytes, header: str | None, secret: SecretStr) -> None:
-    """Raises RequestRefused (400). https://docs.stripe.com/webhooks#verify-manually
+    """Raises Malformed. https://docs.stripe.com/webhooks#verify-manually
 
     The SDK takes times in the future; we do not, since such a signature could be replayed for long.
     """
@@ -31,14 +31,14 @@ def check_stripe(raw: bytes, header: str | None, secret: SecretStr) -> None:
 
 
 def check_carrier(raw: bytes, header: str | None, secret: SecretStr) -> None:
-    """Raises RequestRefused (400). https://docs.easypost.com/docs/webhooks"""
+    """Raises Malformed. https://docs.easypost.com/docs/webhooks"""
     digest = hmac.new(secret.get_secret_value().encode(), raw, hashlib.sha256).hexdigest()
     if not hmac.compare_digest((header or "").encode(), f"{CARRIER_PREFIX}{digest}".encode()):
         raise bad_signature()
 
 
-def bad_signature() -> RequestRefused:
-    return RequestRefused(400, "bad-signature", "the signature does not fit the body")
+def bad_signature() -> Malformed:
+    return Malformed("bad_signature", "the signature does not fit the body")
 
 
 def _signed_at(header: str) -> int:

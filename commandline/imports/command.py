@@ -15,7 +15,7 @@ from commandline.imports.journal import Journal
 from commandline.imports.order_file import read_order_file
 from commandline.imports.patient_api import PatientApi
 from commandline.imports.plan import Plan, make_plan
-from commandline.imports.progress import Progress
+from commandline.imports.progress import ImportProgress
 from commandline.imports.report import BOOK, Report, write_report
 from commandline.imports.run import Import, same_shop
 from commandline.output import Printer, table
@@ -35,7 +35,7 @@ class Options:
 
 async def import_orders(place: Place, out: Printer, options: Options) -> int:
     """The exit code: 0 when every order is settled and the books balance, else 1. Raises Failure."""
-    report = await replay(place, options, Progress(lines=not out.as_json))
+    report = await replay(place, options, ImportProgress(lines=not out.as_json))
     _write(options.report, report)
     out.show(report.summary | {"report": str(options.report)}, lambda: render(report, options.report))
     if report.complete and not report.balanced:
@@ -50,7 +50,7 @@ async def import_orders(place: Place, out: Printer, options: Options) -> int:
     return 0
 
 
-async def replay(place: Place, options: Options, progress: Progress) -> Report:
+async def replay(place: Place, options: Options, progress: ImportProgress) -> Report:
     """Places and cancels what the file says, waits until it is settled, and reports. Raises Failure."""
     file = read_order_file(options.file, options.encoding)
     _check_writable(options.report)

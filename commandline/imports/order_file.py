@@ -79,7 +79,7 @@ def read_order_file(path: Path, encoding: str = "utf-8") -> OrderFile:
     at = [heading.index(column) for column in COLUMNS]
     rows = [_row(number, fields, at, len(heading)) for number, fields in records]
     if not rows:
-        raise BadFile(path, "there are no lines behind the heading", line=2)
+        raise BadFile(path, "there are no lines after the heading", line=2)
     return OrderFile(path.name, hashlib.sha256(raw).hexdigest(), len(heading), rows)
 
 

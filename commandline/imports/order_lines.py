@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
-from api.http.fields import is_identifier
-from api.orders.schemas import MAX_QUANTITY
 from commandline.imports.order_file import Row
+from domain.identifiers import is_identifier
+from domain.limits import MAX_QUANTITY
 from domain.money import Money
 
 CURRENCY = "GBP"  # what the form says of UnitPrice

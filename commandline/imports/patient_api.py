@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from commandline.api_client import PATIENCE, Answer, document_of, unreachable
+from commandline.api_client import PATIENCE, ApiAnswer, document_of, unreachable
 from commandline.failures import Failure
 from commandline.places import Place
 
@@ -37,22 +37,22 @@ class PatientApi:
     ) -> None:
         await self._http.aclose()
 
-    async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+    async def get(self, path: str, params: Mapping[str, Any] | None = None) -> ApiAnswer:
         return await self._insist("GET", path, params=params)
 
-    async def post(self, path: str, body: Any, key: str | None = None) -> Answer:
+    async def post(self, path: str, body: Any, key: str | None = None) -> ApiAnswer:
         """Only for what may be asked twice: a repeat after a lost answer must change nothing."""
         return await self._insist("POST", path, json=body, headers={"Idempotency-Key": key} if key else None)
 
-    async def post_once(self, path: str, body: Any) -> Answer | None:
+    async def post_once(self, path: str, body: Any) -> ApiAnswer | None:
         """For what must not be asked twice: None when it is not known whether it was done."""
         try:
             response = await self._http.post(path, json=body)
         except httpx.HTTPError:
             return None
-        return None if response.status_code >= 500 else Answer(response.status_code, self._read(response))
+        return None if response.status_code >= 500 else ApiAnswer(response.status_code, self._read(response))
 
-    async def _insist(self, method: str, path: str, **more: Any) -> Answer:
+    async def _insist(self, method: str, path: str, **more: Any) -> ApiAnswer:
         until, pause = time.monotonic() + self._patience, FIRST_PAUSE
         while True:
             try:
@@ -62,7 +62,7 @@ class PatientApi:
                 wait = pause
             else:
                 if response.status_code not in BUSY:
-                    return Answer(response.status_code, self._read(response))
+                    return ApiAnswer(response.status_code, self._read(response))
                 why = Failure("api_busy", f"the API at {self._place.url} answers {response.status_code} for too long")
                 wait = max(pause, _retry_after(response))
             if time.monotonic() + wait > until:
@@ -81,7 +81,7 @@ def _retry_after(response: httpx.Response) -> float:
     return min(float(said), LONGEST_PAUSE) if said.isdigit() else 0.0
 
 
-def problem_words(answer: Answer) -> str:
+def problem_words(answer: ApiAnswer) -> str:
     """A refusal in one line: its code, what the API says, and each bad field."""
     problem = answer.document
     fields = "; ".join(f"{error['field']}: {error['message']}" for error in problem.get("errors") or ())

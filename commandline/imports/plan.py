@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from api.orders.schemas import MAX_LINES, MAX_QUANTITY
 from commandline.imports.order_file import OrderFile
 from commandline.imports.order_lines import CURRENCY, GUEST, Line, Skip, is_cancellation, judge
+from domain.limits import MAX_LINES, MAX_QUANTITY
 from domain.money import Money, charge_refusal, total
 
 BEYOND_LIMIT = Skip("beyond_limit", "beyond --limit: this run does not look at it")

@@ -24,7 +24,7 @@ class Stage(Protocol):
     def advance(self, by: int) -> None: ...
 
 
-class Progress:
+class ImportProgress:
     """Counts the stages of an import."""
 
     def __init__(self, out: Console | None = None, *, lines: bool = True) -> None:

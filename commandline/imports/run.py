@@ -12,7 +12,7 @@ from commandline.imports.journal import Facts, Journal
 from commandline.imports.order_lines import GUEST
 from commandline.imports.patient_api import PatientApi, problem_words
 from commandline.imports.plan import Plan, PlannedCancel, PlannedOrder
-from commandline.imports.progress import Progress
+from commandline.imports.progress import ImportProgress
 from commandline.imports.stock import bring_in, names_of, products_of
 from commandline.orders import order_path
 from domain.order_states import OrderStatus
@@ -32,7 +32,14 @@ class Import:
     """One run. `settle` comes after `place`; both begin with what the journal does not know yet."""
 
     def __init__(
-        self, api: PatientApi, plan: Plan, journal: Journal, progress: Progress, *, concurrency: int, patience: float
+        self,
+        api: PatientApi,
+        plan: Plan,
+        journal: Journal,
+        progress: ImportProgress,
+        *,
+        concurrency: int,
+        patience: float,
     ) -> None:
         self._api, self._plan, self._journal, self._progress = api, plan, journal, progress
         self._concurrency, self._patience = concurrency, patience
@@ -154,7 +161,7 @@ class Import:
         return [*self._facts.failed, *(order.invoice for order in waiting)]
 
     def _rests(self, order: PlannedOrder) -> bool:
-        """Whether nothing more is waited for: the goods may leave, or the order is over."""
+        """Whether nothing more is waited for: the goods may leave, or the order has ended."""
         if order.invoice not in self._facts.placed:
             return True
         seen = self._facts.settled.get(order.invoice)

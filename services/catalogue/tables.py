@@ -17,6 +17,8 @@ from adapters.postgres.columns import (
 
 
 class Product(SQLModel, table=True):
+    """Something that can be ordered; the price of one piece in minor units of its currency."""
+
     __tablename__ = "products"
     __table_args__ = (CheckConstraint("price_minor >= 0", name="price_not_negative"),)
 

@@ -15,6 +15,8 @@ from adapters.postgres.columns import (
 
 
 class Customer(SQLModel, table=True):
+    """Somebody who may order."""
+
     __tablename__ = "customers"
 
     customer_id: str = Field(primary_key=True, sa_type=Text)

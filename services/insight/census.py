@@ -1,7 +1,7 @@
 """What the books say of the shop as a whole: how many orders are under way, and what waits for somebody.
 
 Each reading costs the same in a shop of any age: every statement reads a range of an index that only what is under
-way is in, and none counts beyond `MOST`. So orders that are over are not counted here; the worker counts them as
+way is in, and none counts beyond `MOST`. So orders that have ended are not counted here; the worker counts them as
 they end (`ordersaga_orders_closed`).
 """
 
@@ -65,13 +65,17 @@ UNANSWERED = [OrderStatus.PLACED, OrderStatus.RESERVED]
 
 @dataclass(frozen=True)
 class Backlog:
+    """Events that wait to be published or followed up."""
+
     count: int = 0
     age: float = 0.0  # of the oldest, in seconds
 
 
 @dataclass(frozen=True)
 class Census:
-    orders: dict[OrderStatus, int]  # that are not over
+    """One reading of the books; counts end at `MOST`."""
+
+    orders: dict[OrderStatus, int]  # that have not ended
     unanswered_age: float  # seconds since the oldest checkout that has no answer yet
     flagged: int = 0  # orders with an open ticket, and open tickets of no order
     tickets: dict[tuple[str, str], int] = field(default_factory=dict)  # by step and kind
@@ -88,6 +92,7 @@ async def take(reads: AsyncEngine) -> Census:
 
 
 async def read(connection: AsyncConnection, most: int = MOST) -> Census:
+    """The same on an open connection; no count goes beyond `most`."""
     up_to = {"most": most}
     orders = (await connection.execute(_ORDERS, {"open": OPEN} | up_to)).all()
     tickets = (await connection.execute(_TICKETS, up_to)).all()

@@ -46,10 +46,12 @@ class LockedOrder:
 
     @property
     def status(self) -> OrderStatus:
+        """Where the order stands, with the changes of this transaction."""
         return OrderStatus(self.row.status)
 
     @property
     def total(self) -> Money:
+        """What the checkout came to; lines that were dropped since are part of it."""
         return Money(minor=self.row.total_minor, currency=self.row.currency)
 
     # fences ----------------------------------------------------------------------------------------------------
@@ -112,6 +114,7 @@ class LockedOrder:
         self.move(self.status, what, by=by, texts=texts)
 
     def paid(self, status: PaymentStatus) -> None:
+        """Sets the order's payment status; the payment's own row is the caller's to write."""
         self.row.payment_status = status.value
 
     async def emit(
@@ -132,7 +135,7 @@ class LockedOrder:
             self.session.add(_event_of(self.row, lines, name, reason, reason_id, tracking, amount))
 
     async def lines(self) -> list[OrderLine]:
-        """The order's lines in the order in which the client named them; they never change."""
+        """The order's lines in the order in which the client named them; but for `dropped`, they never change."""
         if self._lines is None:
             self._lines = await order_lines(self.session, self.row.order_id)
         return self._lines
@@ -207,6 +210,7 @@ _LINES = select(OrderLine).where(OrderLine.order_id == bindparam("order_id")).or
 
 
 async def lock_order(session: AsyncSession, order_id: str) -> LockedOrder:
+    """The order with its fences, locked until the transaction ends. Raises LookupError where there is none."""
     of = {"order_id": order_id}
     row = (await session.exec(_ORDER, params=of)).one_or_none()
     if row is None:
@@ -216,6 +220,7 @@ async def lock_order(session: AsyncSession, order_id: str) -> LockedOrder:
 
 
 async def order_lines(session: AsyncSession, order_id: str) -> list[OrderLine]:
+    """The order's lines in the order in which the client named them."""
     return list(await session.exec(_LINES, params={"order_id": order_id}))
 
 

@@ -11,11 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import select
 
 from adapters.clock import now
+from adapters.postgres.database import Sessions
 from domain.cancellation import TABLE
+from domain.commands import NO_REASON, CancelRequest
 from domain.events import EventName
 from domain.order_states import OrderStatus
+from domain.texts import TextKind
 from services.orders.book import LockedOrder, OrderBook
 from services.orders.tables import CancelWish
+from services.texts import texts
 
 UNDECIDED = TABLE[OrderStatus.READY_TO_SHIP].code
 
@@ -62,7 +66,7 @@ async def refuse_by_row(
             await refuse(order, wish_id, by, code)
 
 
-# The order's row is locked before the wish is inserted, as the saga's steps do it, and not behind it by the foreign
+# The order's row is locked before the wish is inserted, as the saga's steps do it, and not after it by the foreign
 # key: two that record the same wish would wait for each other.
 _COUNT_AN_EQUAL_REFUSAL = text("""
     WITH locked AS (
@@ -76,6 +80,17 @@ _COUNT_AN_EQUAL_REFUSAL = text("""
     )
     SELECT count(*) FROM equal
 """)
+
+
+async def without_words(sessions: Sessions, order_id: str, request: CancelRequest) -> CancelRequest:
+    """The wish with the customer's own words stored as a text, and the text's id instead. A repeat stores nothing."""
+    if not request.words:
+        return request
+    text_id = texts.id_of(order_id, f"wish {request.wish_id}")
+    async with sessions() as session, session.begin():
+        kind = TextKind.CANCEL_REASON
+        await texts.keep(session, kind, request.words, order_id=order_id, text_id=text_id)
+    return request.model_copy(update={"reason": NO_REASON, "text_id": text_id})
 
 
 async def _wish(order: LockedOrder, wish_id: str) -> CancelWish | None:

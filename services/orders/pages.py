@@ -53,7 +53,7 @@ class OrderPages:
         most: int,
         **values: Any,
     ) -> Sequence[Row[Any]]:
-        """At most `most` orders behind `after`, last changed until a time; only of `order_ids`, if there are any."""
+        """At most `most` orders after `after`, last changed until a time; only of `order_ids`, if any are given."""
         bounds = {"after_time": after.updated_at, "after_id": after.order_id, "until": until, "most": most}
         asked = {"statuses": sorted(statuses)} | bounds | values
         if order_ids:

@@ -34,9 +34,12 @@ from adapters.postgres.columns import (
     time_column,
 )
 from domain.order_states import PaymentStatus
+from domain.steps import FenceState
 
 
 class Order(SQLModel, table=True):
+    """An order as it stands; money in minor units of `currency`, total and lines at the prices of the checkout."""
+
     __tablename__ = "orders"
     __table_args__ = (
         UniqueConstraint("customer_id", "idempotency_key"),
@@ -85,6 +88,8 @@ class Order(SQLModel, table=True):
 
 
 class OrderLine(SQLModel, table=True):
+    """All pieces of one product in an order, at the name and price of the checkout."""
+
     __tablename__ = "order_lines"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
@@ -111,6 +116,8 @@ class OrderTransition(SQLModel, table=True):
 
 
 class TimelineEntry(SQLModel, table=True):
+    """What happened to an order: one row each, numbered from 1 without gaps, never changed."""
+
     __tablename__ = "timeline"
     __table_args__ = (
         UniqueConstraint("order_id", "sequence", "to_status"),
@@ -145,7 +152,9 @@ class OrderStep(SQLModel, table=True):
     """The fences: whether a step of an order was done, refused or undone, and what it answered."""
 
     __tablename__ = "order_steps"
-    __table_args__ = (CheckConstraint("state IN ('done', 'refused', 'undone')", name="state_known"),)
+    __table_args__ = (
+        CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in FenceState) + ")", name="state_known"),
+    )
 
     order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
     step: str = Field(primary_key=True, sa_type=Text)

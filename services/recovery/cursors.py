@@ -13,17 +13,19 @@ from services.recovery.tables import Cursor
 
 
 async def cursor_of(session: AsyncSession, name: str) -> datetime | None:
+    """The time up to which the job has got; None before its first run."""
     row = await session.get(Cursor, name)
     return row.at if row else None
 
 
 async def position_of(session: AsyncSession, name: str) -> tuple[datetime | None, str | None]:
-    """The cursor's time, and how far the job has got behind it, in words of the job's own."""
+    """The cursor's time, and how far the job has got after it, in words of the job's own."""
     row = await session.get(Cursor, name)
     return (row.at, row.value) if row else (None, None)
 
 
 async def move_cursor(session: AsyncSession, name: str, to: datetime, value: str | None = None) -> None:
+    """Moves the job's cursor to a time, unless it is there or further already."""
     new = insert(Cursor).values(name=name, at=to, value=value)
     moves = new.on_conflict_do_update(
         index_elements=["name"],

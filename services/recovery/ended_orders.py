@@ -1,4 +1,4 @@
-"""What orders that are over by our books still hold by the same books, page by page."""
+"""What orders that have ended by our books still hold by the same books, page by page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.order_states import FINAL, OrderStatus
 from domain.recovery import UNDONE, OrderCursor
 from services.orders.pages import OrderPages
-from services.recovery.rested_orders import Rested
+from services.recovery.unchanged_orders import UnchangedOrder
 
 # What a person settled stays as it is, and only that: they know more than the books.
 # LIMIT 1 instead of EXISTS: a look for each order of the page, where PostgreSQL might read the whole other table.
@@ -68,8 +68,8 @@ Piece = tuple[str, str]
 
 async def undone_and_holding(
     connection: AsyncConnection, after: OrderCursor, until: datetime, order_ids: Sequence[str], batch: int
-) -> tuple[list[Rested], OrderCursor | None]:
-    """Those of one page of canceled and rejected orders, and where the next page begins; None behind the last one."""
+) -> tuple[list[UnchangedOrder], OrderCursor | None]:
+    """Those of one page of canceled and rejected orders, and where the next page begins; None after the last one."""
     rows = await _UNDONE.read(connection, UNDONE, after, until, order_ids, batch)
     last = rows[-1] if len(rows) == batch else None
     following = OrderCursor(updated_at=last.updated_at, order_id=last.order_id) if last else None
@@ -78,8 +78,8 @@ async def undone_and_holding(
 
 async def others_with_stock(
     connection: AsyncConnection, after: Piece, since: datetime, until: datetime, order_ids: Sequence[str], batch: int
-) -> tuple[list[Rested], Piece | None]:
-    """Of one page of pieces that are held: the orders that are over, but for those undone after `since`."""
+) -> tuple[list[UnchangedOrder], Piece | None]:
+    """Of one page of pieces that are held: the orders that have ended, but for those undone after `since`."""
     asked: dict[str, Any] = {"product_id": after[0], "order_id": after[1], "most": batch}
     asked |= {"final": [*FINAL], "undone": [*UNDONE], "since": since, "until": until}
     if order_ids:
@@ -94,5 +94,5 @@ def _held_by(row: Row[Any]) -> str:
     return " and ".join(one for one in (row.stock, row.money, row.label) if one)
 
 
-def _found(row: Row[Any], what: str) -> Rested:
-    return Rested(row.order_id, OrderStatus(row.status), row.updated_at, what)
+def _found(row: Row[Any], what: str) -> UnchangedOrder:
+    return UnchangedOrder(row.order_id, OrderStatus(row.status), row.updated_at, what)

@@ -87,7 +87,7 @@ def _compared(
 async def changed(
     connection: AsyncConnection, after: OrderCursor, until: datetime, order_ids: Sequence[str], most: int
 ) -> tuple[list[str], OrderCursor | None]:
-    """The payments of a page of orders, by their last change, and the last of these orders; None behind the end."""
+    """The payments of a page of orders, by their last change, and the last of these orders; None after the end."""
     orders = await _CHANGED.read(connection, [*OrderStatus], after, until, order_ids, most)
     if not orders:
         return [], None

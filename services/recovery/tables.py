@@ -1,4 +1,4 @@
-"""The table of the scheduled jobs: how far each of them has got."""
+"""The table of the scheduled jobs: how far each of them has come."""
 
 from __future__ import annotations
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import EventName
-from domain.repairs import RecordResolution, RepairDecision, Resolution, ResolutionAnswer, SettledTicket, rule_of
+from domain.repairs import (
+    RecordResolution,
+    RepairDecision,
+    Resolution,
+    ResolutionAnswer,
+    SettledTicket,
+    rule_of,
+)
 from domain.steps import FenceState
 from domain.texts import PLACE, TextKind
 from services.orders.book import LockedOrder
@@ -13,7 +20,7 @@ from services.repairs.effects import take_effect
 from services.repairs.settled_payments import keep_what_is_known
 from services.texts import texts
 from services.tickets.book import action_of, close, open_steps, open_tickets
-from services.tickets.tables import Ticket, TicketAction
+from services.tickets.tables import Ticket, TicketAction, TrailAction
 
 
 async def without_words(session: AsyncSession, order_id: str | None, wanted: Resolution) -> Resolution:
@@ -45,7 +52,7 @@ async def resolve_once(order: LockedOrder, record: RecordResolution) -> SettledT
 async def resolve(order: LockedOrder, ticket: Ticket, wanted: Resolution) -> ResolutionAnswer:
     """Carries out what an operator decided: in the books, on the ticket, in the audit trail, under the order's lock.
 
-    A retry leaves the ticket open: it closes when the step gets on.
+    A retry leaves the ticket open: it closes when the step succeeds.
     """
     refused = _refusal(ticket, wanted)
     if refused:
@@ -109,6 +116,6 @@ def _told(ticket: Ticket, wanted: Resolution) -> tuple[str, list[str]]:
 
 
 def _decision(ticket: Ticket, wanted: Resolution) -> TicketAction:
-    action = action_of(ticket, wanted.by, wanted.decision)
+    action = action_of(ticket, wanted.by, TrailAction(wanted.decision))
     action.note_id, action.evidence_id = wanted.note_id, wanted.evidence_id
     return action

@@ -1,6 +1,6 @@
 """What an operator's decision writes into our books, under the order's lock: what is done by hand, what is given up.
 
-Every effect is behind the fence of the step that it stands for, so that the step, run again, answers at once.
+Every effect marks the fence of the step that it stands for, so that the step, run again, answers at once.
 """
 
 from __future__ import annotations
@@ -144,18 +144,16 @@ def _settled(wanted: Resolution) -> dict[str, str]:
     return {"decision": wanted.decision.value, "by": wanted.by}
 
 
-_DONE, _LOSS = RepairDecision.MARK_DONE, RepairDecision.WRITE_OFF
-
 EFFECTS: dict[tuple[str, RepairDecision], Effect] = {
-    ("return_payment", _DONE): _returned,
-    ("return_payment", _LOSS): _not_returned,
-    ("cancel_shipment", _DONE): _void,
-    ("cancel_shipment", _LOSS): _give_label_up,
-    ("confirm_void", _DONE): _void,
-    ("confirm_void", _LOSS): _give_label_up,
-    (REFUSED_AFTER_SCAN, _DONE): _paid_otherwise,
-    (REFUSED_AFTER_SCAN, _LOSS): _without_money,
-    (FOLLOW_PARCEL, _DONE): _parcel_arrived,
-    (FOLLOW_PARCEL, _LOSS): _parcel_given_up,
+    (RETURN, RepairDecision.MARK_DONE): _returned,
+    (RETURN, RepairDecision.WRITE_OFF): _not_returned,
+    (CANCEL_SHIPMENT, RepairDecision.MARK_DONE): _void,
+    (CANCEL_SHIPMENT, RepairDecision.WRITE_OFF): _give_label_up,
+    ("confirm_void", RepairDecision.MARK_DONE): _void,
+    ("confirm_void", RepairDecision.WRITE_OFF): _give_label_up,
+    (REFUSED_AFTER_SCAN, RepairDecision.MARK_DONE): _paid_otherwise,
+    (REFUSED_AFTER_SCAN, RepairDecision.WRITE_OFF): _without_money,
+    (FOLLOW_PARCEL, RepairDecision.MARK_DONE): _parcel_arrived,
+    (FOLLOW_PARCEL, RepairDecision.WRITE_OFF): _parcel_given_up,
 }
-"""By the step, or by the kind that stands above it."""
+"""By the step that the decision stands for; the kind takes its place where it decides alone."""

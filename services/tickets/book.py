@@ -13,10 +13,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from adapters.clock import now
 from domain.commands import Attention
 from domain.events import EventName
-from domain.repairs import RepairDecision
 from domain.settled_payments import Known
 from services.orders.book import LockedOrder
-from services.tickets.tables import Ticket, TicketAction
+from services.tickets.tables import Ticket, TicketAction, TrailAction
 
 SAGA = "saga"
 
@@ -65,20 +64,20 @@ async def close_tickets(order: LockedOrder, step: str) -> None:
     closed = [ticket for ticket in tickets if ticket.step == step]
     for ticket in closed:
         close(order.session, ticket, SAGA)
-        order.session.add(action_of(ticket, SAGA, "closed"))
+        order.session.add(action_of(ticket, SAGA, TrailAction.CLOSED))
     order.row.needs_attention = len(tickets) > len(closed)
     if closed:
-        order.note(f"got on by itself: {step}", by=SAGA)
+        order.note(f"succeeded by itself: {step}", by=SAGA)
         await order.emit(EventName.ORDER_RESOLVED, reason=step)
 
 
 async def close_ticket_about(session: AsyncSession, kind: str, step: str, *, subject: str | None = None) -> None:
-    """Closes the open ticket of no one order, if there is one: what it told is over."""
+    """Closes the open ticket of no one order, if there is one: what it told is no longer so."""
     query = select(Ticket).where(col(Ticket.order_id).is_(None), Ticket.kind == kind, Ticket.step == step)
     query = query.where(col(Ticket.subject).is_not_distinct_from(subject))
     for ticket in await session.exec(query.where(col(Ticket.resolved_at).is_(None)).with_for_update()):
         close(session, ticket, step)
-        session.add(action_of(ticket, step, "closed"))
+        session.add(action_of(ticket, step, TrailAction.CLOSED))
 
 
 async def open_subjects(session: AsyncSession, kind: str, step: str) -> list[str | None]:
@@ -90,7 +89,7 @@ async def open_subjects(session: AsyncSession, kind: str, step: str) -> list[str
 async def asked_again(order: LockedOrder, step: str, since: datetime) -> bool:
     """Whether a person has asked to try the step again since."""
     query = select(TicketAction.id).join(Ticket).where(Ticket.order_id == order.row.order_id, Ticket.step == step)
-    query = query.where(TicketAction.action == RepairDecision.RETRY.value, TicketAction.at > since)
+    query = query.where(TicketAction.action == TrailAction.RETRY.value, TicketAction.at > since)
     return (await order.session.exec(query.limit(1))).first() is not None
 
 
@@ -98,7 +97,7 @@ async def wants_retry(session: AsyncSession, kind: str, step: str) -> bool:
     """Whether a person has answered the open ticket of no one order with a retry."""
     query = select(TicketAction.id).join(Ticket).where(col(Ticket.order_id).is_(None), Ticket.kind == kind)
     query = query.where(Ticket.step == step, col(Ticket.resolved_at).is_(None))
-    query = query.where(TicketAction.action == RepairDecision.RETRY.value)
+    query = query.where(TicketAction.action == TrailAction.RETRY.value)
     return (await session.exec(query.limit(1))).first() is not None
 
 
@@ -114,7 +113,7 @@ async def _open(session: AsyncSession, row: _Opened, by: str) -> tuple[int, bool
     connection = await session.connection()
     made = (await connection.execute(new)).scalar_one_or_none()
     if made is not None:
-        session.add(TicketAction(ticket_id=made, at=now(), by=by, action="opened", note=row.detail))
+        session.add(TicketAction(ticket_id=made, at=now(), by=by, action=TrailAction.OPENED.value, note=row.detail))
         return int(made), True
     same_order = Ticket.order_id == row.order_id if row.order_id else col(Ticket.order_id).is_(None)
     known = select(Ticket.id).where(same_order, Ticket.kind == row.kind, Ticket.step == row.step)
@@ -125,15 +124,18 @@ async def _open(session: AsyncSession, row: _Opened, by: str) -> tuple[int, bool
 
 
 async def open_tickets(order: LockedOrder) -> list[Ticket]:
+    """The order's tickets that nobody has resolved yet."""
     query = select(Ticket).where(Ticket.order_id == order.row.order_id, col(Ticket.resolved_at).is_(None))
     return list(await order.session.exec(query))
 
 
 def close(session: AsyncSession, ticket: Ticket, by: str) -> None:
+    """Marks the ticket as resolved now; its trail is the caller's to write."""
     ticket.resolved_at, ticket.resolved_by = now(), by
     session.add(ticket)
 
 
-def action_of(ticket: Ticket, by: str, action: str) -> TicketAction:
+def action_of(ticket: Ticket, by: str, action: TrailAction) -> TicketAction:
+    """A new row of the ticket's audit trail, which the caller adds."""
     assert ticket.id is not None
-    return TicketAction(ticket_id=ticket.id, at=now(), by=by, action=action)
+    return TicketAction(ticket_id=ticket.id, at=now(), by=by, action=action.value)

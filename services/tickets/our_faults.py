@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -26,6 +27,7 @@ MOST = 100_000
 FEW = 5
 
 _CAUSE = col(Order.waits_for)["cause"].astext
+_WAITS_FOR = select(Order.waits_for).where(Order.order_id == bindparam("order_id"))
 
 
 async def wait(order: LockedOrder, step: str, fault: OurFault) -> None:
@@ -71,6 +73,12 @@ async def ticket_instead(order: LockedOrder, step: str) -> int | None:
         order.row.waits_for = {**waits, "called": True}
         order.note(f"waits for a fault of ours to be mended: {step}: {waits['cause']}", by="saga")
     return await _hold_ticket(order.session, waits["farEnd"], waits["cause"], waits["cause"])
+
+
+async def is_waiting(reads: AsyncEngine, order_id: str) -> bool:
+    """Whether the order waits for a fault of ours to be mended."""
+    async with reads.connect() as connection:
+        return (await connection.execute(_WAITS_FOR, {"order_id": order_id})).scalar_one_or_none() is not None
 
 
 async def count_waiting(session: AsyncSession, cause: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +21,17 @@ from adapters.postgres.columns import (
     maybe_time_column,
     time_column,
 )
+from domain.repairs import RepairDecision
+
+
+class TrailAction(StrEnum):
+    """What a row of a ticket's audit trail tells: its opening, a decision about it, or that it closed by itself."""
+
+    OPENED = "opened"
+    RETRY = RepairDecision.RETRY.value
+    MARK_DONE = RepairDecision.MARK_DONE.value
+    WRITE_OFF = RepairDecision.WRITE_OFF.value
+    CLOSED = "closed"  # what it was about has succeeded, or has ended, without a decision
 
 
 class Ticket(SQLModel, table=True):
@@ -59,7 +71,9 @@ class TicketAction(SQLModel, table=True):
 
     __tablename__ = "ticket_actions"
     __table_args__ = (
-        CheckConstraint("action IN ('opened', 'retry', 'mark_done', 'write_off', 'closed')", name="action_known"),
+        CheckConstraint(
+            "action IN (" + ", ".join(f"'{action}'" for action in TrailAction) + ")", name="action_known"
+        ),
         CheckConstraint(
             "action <> 'mark_done' OR evidence <> '' OR evidence_id IS NOT NULL", name="done_by_evidence"
         ),

@@ -16,8 +16,8 @@ from domain.order_states import OrderStatus
 from domain.steps import FenceState
 from services.orders import cancel_wishes
 from services.orders.book import OrderBook
-from services.recovery import starts as recovery
 from tests.support.orders import Shop
+from tests.support.reconciling import recover
 from tests.support.steps import Steps
 from tests.support.waiting import until
 from tests.support.wishes import wishes_recorded
@@ -189,7 +189,7 @@ async def test_a_recovery_counts_on_behind_all_that_was_recorded(
     await steps.run_with("record_cancel_refusal", wish(order_id, "w", number=2))
     await steps.run_with("record_cancel_refusal", wish(order_id, number=3))
 
-    await recovery.start_recovery(shop.client, sessions, shop.settings.task_queue, order_id, "for the test")
+    assert await recover(shop, order_id)
 
     handle = shop.client.get_workflow_handle(f"order-{order_id}")
     started = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes

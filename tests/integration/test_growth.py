@@ -17,7 +17,7 @@ from devstack.stack.stack import Stack
 from domain.recovery import OrderCursor, PaymentAtStripe
 from services.insight import census
 from services.inventory import comparison as stock_comparison
-from services.recovery import ended_orders, payment_comparison, rested_orders
+from services.recovery import ended_orders, payment_comparison, unchanged_orders
 from services.tables import METADATA
 from tests.support.databases import connection, database
 from tests.support.large_shop import fill
@@ -54,9 +54,9 @@ def questions() -> dict[str, Question]:
     paid = [PaymentAtStripe(id=f"pi_{one}", order_id=one, status="succeeded") for one in ids]
     elsewhere = [PaymentAtStripe(id=f"x_{one}", order_id=one, status="succeeded") for one in ids]
     return {
-        "rested": lambda c: rested_orders.rested(c, at, BEGINNING, [], 500),
-        "rested, in the middle": lambda c: rested_orders.rested(c, at, recent, [], 500),
-        "called stuck": lambda c: rested_orders.called_stuck(c, "", [], 500),
+        "rested": lambda c: unchanged_orders.unchanged(c, at, BEGINNING, [], 500),
+        "rested, in the middle": lambda c: unchanged_orders.unchanged(c, at, recent, [], 500),
+        "called stuck": lambda c: unchanged_orders.called_stuck(c, "", [], 500),
         "undone and holding": lambda c: ended_orders.undone_and_holding(c, recent, at, [], 500),
         "others with stock": lambda c: ended_orders.others_with_stock(
             c, ("p5", ""), at - timedelta(days=3), at, [], 500

@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from api.orders import checkout
-from api.orders.placement import new_order_id, place
 from api.orders.schemas import OrderWanted
 from domain.order_states import OrderStatus
+from services.orders.placement import new_order_id, place
 from services.orders.tables import Order
 from tests.support.fakes import StepFaults
 from tests.support.orders import Books, Shop
@@ -37,7 +37,9 @@ async def body(
 async def stored(app: FastAPI, body: dict[str, Any]) -> Order:
     """What a checkout leaves behind whose process died before it reached Temporal."""
     wanted, key = OrderWanted.model_validate(body), KEY["Idempotency-Key"]
-    return await place(app.state.services, wanted, new_order_id(wanted.customer_id, key), key)
+    services = app.state.services
+    new = wanted.to_place(new_order_id(wanted.customer_id, key), key, services.settings)
+    return await place(services.sessions, new)
 
 
 def assert_never_started(answer: httpx.Response) -> None:

@@ -18,11 +18,11 @@ from domain.order_states import OrderStatus
 from domain.recovery import CatchUpEvents, ReconcileOrders
 from domain.repairs import RepairDecision, Resolution
 from services.orders.book import OrderBook
-from services.recovery.starts import start_recovery
 from services.tickets.book import open_ticket
 from services.tickets.tables import Ticket
 from tests.support.fakes import StepFaults
 from tests.support.orders import Handle, Shop
+from tests.support.reconciling import recover
 from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.reconciliation import Reconciliation, StripeEvents
@@ -198,7 +198,7 @@ async def _ready_to_ship(shop: Shop) -> tuple[str, Handle]:
 
 
 async def _recovered(shop: Shop, order_id: str) -> Handle:
-    assert await start_recovery(shop.client, shop.sessions, shop.settings.task_queue, order_id, WHY)
+    assert await recover(shop, order_id, WHY)
     return shop.client.get_workflow_handle(f"order-{order_id}", result_type=OrderStatus)
 
 

@@ -13,11 +13,11 @@ from domain.errors import TryAgain
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
 from domain.texts import TextKind
-from services.recovery.starts import start_recovery
 from services.texts import texts
 from services.tickets.tables import Ticket
 from tests.support.fakes import StepFaults
 from tests.support.orders import Handle, Shop
+from tests.support.reconciling import recover
 from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -84,7 +84,7 @@ async def settled_in_words_by_update(shop: Shop, faults: StepFaults) -> Handle:
 async def recovery_canceled_in_words(shop: Shop, faults: StepFaults) -> Handle:
     faults.hold("look_at_order")
     order = await shop.put(await shop.product())
-    await start_recovery(shop.client, shop.sessions, shop.settings.task_queue, order.order_id, "it was never started")
+    await recover(shop, order.order_id, "it was never started")
     recovery: Handle = shop.client.get_workflow_handle(workflow_id(order.order_id), result_type=OrderStatus)
     await faults.arrived("look_at_order")
     await recovery.signal(OrderFulfillment.cancel_order, "changed my mind")

@@ -10,10 +10,10 @@ from sqlmodel import col, select
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
-from services.recovery.starts import start_recovery
 from services.tickets.tables import Ticket
 from tests.support.fakes import StepFaults
 from tests.support.orders import Handle, Shop
+from tests.support.reconciling import recover
 from tests.support.voids import LATER, carrier_decides, usual_carrier
 from tests.support.waiting import until
 from worker import build_activities, build_worker
@@ -75,9 +75,7 @@ async def recovery_that_waited_until_the_carrier_said_so(shop: Shop, faults: Ste
     order_id, handle = await _pending(shop)
     await until(lambda: _looks(faults), 1)
     await handle.terminate("by mistake")
-    assert await start_recovery(
-        shop.client, shop.sessions, shop.settings.task_queue, order_id, "its workflow is gone"
-    )
+    assert await recover(shop, order_id, "its workflow is gone")
     recovery = shop.client.get_workflow_handle(f"order-{order_id}", result_type=OrderStatus)
     await until(lambda: _looks(faults), 2)
     await carrier_decides(shop)

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from benchmarks.order_books import faults
 from commandline.imports.command import Options, replay
-from commandline.imports.progress import Progress
+from commandline.imports.progress import ImportProgress
 from commandline.imports.report import Report, write_report
 from commandline.places import Place
 from devstack.stack.stack import Stack
@@ -59,7 +59,7 @@ class Files:
 async def run(url: str, file: Path, limit: int | None = None, **more: Any) -> Report:
     """An import as the command does it, in this process; the report is written beside the file."""
     options = Options(file, limit, report=file.with_suffix(".report.json"), **more)
-    report = await replay(Place(url, "the test"), options, Progress())
+    report = await replay(Place(url, "the test"), options, ImportProgress())
     write_report(options.report, report)
     return report
 

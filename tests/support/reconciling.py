@@ -9,8 +9,10 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionDescription
 
 from adapters.temporal.client import workflow_id
+from adapters.temporal.recoveries import start_recovery
 from domain.order_states import OrderStatus
 from domain.recovery import Reconciled, ReconcileOrders
+from services.recovery.starts import recovery_input
 from services.tickets.tables import Ticket
 from tests.support.orders import Handle, Shop
 from workflows.reconciliation import Reconciliation
@@ -23,6 +25,13 @@ async def reconcile(shop: Shop, *order_ids: str, unchanged_for: timedelta = time
         id=f"reconciliation-{secrets.token_hex(4)}",
         task_queue=shop.settings.task_queue,
     )
+
+
+async def recover(shop: Shop, order_id: str, why: str = "for the test") -> bool:
+    """Starts a recovery; False when a workflow looks after the order already."""
+    found = await recovery_input(shop.sessions, order_id, why)
+    assert found is not None
+    return await start_recovery(shop.client, shop.settings.task_queue, found)
 
 
 def recovery_of(shop: Shop, order_id: str) -> Handle:

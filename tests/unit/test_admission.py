@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from api.orders.admission import LEAST, LOCAL_ATTEMPT, LOOK_EVERY, PROBES, Admission, Checkout, Shed, Turn
+from domain.errors import Unavailable
 from domain.order_states import OrderStatus
 
 MOST, LONGEST = 4, 10.0
@@ -73,9 +74,11 @@ async def test_takes_on_no_more_than_so_many_at_a_time(scene: Scene) -> None:
 
 
 async def test_a_refusal_is_counted_and_says_that_nothing_was_stored(scene: Scene) -> None:
-    """503 with a stable code; problems.py adds Retry-After to every 503."""
+    """Unavailable with a stable code: it is worth to come again."""
     refusal = scene.admission.refusal(Shed.WAITING)
-    assert (refusal.status, refusal.code) == (503, "overloaded")
+    assert isinstance(refusal, Unavailable)
+    assert refusal.code == "overloaded"
+    assert "nothing was stored" in refusal.detail
     assert scene.shed == [Shed.WAITING]
 
 

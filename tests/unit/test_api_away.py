@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.http.availability import database_is_away
-from domain.errors import RequestRefused
+from domain.errors import Unavailable
 from engine.calls import engine_calls
 from events.payment_follow_up import SAME
 
@@ -75,12 +75,12 @@ def test_does_not_hide_a_mistake_of_ours_behind_503(error: Exception) -> None:
     ],
     ids=repr,
 )
-def test_answers_503_when_the_engine_is_away(error: Exception) -> None:
+def test_says_unavailable_when_the_engine_is_away(error: Exception) -> None:
     """Whether it went away or was never there."""
-    with pytest.raises(RequestRefused) as refused, engine_calls():
+    with pytest.raises(Unavailable) as refused, engine_calls():
         raise error
 
-    assert (refused.value.status, refused.value.code) == (503, "engine-away")
+    assert refused.value.code == "engine_away"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from activities.interceptors.failures import FAULT_RETRY, translate
 from domain.errors import (
     CallRefused,
     CaptureRefused,
+    Conflict,
     Misconfigured,
     OnItsWay,
     OrderSagaError,
@@ -23,6 +24,7 @@ from domain.errors import (
     ShipmentRefused,
     StepUndone,
     TryAgain,
+    Unavailable,
 )
 
 BENIGN, LOUD = ApplicationErrorCategory.BENIGN, ApplicationErrorCategory.UNSPECIFIED
@@ -36,6 +38,8 @@ BENIGN, LOUD = ApplicationErrorCategory.BENIGN, ApplicationErrorCategory.UNSPECI
         (CaptureRefused("authorization_gone", "expired"), "authorization_gone", False, BENIGN),
         (ShipmentRefused("address_refused", "no such street"), "address_refused", False, BENIGN),
         (StepUndone("undone"), "step_undone", False, BENIGN),
+        (Conflict("not_captured", "no money"), "not_captured", False, BENIGN),
+        (Unavailable("engine_away", "later"), "engine_away", True, BENIGN),
         (TryAgain("503"), "try_again", True, BENIGN),
         (OnItsWay("the bank has it next week"), "on_its_way", True, BENIGN),
         (OurMistake("400"), "our_mistake", False, LOUD),

@@ -7,13 +7,13 @@ import io
 import pytest
 from rich.console import Console
 
-from commandline.imports.progress import Progress
+from commandline.imports.progress import ImportProgress
 
 
 def told(*, terminal: bool, lines: bool = True) -> str:
     """What a stage of three invoices puts out."""
     out = Console(file=io.StringIO(), force_terminal=terminal, width=100, legacy_windows=False)
-    progress = Progress(out, lines=lines)
+    progress = ImportProgress(out, lines=lines)
     progress.say("begins")
     with progress.stage("nothing to do", 0) as stage:
         stage.advance(0)

@@ -52,7 +52,7 @@ async def test_a_step_that_does_not_get_on_reaches_a_person_and_is_dismissed_whe
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
     whats = [row.what for row in await shop.timeline(order.order_id)]
     assert "needs attention: capture_payment: step_keeps_failing" in whats
-    assert "got on by itself: capture_payment" in whats
+    assert "succeeded by itself: capture_payment" in whats
     assert not (await shop.order(order.order_id)).needs_attention
     await handle.terminate()
 

@@ -1,4 +1,4 @@
-"""Which orders that are not over nobody has touched for a while, and which of them a person was called about."""
+"""Which orders that have not ended were not changed for a while, and which of them a person was called about."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.orders.pages import OrderPages
 OPEN = [status for status in OrderStatus if status not in FINAL]
 
 # A parcel that a person gave up leaves its order SHIPPED for good.
-_RESTED = OrderPages(
+_UNCHANGED = OrderPages(
     where="""
        AND (status <> 'SHIPPED' OR (
             SELECT true FROM tickets JOIN ticket_actions ON ticket_actions.ticket_id = tickets.id
@@ -37,8 +37,8 @@ _ALL_STUCK, _THESE_STUCK = (
 
 
 @dataclass(frozen=True)
-class Rested:
-    """An order as it was when it was read; `what` it still holds although it is over."""
+class UnchangedOrder:
+    """An order as it was when it was read; `what` it still holds although it has ended."""
 
     order_id: str
     status: OrderStatus
@@ -46,19 +46,21 @@ class Rested:
     what: str = ""
 
 
-async def rested(
+async def unchanged(
     connection: AsyncConnection, before: datetime, after: OrderCursor, order_ids: Sequence[str], batch: int
-) -> list[Rested]:
-    """A batch of orders that are not over and were last changed before a time, the longest rested first."""
-    rows = await _RESTED.read(connection, OPEN, after, before, order_ids, batch, parcel=FOLLOW_PARCEL)
-    return [Rested(row.order_id, OrderStatus(row.status), row.updated_at) for row in rows]
+) -> list[UnchangedOrder]:
+    """A batch of orders that have not ended and were last changed before a time, the longest unchanged first."""
+    rows = await _UNCHANGED.read(connection, OPEN, after, before, order_ids, batch, parcel=FOLLOW_PARCEL)
+    return [UnchangedOrder(row.order_id, OrderStatus(row.status), row.updated_at) for row in rows]
 
 
-async def called_stuck(connection: AsyncConnection, after: str, order_ids: Sequence[str], batch: int) -> list[Rested]:
-    """A batch of the orders whose workflow task was found stuck, and not found well since; by their ids."""
+async def called_stuck(
+    connection: AsyncConnection, after: str, order_ids: Sequence[str], batch: int
+) -> list[UnchangedOrder]:
+    """A batch of the orders whose workflow task was found stuck, and not found well since; by id, after `after`."""
     asked = {"kind": STUCK_WORKFLOW_TASK, "after": after, "most": batch}
     if order_ids:
         rows = await connection.execute(_THESE_STUCK, asked | {"order_ids": list(order_ids)})
     else:
         rows = await connection.execute(_ALL_STUCK, asked)
-    return [Rested(row.order_id, OrderStatus(row.status), row.updated_at) for row in rows]
+    return [UnchangedOrder(row.order_id, OrderStatus(row.status), row.updated_at) for row in rows]

@@ -1,4 +1,5 @@
-"""What the books say to a wish to cancel: it needs no workflow where they allow of one answer only."""
+"""What an order's rows and its parcel's say to a wish to cancel: where they allow of one answer only, no workflow is
+asked."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ from dataclasses import dataclass
 from sqlalchemy import and_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.orders.view import no_such_order
 from domain.cancellation import TABLE, Decision, Rule, decide
 from domain.commands import CancelAnswer, ParcelStatus
 from domain.order_states import FINAL, OrderStatus
 from domain.shipping import ShipmentState
 from domain.steps import CANCEL_SHIPMENT, SHIP, FenceState
+from services.orders.named import no_such_order
 from services.orders.tables import Order, OrderStep
 from services.shipping.tables import ShipmentRow
 
@@ -53,16 +54,18 @@ class Seen:
 
     @property
     def rule(self) -> Rule:
-        """A scan is never taken back, so what follows from it is certain, as `cancel_shipment` decides."""
+        """The rule that decides. What follows from a scan is certain, since it is never taken back: the step
+        `cancel_shipment` decides the same."""
         return TABLE[OrderStatus.SHIPPED] if self.scanned and self.status in LABELED else decide(self.status)
 
     @property
-    def is_over(self) -> bool:
+    def is_closed(self) -> bool:
+        """Whether a cancel has nothing left to do: the order has ended, or is being canceled."""
         return self.status in FINAL or self.status is OrderStatus.CANCELING
 
     @property
     def answer(self) -> CancelAnswer | None:
-        """None where the order's workflow has to decide."""
+        """What a wish to cancel is told; None where the order's workflow has to decide."""
         if self.rule.decision not in (Decision.JOINED, Decision.REFUSED):
             return None
         joined = self.rule.decision is Decision.JOINED
@@ -70,7 +73,7 @@ class Seen:
 
 
 async def look(reads: AsyncEngine, order_id: str) -> Seen:
-    """Raises RequestRefused (404) for an order that does not exist."""
+    """The order as its rows have it now. Raises NotFound for an order that does not exist."""
     async with reads.connect() as connection:
         row = (await connection.execute(_SEEN, {"order_id": order_id})).one_or_none()
     if row is None:

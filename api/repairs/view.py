@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, select
 from temporalio.service import RPCError
 
 from adapters.settings import Settings
@@ -26,33 +25,21 @@ from api.repairs.schemas import (
     TicketStatus,
     WaitingOrders,
 )
-from domain.errors import RequestRefused
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.repairs import OUR_FAULT, Owner, rule_of
-from services.orders.tables import Order
-from services.payments.tables import Payment
-from services.shipping.tables import ShipmentRow
-from services.texts import texts
-from services.tickets import our_faults
-from services.tickets.tables import Ticket, TicketAction
-
-tickets = Ticket.__table__  # type: ignore[attr-defined]
-actions = TicketAction.__table__  # type: ignore[attr-defined]
-orders = Order.__table__  # type: ignore[attr-defined]
-payments = Payment.__table__  # type: ignore[attr-defined]
-shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
+from services.insight import tickets
+from services.insight.tickets import ActionRow, TicketFilter, TicketOrderRow, TicketRow
+from services.texts.texts import Words
 
 ENGINE_PATIENCE = timedelta(seconds=2)  # for what only makes a ticket easier to understand
+IS_OPEN = {Shown.OPEN: True, Shown.RESOLVED: False, Shown.ALL: None}
 
 
 async def list_tickets(services: Services, query: RepairQuery) -> RepairList:
-    """One page, newest first. Raises RequestRefused (422) for a cursor that is none."""
-    statement = _filtered(query).order_by(tickets.c.id.desc()).limit(query.limit + 1)
-    if query.cursor is not None:
-        (position,) = read_cursor(query.cursor, 1)
-        statement = statement.where(tickets.c.id < read_number(position))
-    async with services.reads.connect() as connection:
-        rows = (await connection.execute(statement)).all()
+    """One page, newest first. Raises InvalidInput for a cursor that is none."""
+    before = None if query.cursor is None else read_number(read_cursor(query.cursor, 1)[0])
+    wanted = TicketFilter(is_open=IS_OPEN[query.status], kind=query.kind, order_id=query.order_id)
+    rows = await tickets.list_tickets(services.reads, wanted, query.limit + 1, before)
     page = rows[: query.limit]
     return RepairList(
         tickets=[RepairSummary(**_summary(services.settings, row)) for row in page],
@@ -60,42 +47,28 @@ async def list_tickets(services: Services, query: RepairQuery) -> RepairList:
     )
 
 
-def _filtered(query: RepairQuery) -> Select[Any]:
-    statement = select(tickets)
-    if query.status is not Shown.ALL:
-        is_open = tickets.c.resolved_at.is_(None)
-        statement = statement.where(is_open if query.status is Shown.OPEN else ~is_open)
-    if query.kind is not None:
-        statement = statement.where(tickets.c.kind == query.kind)
-    if query.order_id is not None:
-        statement = statement.where(tickets.c.order_id == query.order_id)
-    return statement
-
-
 async def read_ticket(services: Services, ticket_id: int) -> RepairView:
-    """Raises RequestRefused (404)."""
-    trail = select(actions).where(actions.c.ticket_id == ticket_id).order_by(actions.c.id)
-    async with services.reads.connect() as connection:
-        row = (await connection.execute(select(tickets).where(tickets.c.id == ticket_id))).one_or_none()
-        if row is None:
-            raise no_such_ticket()
-        rows = (await connection.execute(trail)).all()
-        words = await texts.read(connection, [id_ for one in rows for id_ in (one.note_id, one.evidence_id) if id_])
-        order = (await connection.execute(_order_of(row.order_id))).one_or_none() if row.order_id else None
-    rule = rule_of(row.kind, row.step)
+    """Raises NotFound."""
+    found = await tickets.read_ticket(services.reads, ticket_id)
+    row, rule = found.row, rule_of(found.row.kind, found.row.step)
     possible = {} if row.resolved_at else rule.decisions
     waits = row.resolved_at is None and rule.owner is Owner.SAGA and row.order_id is not None
     return RepairView(
         **_summary(services.settings, row),
-        order=_order(order) if order else None,
+        order=_order(found.order) if found.order else None,
         waiting=await _waiting(services, row.subject) if row.kind == OUR_FAULT else None,
         last_error=(await _pending_error(services, row) if waits else None) or row.detail,
         possible=[PossibleDecision(decision=decision, means=means) for decision, means in possible.items()],
-        actions=[_action(one, words) for one in rows],
+        actions=[_action(one, found.words) for one in found.trail],
     )
 
 
-def _action(row: Row[Any], words: texts.Words) -> TicketActionRow:
+async def _waiting(services: Services, cause: str) -> WaitingOrders:
+    waiting = await tickets.waiting_for(services.sessions, cause)
+    return WaitingOrders(count=waiting.count, examples=waiting.examples)
+
+
+def _action(row: ActionRow, words: Words) -> TicketActionRow:
     return TicketActionRow(
         at=row.at,
         by=row.by,
@@ -103,16 +76,6 @@ def _action(row: Row[Any], words: texts.Words) -> TicketActionRow:
         note=words[row.note_id] if row.note_id else row.note,
         evidence=words[row.evidence_id] if row.evidence_id else row.evidence,
     )
-
-
-async def _waiting(services: Services, cause: str) -> WaitingOrders:
-    async with services.sessions() as session:
-        count = await our_faults.count_waiting(session, cause)
-        return WaitingOrders(count=count, examples=await our_faults.some_waiting(session, cause))
-
-
-def no_such_ticket() -> RequestRefused:
-    return RequestRefused(404, "no-such-ticket", "there is no ticket of this id")
 
 
 def repair_links(settings: Settings, ticket_id: int, order_id: str | None) -> RepairLinks:
@@ -124,7 +87,7 @@ def repair_links(settings: Settings, ticket_id: int, order_id: str | None) -> Re
     )
 
 
-def _summary(settings: Settings, row: Row[Any]) -> dict[str, Any]:
+def _summary(settings: Settings, row: TicketRow) -> dict[str, Any]:
     rule = rule_of(row.kind, row.step)
     return {
         "ticket_id": str(row.id),
@@ -143,29 +106,7 @@ def _summary(settings: Settings, row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _order_of(order_id: str) -> Select[Any]:
-    latest = (
-        select(payments.c.payment_intent_id)
-        .where(payments.c.order_id == orders.c.order_id)
-        .order_by(payments.c.attempt.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return (
-        select(
-            orders.c.status,
-            orders.c.payment_status,
-            orders.c.needs_attention,
-            latest.label("payment_intent_id"),
-            shipments.c.shipment_id,
-            shipments.c.tracking_number,
-        )
-        .select_from(orders.outerjoin(shipments, shipments.c.order_id == orders.c.order_id))
-        .where(orders.c.order_id == order_id)
-    )
-
-
-def _order(row: Row[Any]) -> TicketOrder:
+def _order(row: TicketOrderRow) -> TicketOrder:
     return TicketOrder(
         status=OrderStatus(row.status),
         payment_status=PaymentStatus(row.payment_status),
@@ -176,7 +117,7 @@ def _order(row: Row[Any]) -> TicketOrder:
     )
 
 
-async def _pending_error(services: Services, row: Row[Any]) -> str | None:
+async def _pending_error(services: Services, row: TicketRow) -> str | None:
     """What the engine last heard of the step while it retries it; None where it does not say so in time."""
     handle = services.temporal.get_workflow_handle(workflow_id(row.order_id))
     with suppress(RPCError, RuntimeError, TimeoutError):

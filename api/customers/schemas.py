@@ -1,0 +1,40 @@
+"""What clients send and get about customers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, StringConstraints
+
+from api.http.fields import Body, Identifier, Text200, Wire
+
+
+def _address(value: str) -> str:
+    """Catches what is plainly no address; whether mail arrives only a mail can tell."""
+    local, at, domain = value.rpartition("@")
+    if not (local and at and "." in domain.strip(".")) or not value.isprintable() or " " in value:
+        raise ValueError("an e-mail address is needed, like alice@example.com")
+    return value
+
+
+class CustomerWanted(Body):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"customerId": "001", "name": "Alice Johnson", "email": "alice.johnson@example.com"}]
+        }
+    )
+
+    customer_id: Identifier
+    name: Text200
+    email: Annotated[str, StringConstraints(strict=True, min_length=3, max_length=254), AfterValidator(_address)]
+
+
+class CustomerView(Wire):
+    customer_id: str
+    name: str
+    email: str
+
+
+class CustomerList(Wire):
+    customers: list[CustomerView]
+    next_cursor: str | None

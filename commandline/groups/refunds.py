@@ -1,0 +1,26 @@
+"""The command line of `ordersaga refund`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from commandline.options import ApiOption, JsonOption, OrderId, api_at, printer
+
+
+def give_refund(
+    order: OrderId,
+    amount: Annotated[str, typer.Option(metavar="AMOUNT", help="In the order's currency, like 5.00.")],
+    reason: Annotated[str, typer.Option(help="For the timeline.")],
+    by: Annotated[str, typer.Option(help="Who gives it.")],
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="Names the refund: makes a repeat safe.")] = None,
+    api: ApiOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a part of an order's money back, never above what was captured."""
+    from commandline import refunds as commands
+
+    with api_at(api) as client:
+        wanted = {"amount": amount, "reason": reason, "by": by}
+        commands.give_refund(client, printer(as_json), order, wanted, key)

@@ -1,0 +1,193 @@
+"""Orders as their rows have them, with their lines, money and parcel: it works with workers and engine down.
+
+Reads only, over the tables of several areas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, exists, func, literal_column, select, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.cancellation import TABLE, Decision
+from domain.order_states import OrderStatus
+from domain.texts import quote
+from services.orders.named import no_such_order
+from services.orders.tables import CancelWish, Order, OrderLine, TimelineEntry
+from services.payments.tables import Payment
+from services.shipping.tables import ShipmentRow
+from services.texts import texts
+
+orders = Order.__table__  # type: ignore[attr-defined]
+lines = OrderLine.__table__  # type: ignore[attr-defined]
+timeline = TimelineEntry.__table__  # type: ignore[attr-defined]
+shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
+payments = Payment.__table__  # type: ignore[attr-defined]
+wishes = CancelWish.__table__  # type: ignore[attr-defined]
+REFUSED = [rule.code for rule in TABLE.values() if rule.decision is Decision.REFUSED]
+
+SummaryRow = Row[Any]
+"""The columns of `orders`; `item_rows`, the lines as [product id, quantity, price, dropped]; `captured_minor` and
+`refunded_minor`, None without a payment; `carrier`, `tracking_number`, `parcel_status` and `parcel_updated_at`, None
+without a shipment. Money is in minor units."""
+
+Entry = dict[str, Any]
+"""A timeline row: sequence, at (ISO 8601), from, to, what and by; texts are quoted in `what`."""
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """Which orders a list shows; None is no condition."""
+
+    status: OrderStatus | None = None
+    customer_id: str | None = None
+    product_id: str | None = None
+    since: datetime | None = None  # placed at or after
+    before: datetime | None = None  # placed before
+
+
+@dataclass(frozen=True)
+class OrderRead:
+    """One order read in one statement, so that its status, timeline and parcel belong together.
+
+    The texts that the timeline quotes are read after it: what was written never changes.
+    """
+
+    summary: SummaryRow
+    timeline: list[Entry]
+    refused_cancels: dict[str, int]  # by code; the timeline has one row of each code
+    payment_intent_id: str | None  # of the latest payment
+
+
+async def read_order(reads: AsyncEngine, order_id: str) -> OrderRead:
+    """Everything about one order. Raises NotFound for one that does not exist."""
+    more = (_timeline_rows(), _latest_payment(), _refused_cancels())
+    query = _summaries().add_columns(*more).where(orders.c.order_id == order_id)
+    async with reads.connect() as connection:
+        row = (await connection.execute(query)).one_or_none()
+        entries = await _with_words(connection, row.timeline_rows) if row else []
+    if row is None:
+        raise no_such_order()
+    return OrderRead(row, entries, row.refused_cancels or {}, row.payment_intent_id)
+
+
+async def read_timeline(reads: AsyncEngine, order_id: str, after: int) -> list[Entry]:
+    """The rows that follow the sequence `after`. Raises NotFound for an order that does not exist."""
+    query = select(_timeline_rows(after)).where(orders.c.order_id == order_id)
+    async with reads.connect() as connection:
+        found = (await connection.execute(query)).scalar_one_or_none()
+        if found is None:
+            raise no_such_order()
+        return await _with_words(connection, found)
+
+
+async def list_orders(
+    reads: AsyncEngine, wanted: OrderFilter, most: int, after: tuple[datetime, str] | None = None
+) -> Sequence[SummaryRow]:
+    """At most `most` orders, the newest first; `after` is time and id of the last one that the caller has."""
+    statement = _filtered(wanted).order_by(orders.c.created_at.desc(), orders.c.order_id.desc())
+    if after is not None:
+        statement = statement.where(tuple_(orders.c.created_at, orders.c.order_id) < after)
+    async with reads.connect() as connection:
+        found: Sequence[SummaryRow] = (await connection.execute(statement.limit(most))).all()
+        return found
+
+
+async def _with_words(connection: AsyncConnection, entries: list[Entry]) -> list[Entry]:
+    """The rows as people read them: with what was written where they only name it."""
+    quoted = [entry.pop("texts") or () for entry in entries]
+    words = await texts.read(connection, [text_id for ids in quoted for text_id in ids])
+    return [
+        entry | {"what": quote(entry["what"], [words[text_id] for text_id in ids])}
+        for entry, ids in zip(entries, quoted, strict=True)
+    ]
+
+
+def _filtered(wanted: OrderFilter) -> Select[Any]:
+    statement = _summaries()
+    if wanted.status is not None:
+        statement = statement.where(orders.c.status == wanted.status)
+    if wanted.customer_id is not None:
+        statement = statement.where(orders.c.customer_id == wanted.customer_id)
+    if wanted.product_id is not None:
+        of_product = select(lines.c.order_id).where(
+            lines.c.order_id == orders.c.order_id, lines.c.product_id == wanted.product_id
+        )
+        statement = statement.where(exists(of_product))
+    if wanted.since is not None:
+        statement = statement.where(orders.c.created_at >= wanted.since)
+    if wanted.before is not None:
+        statement = statement.where(orders.c.created_at < wanted.before)
+    return statement
+
+
+def _summaries() -> Select[Any]:
+    items = func.jsonb_build_array(lines.c.product_id, lines.c.quantity, lines.c.unit_price_minor, lines.c.dropped)
+    return select(
+        orders,
+        select(func.jsonb_agg(aggregate_order_by(items, lines.c.line_number)))
+        .where(lines.c.order_id == orders.c.order_id)
+        .scalar_subquery()
+        .label("item_rows"),
+        *_moved(),
+        shipments.c.carrier,
+        shipments.c.tracking_number,
+        shipments.c.parcel_status,
+        shipments.c.updated_at.label("parcel_updated_at"),
+    ).select_from(orders.outerjoin(shipments, shipments.c.order_id == orders.c.order_id))
+
+
+def _moved() -> list[Any]:
+    """What was captured and what was given back of it, in minor units; nothing where there was no payment."""
+    return [
+        select(func.sum(column)).where(payments.c.order_id == orders.c.order_id).scalar_subquery().label(column.name)
+        for column in (payments.c.captured_minor, payments.c.refunded_minor)
+    ]
+
+
+def _timeline_rows(after: int = 0) -> Any:
+    entry = func.jsonb_build_object(
+        "sequence", timeline.c.sequence,
+        "at", timeline.c.at,
+        "from", timeline.c.from_status,
+        "to", timeline.c.to_status,
+        "what", timeline.c.what,
+        "texts", timeline.c.text_ids,
+        "by", timeline.c.by,
+    )  # fmt: skip
+    found = func.jsonb_agg(aggregate_order_by(entry, timeline.c.sequence))
+    return (
+        select(func.coalesce(found, literal_column("'[]'::jsonb")))
+        .where(timeline.c.order_id == orders.c.order_id, timeline.c.sequence > after)
+        .scalar_subquery()
+        .label("timeline_rows")
+    )
+
+
+def _latest_payment() -> Any:
+    return (
+        select(payments.c.payment_intent_id)
+        .where(payments.c.order_id == orders.c.order_id)
+        .order_by(payments.c.attempt.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("payment_intent_id")
+    )
+
+
+def _refused_cancels() -> Any:
+    """How many cancels were refused, by code; the timeline has one row of each code."""
+    counted = (
+        select(wishes.c.code, func.count().label("times"))
+        .where(wishes.c.order_id == orders.c.order_id, wishes.c.code.in_(REFUSED))
+        .group_by(wishes.c.code)
+        .correlate(orders)
+        .subquery()
+    )
+    found = func.jsonb_object_agg(counted.c.code, counted.c.times)
+    return select(found).scalar_subquery().label("refused_cancels")

@@ -1,0 +1,133 @@
+"""Stores an order as PLACED, once: priced from the catalogue, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from adapters.clock import now
+from adapters.postgres.database import Sessions
+from domain.errors import InvalidInput
+from domain.order_states import OrderStatus, PaymentStatus
+from services.orders.book import place_order
+from services.orders.pricing import MergedLine, Pieces, PricedProduct, look_up, merge, price
+from services.orders.tables import Order, OrderLine
+
+_STATUS = text("SELECT status FROM orders WHERE order_id = :order_id")
+_TAKEN = text("SELECT order_id FROM orders WHERE order_id = ANY (:order_ids) AND status <> 'PLACED'")
+
+
+@dataclass(frozen=True)
+class NewOrder:
+    """An order that is to be placed; its prices come from the catalogue."""
+
+    order_id: str  # of `new_order_id`
+    key: str | None  # the client's Idempotency-Key
+    fingerprint: str  # of all that the client asked for: the same key with another one is refused
+    customer_id: str
+    items: Sequence[Pieces]  # at least one
+    payment_method: str  # a Stripe id, or a kind of payment
+    currency: str | None = None  # what the client believes, like `expected_total`
+    expected_total: Decimal | None = None  # in major units
+    ship_not_before: datetime | None = None
+    shipping_address: dict[str, str] | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def new_order_id(customer_id: str, key: str | None) -> str:
+    """128 bits as 32 hex digits: drawn from the customer and the Idempotency-Key, random without one."""
+    if key is None:
+        return secrets.token_hex(16)
+    # The length keeps ("a", "b:c") and ("a:b", "c") apart.
+    return hashlib.sha256(f"{len(customer_id)}:{customer_id}:{key}".encode()).hexdigest()[:32]
+
+
+async def stored_status(reads: AsyncEngine, order_id: str) -> OrderStatus | None:
+    """The status of the order that an earlier try of a checkout has stored; None where there is none."""
+    async with reads.connect() as connection:
+        status = (await connection.execute(_STATUS, {"order_id": order_id})).scalar_one_or_none()
+    return OrderStatus(status) if status else None
+
+
+async def taken_by_workers(reads: AsyncEngine, order_ids: Collection[str]) -> set[str]:
+    """Those of the orders that are no longer PLACED: a worker has begun them."""
+    async with reads.connect() as connection:
+        return set((await connection.execute(_TAKEN, {"order_ids": list(order_ids)})).scalars())
+
+
+async def place(sessions: Sessions, new: NewOrder) -> Order:
+    """The order, stored now or by an earlier try with the same id.
+
+    Raises InvalidInput for what the catalogue cannot serve and for a key that was used for another order, Conflict
+    when the catalogue's total is not the expected one.
+    """
+    lines = merge(new.items)
+    try:
+        async with sessions() as session, session.begin():
+            row = await session.get(Order, new.order_id) if new.key is not None else None
+            if row is None:
+                row = await _insert(session, new, lines)
+    except IntegrityError:
+        # A twin of this request was faster.
+        async with sessions() as session:
+            row = await session.get(Order, new.order_id)
+        if row is None:
+            raise
+    if row.fingerprint != new.fingerprint:
+        raise key_reused()
+    return row
+
+
+def key_reused() -> InvalidInput:
+    """The refusal of an Idempotency-Key that comes again with another wish."""
+    detail = "this Idempotency-Key was used with another body; take a new one"
+    return InvalidInput("idempotency_key_reused", detail)
+
+
+async def _insert(session: AsyncSession, new: NewOrder, lines: Mapping[str, MergedLine]) -> Order:
+    products = await look_up(session, new.customer_id, lines)
+    amount = price(lines, products, currency=new.currency, expected=new.expected_total)
+    row = Order(
+        order_id=new.order_id,
+        customer_id=new.customer_id,
+        idempotency_key=new.key,
+        fingerprint=new.fingerprint,
+        status=OrderStatus.PLACED.value,
+        payment_status=PaymentStatus.PENDING.value,
+        currency=amount.currency,
+        total_minor=amount.minor,
+        payment_method=new.payment_method,
+        shipping_address=new.shipping_address,
+        ship_not_before=new.ship_not_before,
+        order_metadata=new.metadata,
+        created_at=(at := now()),
+        updated_at=at,
+    )
+    await place_order(session, row, _snapshot(new.order_id, lines, products))
+    return row
+
+
+def _snapshot(
+    order_id: str, lines: Mapping[str, MergedLine], products: Mapping[str, PricedProduct]
+) -> list[OrderLine]:
+    """The lines at today's names and prices, which they keep."""
+    return [
+        OrderLine(
+            order_id=order_id,
+            product_id=product_id,
+            line_number=number,
+            name=products[product_id].name,
+            quantity=line.quantity,
+            unit_price_minor=products[product_id].price_minor,
+        )
+        for number, (product_id, line) in enumerate(lines.items(), start=1)
+    ]

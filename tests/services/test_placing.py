@@ -1,0 +1,112 @@
+"""An order is placed once, whoever asks how often, and only at the catalogue's prices."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from domain.errors import Conflict, InvalidInput
+from domain.limits import MAX_QUANTITY
+from services.orders.placement import place, stored_status
+from services.orders.pricing import MergedLine, Pieces, PricedProduct, merge, price
+from services.orders.tables import Order
+from tests.support.counter import Counter
+
+
+async def test_places_an_order_once_however_often_it_comes(counter: Counter) -> None:
+    """Six at once: one row, one timeline row, one event."""
+    new = await counter.wanted(await counter.product(price="12.50"))
+
+    rows = await asyncio.gather(*(place(counter.sessions, new) for _ in range(6)))
+
+    assert {(row.order_id, row.total_minor, row.currency) for row in rows} == {(new.order_id, 1250, "USD")}
+    assert await counter.told(new.order_id) == ["order placed"]
+    assert await counter.events(new.order_id) == 1
+
+
+async def test_refuses_a_key_that_comes_with_another_wish(counter: Counter) -> None:
+    """The first wish stays as it was stored."""
+    new = await counter.wanted(await counter.product())
+    await place(counter.sessions, new)
+
+    with pytest.raises(InvalidInput) as refused:
+        await place(counter.sessions, replace(new, fingerprint="another"))
+
+    assert refused.value.code == "idempotency_key_reused"
+    assert (await counter.order(new.order_id)).fingerprint == "f"
+
+
+async def test_names_all_that_is_unknown_and_stores_nothing(counter: Counter) -> None:
+    """By the index of the first item that names it."""
+    known = await counter.product()
+    items = [Pieces(known, 1), Pieces("p-nowhere", 1), Pieces("p-nowhere", 1)]
+    new = await counter.wanted(items=items, customer_id="c-nobody")
+
+    with pytest.raises(InvalidInput) as refused:
+        await place(counter.sessions, new)
+
+    assert [field.name for field in refused.value.fields] == ["customer_id", "items[1].product_id"]
+    async with counter.sessions() as session:
+        assert await session.get(Order, new.order_id) is None
+
+
+async def test_stores_nothing_when_the_catalogue_has_another_price(counter: Counter) -> None:
+    """The client gets both totals, exact, in the currency's own digits."""
+    new = await counter.wanted(await counter.product(price="500", currency="JPY"), expected_total=Decimal(499))
+
+    with pytest.raises(Conflict) as refused:
+        await place(counter.sessions, new)
+
+    assert refused.value.code == "total_changed"
+    assert refused.value.members == {"expected_total": "499", "total_amount": "500", "currency": "JPY"}
+    async with counter.sessions() as session:
+        connection = await session.connection()
+        assert await stored_status(connection.engine, new.order_id) is None
+
+
+LINES = {"a": MergedLine(0, 2), "b": MergedLine(3, 1)}
+
+
+def products(**currencies: str) -> dict[str, PricedProduct]:
+    return {name: PricedProduct(name, 250, currency) for name, currency in currencies.items()}
+
+
+def test_adds_the_lines_up_in_minor_units() -> None:
+    """2 x 2.50 and 1 x 2.50."""
+    amount = price(LINES, products(a="USD", b="USD"), currency="USD", expected=Decimal("7.500"))
+    assert (amount.minor, amount.currency) == (750, "USD")
+
+
+@pytest.mark.parametrize(
+    ("b", "currency", "expected", "field"),
+    [
+        ("EUR", None, None, "items[3].product_id"),
+        ("USD", "EUR", None, "currency"),
+        ("USD", None, Decimal("7.505"), "expected_total"),
+    ],
+)
+def test_names_the_field_that_does_not_fit_the_prices(
+    b: str, currency: str | None, expected: Decimal | None, field: str
+) -> None:
+    """Another currency than the first item's, than the client's, and an amount that no cents can pay."""
+    with pytest.raises(InvalidInput) as refused:
+        price(LINES, products(a="USD", b=b), currency=currency, expected=expected)
+    assert [one.name for one in refused.value.fields] == [field]
+
+
+def test_refuses_a_total_that_stripe_does_not_charge() -> None:
+    """Under 0.50 USD (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
+    cheap = {"a": PricedProduct("a", 10, "USD"), "b": PricedProduct("b", 10, "USD")}
+    with pytest.raises(InvalidInput) as refused:
+        price(LINES, cheap)
+    assert refused.value.code == "total_not_chargeable"
+
+
+def test_counts_the_pieces_of_a_product_over_all_its_items() -> None:
+    """Each item is small enough, both together are not."""
+    with pytest.raises(InvalidInput) as refused:
+        merge([Pieces("a", MAX_QUANTITY), Pieces("b", 1), Pieces("a", 1)])
+    assert [field.name for field in refused.value.fields] == ["items[2].quantity"]
