@@ -36,11 +36,6 @@ NewCustomer = Callable[[], Awaitable[str]]
 
 
 @pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
-
-
-@pytest.fixture
 def place(
     api: httpx.AsyncClient, new_product: NewProduct, new_customer: NewCustomer, worker: None
 ) -> Callable[..., Awaitable[str]]:

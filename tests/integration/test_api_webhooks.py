@@ -23,11 +23,6 @@ NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]
 
 
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
-
-
 async def test_stores_an_event_once(hooks: Hooks, sessions: Sessions) -> None:
     """Ten deliveries of one event at once: one row, each delivery answered."""
     event_id = f"evt_{secrets.token_hex(8)}"

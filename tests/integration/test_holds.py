@@ -10,7 +10,6 @@ from sqlmodel import select
 from temporalio.api.enums.v1 import EventType
 
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
 from domain.commands import Hold, PaymentTry
 from domain.errors import ReturnRefused, TryAgain
 from domain.order_states import OrderStatus
@@ -23,11 +22,6 @@ from tests.support.steps import Steps
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
 
 
 async def open_kinds(sessions: Sessions, order_id: str) -> str:

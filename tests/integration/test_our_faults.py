@@ -40,11 +40,6 @@ async def mended(shop: Shop) -> AsyncIterator[None]:
     await shop.no_faults()
 
 
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
-
-
 async def test_a_carrier_without_funds_undoes_no_confirmed_order(
     shop: Shop, faults: StepFaults, api: httpx.AsyncClient, desk: Desk
 ) -> None:

@@ -12,7 +12,6 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.carrier.gateway import CarrierGateway
-from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import CancelRequest, ParcelStatus
 from domain.order_states import OrderStatus
@@ -25,11 +24,6 @@ from tests.support.steps import Steps
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
 
 
 class News:

@@ -10,7 +10,6 @@ from sqlmodel import select
 from temporalio.client import Client
 
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
 from domain.commands import Attention, Hold
 from domain.errors import OurMistake
 from domain.order_states import OrderStatus
@@ -26,16 +25,6 @@ from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from worker import Activities
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
 
 
 async def canceled_order(shop: Shop) -> str:

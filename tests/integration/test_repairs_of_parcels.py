@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from domain.commands import CancelRequest, ParcelStatus
@@ -17,11 +16,6 @@ from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 LOST = [ParcelStatus.FAILURE, ParcelStatus.RETURNED]
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 async def lost_parcel(shop: Shop, desk: Desk, status: ParcelStatus) -> tuple[str, Handle, Ticket]:

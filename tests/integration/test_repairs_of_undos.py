@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from adapters.postgres.database import Sessions
@@ -19,11 +18,6 @@ from tests.support.repairs import Desk, Ticket
 from tests.support.waiting import until
 from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 async def canceled(

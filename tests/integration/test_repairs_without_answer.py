@@ -19,11 +19,6 @@ from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
-
-
 async def stuck_refund(shop: Shop, faults: StepFaults, desk: Desk) -> tuple[str, Handle, Ticket]:
     order = await shop.put(await shop.product())
     handle = await shop.start(order)

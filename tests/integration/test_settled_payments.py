@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import httpx
-import pytest
 from sqlmodel import select
 
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
 from domain.errors import OurMistake, ShipmentRefused
 from domain.order_states import OrderStatus
 from services.payments.tables import Payment
@@ -18,16 +15,6 @@ from tests.support.repairs import Desk
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 async def settled(

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import httpx
 import pytest
 from temporalio.client import Client
 
-from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
@@ -31,16 +29,6 @@ UNDONE = Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
 async def voids_end(shop: Shop) -> AsyncIterator[None]:
     yield
     await usual_carrier(shop)
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlmodel import select
 
 from adapters.clock import now
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from services.inventory.tables import Stock
@@ -28,11 +27,6 @@ ANSWER_TIME = 60  # seconds; a decision that waits for a person takes minutes
 
 arrivals = pytest.mark.parametrize("arrival", ARRIVALS)
 forms = pytest.mark.parametrize("form", FORMS)
-
-
-@pytest.fixture
-def hooks(api: httpx.AsyncClient, settings: Settings, sessions: Sessions) -> Hooks:
-    return Hooks(api, settings, sessions)
 
 
 @pytest.fixture

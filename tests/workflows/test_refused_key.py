@@ -14,14 +14,8 @@ from devstack.stack.stack import Stack
 from domain.order_states import OrderStatus
 from services.tickets.tables import Ticket
 from tests.support.orders import Books, Shop, undos_run
-from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.timeless import Timeless, timeless_shop
 from tests.support.waiting import until
-
-
-@pytest.fixture(scope="module")
-async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with skipping_server() as env:
-        yield env
 
 
 @pytest.fixture(scope="module")

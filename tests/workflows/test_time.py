@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
 from sqlmodel import select
-from temporalio.testing import WorkflowEnvironment
 
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
-from devstack.stack.stack import Stack
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
 from services.tickets.tables import Ticket
 from tests.support.orders import Books, undos_run
-from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.timeless import Timeless
 from tests.support.waiting import until
-
-
-@pytest.fixture(scope="module")
-async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with skipping_server() as env:
-        yield env
-
-
-@pytest.fixture
-async def timeless(
-    env: WorkflowEnvironment, stack: Stack, settings: Settings, sessions: Sessions
-) -> AsyncIterator[Timeless]:
-    async with timeless_shop(env, stack, settings, sessions) as timeless:
-        yield timeless
 
 
 async def open_tickets(sessions: Sessions, order_id: str) -> list[tuple[str, str, bool]]:
