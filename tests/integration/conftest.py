@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -11,12 +11,20 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from devstack.stack.stack import Stack
 from services.orders.book import OrderBook
+from tests.support.command import warm
 from tests.support.held_gateways import LateAttempts
 from tests.support.orders import Shop
 from tests.support.services import Services, running_services
 from tests.support.steps import Steps
 from tests.support.worker_process import Start, worker_starter
 from worker import Activities
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_interpreter() -> Iterator[None]:
+    """The one of `Command`, which starts with its first call."""
+    yield
+    warm.close()
 
 
 @pytest.fixture
