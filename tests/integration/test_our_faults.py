@@ -76,7 +76,7 @@ async def test_a_confirmed_order_that_waits_can_be_canceled(
     await until(lambda: cause_of(shop, order.order_id), NO_FUNDS)
     await handle.signal(OrderFulfillment.cancel_order)
     assert await handle.result() is OrderStatus.CANCELED
-    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
     assert (await cause_of(shop, order.order_id), await tickets_about(api, NO_FUNDS)) == ("", [])
 
 
@@ -120,7 +120,7 @@ async def test_an_order_that_waits_for_a_person_after_our_mistake_can_be_cancele
     ticket = await desk.called(order.order_id, "step_refused", "capture_payment")
     await handle.signal(OrderFulfillment.cancel_order)
     assert await handle.result() is OrderStatus.CANCELED
-    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
     await desk.settled(ticket, ("closed", "saga"))
     assert await desk.is_calm(order.order_id)
 
@@ -239,7 +239,9 @@ async def test_nonsense_of_both_far_ends_loses_nothing(shop: Shop, faults: StepF
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
-    assert await shop.books(order.order_id) == Books("READY_TO_SHIP", "Captured", 10, 2, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="READY_TO_SHIP", payment_status="Captured", on_hand=10, reserved=2, kept=2000, labels=1
+    )
     assert (await undos_run(handle), await shop.authorizations(order.order_id)) == ([], 1)
     await handle.terminate()
 

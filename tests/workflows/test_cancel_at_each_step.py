@@ -141,7 +141,7 @@ async def test_cancel_before_the_first_step_finds_nothing_to_undo(shop: Shop, wo
     handle = await shop.start(order, by_signal="typed the wrong size")
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == FULL_UNDO[1:]
-    assert await shop.books(order.order_id) == Books("CANCELED", "Pending", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Pending", on_hand=10)
 
 
 async def test_cancel_in_the_wait_before_shipping_voids_the_authorization(shop: Shop, worker: None) -> None:
@@ -152,7 +152,7 @@ async def test_cancel_in_the_wait_before_shipping_voids_the_authorization(shop: 
     await handle.signal(OrderFulfillment.cancel_order)
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == ["return_payment", "release_inventory"]
-    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
 
 
 async def test_ship_now_ends_the_wait_before_shipping(shop: Shop, worker: None) -> None:
@@ -173,7 +173,7 @@ async def test_cancel_of_an_order_that_is_ready_to_ship_refunds_it(shop: Shop, w
     assert (answer.accepted, answer.code) == (True, "label_voided")
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == FULL_UNDO
-    assert await shop.books(order.order_id) == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Refunded", on_hand=10)
 
 
 async def test_cancel_after_the_first_scan_is_refused_and_the_order_goes_on(shop: Shop, worker: None) -> None:
@@ -186,7 +186,9 @@ async def test_cancel_after_the_first_scan_is_refused_and_the_order_goes_on(shop
     assert (answer.accepted, answer.code) == (False, "already_shipped")
     await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
     assert await handle.result() is OrderStatus.DELIVERED
-    assert await shop.books(order.order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
 
 
 async def test_cancel_is_refused_when_the_parcel_was_scanned_before_the_capture(

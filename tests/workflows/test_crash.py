@@ -183,7 +183,7 @@ async def test_an_order_is_delivered_although_its_worker_died(outcomes: Outcomes
     outcome = await outcomes[case]
     _assert_once(outcome, DELIVERED)
     assert outcome.status is OrderStatus.DELIVERED
-    assert outcome.books == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert outcome.books == Books(status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1)
 
 
 @pytest.mark.parametrize("case", BACK, ids="-".join)
@@ -192,4 +192,4 @@ async def test_an_order_is_fully_undone_although_its_worker_died(outcomes: Outco
     outcome = await outcomes[case]
     _assert_once(outcome, CANCELED)
     assert outcome.status is OrderStatus.CANCELED
-    assert outcome.books == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert outcome.books == Books(status="CANCELED", payment_status="Refunded", on_hand=10)

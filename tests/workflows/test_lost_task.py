@@ -16,7 +16,7 @@ from tests.support.orders import Books, Shop, undos_run
 from tests.support.steps import Steps
 from worker import Activities
 
-UNDONE = Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+UNDONE = Books(status="CANCELED", payment_status="Voided", on_hand=10)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from workflows import policies
 from workflows.order_fulfillment import OrderFulfillment
 
 CONFIRM = "confirm_void"
-UNDONE = Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+UNDONE = Books(status="CANCELED", payment_status="Refunded", on_hand=10)
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,9 @@ async def test_money_and_stock_may_go_back_before_the_void_is_confirmed(
     async with build_activities(generous) as activities, build_worker(temporal_client, generous, activities):
         order_id, handle = await canceled(shop, refund_delay=LATER)
         await until(lambda: looks(handle), 1)
-        assert await shop.books(order_id) == Books("CANCELING", "Refunded", 10, 0, 0, 0, 1)
+        assert await shop.books(order_id) == Books(
+            status="CANCELING", payment_status="Refunded", on_hand=10, labels=1
+        )
         await carrier_decides(shop)
         await hooks.carrier(await shop.shipment_id(order_id))
         assert await handle.result() is OrderStatus.CANCELED

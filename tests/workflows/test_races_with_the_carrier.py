@@ -17,7 +17,7 @@ from services.inventory.tables import Stock
 from services.tickets.tables import Ticket
 from tests.support.fakes import StepFaults
 from tests.support.orders import Books, Handle, Shop, undos_run
-from tests.support.races import ARRIVALS, FORMS, Scene, cancel, canceled, capture_refused, let_go, started, told
+from tests.support.races import ARRIVALS, FORMS, Scene, cancel, canceled, capture_refused, started, told
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
@@ -63,7 +63,9 @@ async def delivered(shop: Shop, order_id: str, handle: Handle) -> None:
     """Captured once, never undone: the order goes on as if nobody had asked."""
     await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
     assert await handle.result() is OrderStatus.DELIVERED
-    assert await shop.books(order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
 
 
 # scan against void -------------------------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ async def test_a_scan_behind_the_void_calls_a_person(
         answer = await asked.result()
         assert (answer.accepted, answer.code) == (True, "label_voided")
     await until(lambda: shop.status(order_id), OrderStatus.CANCELED)
-    assert await shop.books(order_id) == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert await shop.books(order_id) == Books(status="CANCELED", payment_status="Refunded", on_hand=10)
     await until(lambda: carrier.tickets(order_id), ["scan_after_void"])
 
 
@@ -118,7 +120,7 @@ async def test_a_scan_during_the_undo_calls_a_person(
     faults.release(step)
     assert await handle.result() is OrderStatus.CANCELED
     assert await carrier.tickets(order_id) == ["scan_after_void"]
-    assert await shop.books(order_id) == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert await shop.books(order_id) == Books(status="CANCELED", payment_status="Refunded", on_hand=10)
 
 
 # scan against capture ----------------------------------------------------------------------------------------------
@@ -147,7 +149,9 @@ async def test_a_capture_that_is_refused_after_the_scan_is_never_undone(
     faults.release("capture_payment")
     await until(lambda: carrier.tickets(order_id), ["refused_after_scan"])
     assert await undos_run(handle) == ["cancel_shipment"]
-    assert await shop.books(order_id) == Books("CONFIRMED", "Authorized", 10, 2, 0, 0, 1)
+    assert await shop.books(order_id) == Books(
+        status="CONFIRMED", payment_status="Authorized", on_hand=10, reserved=2, labels=1
+    )
     await handle.terminate()
 
 
@@ -158,7 +162,7 @@ async def test_a_scan_meets_the_void_of_a_refused_capture(
     """Scanned first: nothing is undone. Voided first: all is. A person is called either way."""
     scene = Scene(shop, faults, "cancel_shipment", arrival)
     order = await scene.order()
-    faults.before("capture_payment", lambda: let_go(shop, order.order_id))
+    faults.before("capture_payment", lambda: shop.bank_lets_go(order.order_id))
     scene.hold()
     handle = await shop.start(order)
     await scene.held()
@@ -166,11 +170,13 @@ async def test_a_scan_meets_the_void_of_a_refused_capture(
     faults.release("cancel_shipment")
     if arrival == BEFORE:
         await until(lambda: carrier.tickets(order.order_id), ["refused_after_scan"])
-        assert await shop.books(order.order_id) == Books("CONFIRMED", "Authorized", 10, 2, 0, 0, 1)
+        assert await shop.books(order.order_id) == Books(
+            status="CONFIRMED", payment_status="Authorized", on_hand=10, reserved=2, labels=1
+        )
         await handle.terminate()
     else:
         assert await handle.result() is OrderStatus.CANCELED
-        assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+        assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
         await until(lambda: carrier.tickets(order.order_id), ["scan_after_void"])
 
 
@@ -188,7 +194,9 @@ async def test_a_cancel_is_refused_at_once_while_a_person_looks_at_a_refused_cap
         answer = await asyncio.wait_for(asked.result(), ANSWER_TIME)
         assert (answer.accepted, answer.code) == (False, "already_shipped")
     await until(lambda: told(shop, order_id, form), ["cancel refused: already_shipped"], ANSWER_TIME)
-    assert await shop.books(order_id) == Books("CONFIRMED", "Authorized", 10, 2, 0, 0, 1)
+    assert await shop.books(order_id) == Books(
+        status="CONFIRMED", payment_status="Authorized", on_hand=10, reserved=2, labels=1
+    )
     await handle.terminate()
 
 

@@ -113,7 +113,7 @@ async def test_an_order_that_was_terminated_while_it_was_undone_is_undone_to_the
 
     if (step, moment) != ("close_order", "after"):  # there everything was done
         assert await recovery_of(shop, order.order_id).result() is OrderStatus.CANCELED
-    assert await shop.books(order.order_id) == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Refunded", on_hand=10)
     whats = [row.what for row in await shop.timeline(order.order_id)]
     assert [whats.count(one) for one in ("label voided", "payment refunded", "stock released")] == [1, 1, 1]
 
@@ -145,7 +145,9 @@ async def test_an_order_whose_parcel_is_on_its_way_goes_forward(
         await recovery.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
     if (step, moment) != ("record_delivered", "after"):  # there everything was done
         assert await recovery.result() is OrderStatus.DELIVERED
-    assert await shop.books(order.order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
     assert [row.to_status for row in await shop.timeline(order.order_id)].count("DELIVERED") == 1
 
 
@@ -163,7 +165,9 @@ async def test_a_label_that_was_scanned_before_the_capture_is_paid_and_delivered
     await recovery_of(shop, order_id).signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
 
     assert await recovery_of(shop, order_id).result() is OrderStatus.DELIVERED
-    assert await shop.books(order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
 
 
 async def test_money_waits_until_the_carrier_has_confirmed_the_void(shop: Shop, faults: StepFaults) -> None:

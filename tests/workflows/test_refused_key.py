@@ -135,7 +135,7 @@ async def test_a_fault_of_ours_that_is_not_mended_ends_a_checkout_after_its_fift
     assert await undos_run(handle) == ["return_payment", "release_inventory"]
     refusal = (await shop.order(order.order_id)).refusal
     assert refusal == {"code": "our_fault", "detail": "a fault on our side was not mended in time"}
-    assert await shop.books(order.order_id) == Books("REJECTED", "Pending", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="REJECTED", payment_status="Pending", on_hand=10)
     assert (await shop.order(order.order_id)).waits_for is None
     await shop.http.delete(f"{shop.stack.urls.stripe}/_control/faults")
 

@@ -47,7 +47,7 @@ async def test_an_order_whose_customer_never_acts_is_undone(timeless: Timeless) 
     assert await undos_run(handle) == ["return_payment", "release_inventory"]
     assert timeless.faults.calls.count("check_payment") == 15
     books = await shop.books(order.order_id)
-    assert books == Books("REJECTED", "Voided", 10, 0, 0, 0, 0)
+    assert books == Books(status="REJECTED", payment_status="Voided", on_hand=10)
     refusal = (await shop.order(order.order_id)).refusal
     assert refusal is not None and refusal["code"] == "abandoned"
 
@@ -74,7 +74,9 @@ async def test_a_lost_webhook_is_made_up_for_by_asking_the_carrier(timeless: Tim
     await shop.parcel(order.order_id, "delivered")
     timeless.faults.release("check_shipment")
     assert await handle.result() is OrderStatus.DELIVERED
-    assert await shop.books(order.order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
 
 
 async def test_ships_only_when_the_wait_is_over(timeless: Timeless) -> None:

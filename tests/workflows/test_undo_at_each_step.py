@@ -19,7 +19,7 @@ async def test_out_of_stock_rejects_the_order_and_holds_nothing(shop: Shop, work
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.REJECTED
     assert await undos_run(handle) == ["release_inventory"]
-    assert await shop.books(order.order_id) == Books("REJECTED", "Pending", 1, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="REJECTED", payment_status="Pending", on_hand=1)
     refusal = (await shop.order(order.order_id)).refusal
     assert refusal is not None and refusal["code"] == "out_of_stock"
 
@@ -37,7 +37,7 @@ async def test_releases_stock_when_card_is_declined(shop: Shop, worker: None, me
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.REJECTED
     assert await undos_run(handle) == ["return_payment", "release_inventory"]
-    assert await shop.books(order.order_id) == Books("REJECTED", "Failed", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="REJECTED", payment_status="Failed", on_hand=10)
     refusal = (await shop.order(order.order_id)).refusal
     assert refusal is not None and refusal["code"] == code
 
@@ -49,7 +49,7 @@ async def test_voids_payment_when_the_address_is_refused(shop: Shop, worker: Non
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == ["cancel_shipment", "return_payment", "release_inventory"]
-    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
 
 
 async def test_voids_label_when_the_capture_is_refused(shop: Shop, faults: StepFaults) -> None:
@@ -59,7 +59,7 @@ async def test_voids_label_when_the_capture_is_refused(shop: Shop, faults: StepF
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == ["cancel_shipment", "return_payment", "release_inventory"]
-    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ async def test_an_undo_is_repeated_until_it_is_done(shop: Shop, faults: StepFaul
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.CANCELED
     assert faults.calls.count("return_payment") == 9
-    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
