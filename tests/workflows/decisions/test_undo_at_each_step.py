@@ -8,12 +8,13 @@ import pytest
 
 from domain.errors import BusinessRefusal, CaptureRefused, ShipmentRefused, TryAgain
 from domain.order_states import OrderStatus
+from tests.support.any_shop import AnyShop
 from tests.support.fakes import StepFaults
-from tests.support.orders import Books, Shop, undos_run
+from tests.support.orders import Books, undos_run
 from tests.support.waiting import until
 
 
-async def test_out_of_stock_rejects_the_order_and_holds_nothing(shop: Shop, worker: None) -> None:
+async def test_out_of_stock_rejects_the_order_and_holds_nothing(shop: AnyShop, worker: None) -> None:
     """Step 1 refuses: its own undo runs, for nothing, and nothing was asked of Stripe."""
     order = await shop.put(await shop.product(on_hand=1), quantity=2)
     handle = await shop.start(order)
@@ -31,7 +32,7 @@ async def test_out_of_stock_rejects_the_order_and_holds_nothing(shop: Shop, work
         ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
     ],
 )
-async def test_releases_stock_when_card_is_declined(shop: Shop, worker: None, method: str, code: str) -> None:
+async def test_releases_stock_when_card_is_declined(shop: AnyShop, worker: None, method: str, code: str) -> None:
     """Step 2 refuses: payment looked after first, then the stock goes back."""
     order = await shop.put(await shop.product(), payment_method=method)
     handle = await shop.start(order)
@@ -42,7 +43,7 @@ async def test_releases_stock_when_card_is_declined(shop: Shop, worker: None, me
     assert refusal is not None and refusal["code"] == code
 
 
-async def test_voids_payment_when_the_address_is_refused(shop: Shop, worker: None) -> None:
+async def test_voids_payment_when_the_address_is_refused(shop: AnyShop, worker: None) -> None:
     """Step 3 refuses, by the carrier's own word: the confirmed order is canceled by the saga."""
     address = {"street1": "1 UNDELIVERABLE Road", "city": "Nowhere", "zip": "00000", "country": "US"}
     order = await shop.put(await shop.product(), address=address)
@@ -52,7 +53,7 @@ async def test_voids_payment_when_the_address_is_refused(shop: Shop, worker: Non
     assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
 
 
-async def test_voids_label_when_the_capture_is_refused(shop: Shop, faults: StepFaults) -> None:
+async def test_voids_label_when_the_capture_is_refused(shop: AnyShop, faults: StepFaults) -> None:
     """Step 4 refuses: the label that was bought goes back first."""
     faults.fail("capture_payment", CaptureRefused("authorization_gone", "expired"))
     order = await shop.put(await shop.product())
@@ -72,7 +73,7 @@ async def test_voids_label_when_the_capture_is_refused(shop: Shop, faults: StepF
     ],
 )
 async def test_undoes_a_step_whose_answer_was_lost(
-    shop: Shop, faults: StepFaults, step: str, undos: list[str], end: str
+    shop: AnyShop, faults: StepFaults, step: str, undos: list[str], end: str
 ) -> None:
     """Step k took effect and was refused all the same: its own undo was registered before it, so nothing is left."""
     faults.fail(step, BusinessRefusal("refused", "the answer was lost"), after=True)
@@ -86,7 +87,7 @@ async def test_undoes_a_step_whose_answer_was_lost(
 
 @pytest.mark.parametrize("step", ["reserve_inventory", "authorize_payment"])
 async def test_a_failed_local_attempt_is_repeated_as_an_ordinary_activity(
-    shop: Shop, faults: StepFaults, step: str
+    shop: AnyShop, faults: StepFaults, step: str
 ) -> None:
     """Local first: the second attempt is an activity that people can see, and the order goes on."""
     faults.fail(step, TryAgain("lock timeout"), times=2)
@@ -97,7 +98,7 @@ async def test_a_failed_local_attempt_is_repeated_as_an_ordinary_activity(
     assert await shop.authorizations(order.order_id) == 1
 
 
-async def test_an_undo_is_repeated_until_it_is_done(shop: Shop, faults: StepFaults) -> None:
+async def test_an_undo_is_repeated_until_it_is_done(shop: AnyShop, faults: StepFaults) -> None:
     """An undo has no attempt cap: it is retried until the money is back."""
     faults.fail("ship_order", ShipmentRefused("address_refused", "no such street"))
     faults.fail("return_payment", TryAgain("Stripe is away", delay=timedelta(milliseconds=50)), times=8)
