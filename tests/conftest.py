@@ -25,6 +25,7 @@ from adapters.temporal import client as temporal
 from api.app import create_app
 from devstack.stack.stack import Stack
 from tests.support.fakes import StepFaults
+from tests.support.long_files import longest_first
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps
 from tests.support.repairs import Desk
@@ -34,6 +35,10 @@ from worker import Activities, build_activities, build_worker
 
 PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
 NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps an inbox that others use, too
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [items[index] for index in longest_first([item.path for item in items])]
 
 
 @pytest.fixture(scope="session", autouse=True)

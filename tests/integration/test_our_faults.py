@@ -31,7 +31,8 @@ REFUSED = "Stripe HTTP 400 parameter_unknown"
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"fault_retry": timedelta(seconds=0.2)})
+    """Tries often, and soon knows that a purchase of a label cannot arrive any more: an undo waits for that."""
+    return settings.model_copy(update={"fault_retry": timedelta(seconds=0.2), "carrier_timeout": 3.0})
 
 
 @pytest.fixture(autouse=True)
