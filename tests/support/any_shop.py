@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -17,7 +17,12 @@ class TimelineRow(Protocol):
     @property
     def what(self) -> str: ...
     @property
-    def by(self) -> str: ...
+    def by(self) -> str | None: ...
+
+
+class OrderRow(Protocol):
+    @property
+    def refusal(self) -> Mapping[str, Any] | None: ...
 
 
 class AnyShop(Protocol):
@@ -30,6 +35,7 @@ class AnyShop(Protocol):
     async def start(
         self, order: FulfillOrder, *, ship_in: timedelta | None = None, by_signal: Any = None
     ) -> Handle: ...
+    async def order(self, order_id: str) -> OrderRow: ...
     async def status(self, order_id: str) -> OrderStatus: ...
     async def timeline(self, order_id: str) -> Sequence[TimelineRow]: ...
     async def books(self, order_id: str) -> Books: ...

@@ -93,7 +93,8 @@ def _serve(place: str) -> None:
         listening.listen()
         os.write(1, b"ready\n")
         while True:
-            readable, _, _ = select.select([listening, 0], [], [])
+            watched: list[socket.socket | int] = [listening, 0]
+            readable, _, _ = select.select(watched, [], [])
             if 0 in readable:
                 return
             connection, _ = listening.accept()
