@@ -11,7 +11,7 @@ STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check bench proof overload chaos lint format lock clean venv
+.PHONY: help demo up test check check-tools bench proof overload chaos lint format lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -26,7 +26,10 @@ up: venv  ## keep the stack running until Ctrl-C, its state in .ordersaga/
 test: venv  ## the whole test suite, on the real embedded servers
 	@$(ISOLATED) $(VENV) -m pytest
 
-check: venv lint test  ## what CI runs: lint, format, types, tests, migrations in step
+check-tools: venv  ## the tests of the tools: simulators, development stack, chaos, benchmark (2 minutes)
+	@$(ISOLATED) $(VENV) -m pytest tests/tools
+
+check: venv lint test check-tools  ## what CI runs: lint, format, types, all tests, migrations in step
 	@$(ISOLATED) $(VENV) -m devstack.migrations_check
 
 bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
@@ -36,7 +39,7 @@ proof: venv  ## the long run: an order file (ORDER_FILE=...), the payment storm 
 	@$(ISOLATED) $(VENV) -m benchmarks.order_file $(ORDER_FILE)
 	@$(ISOLATED) $(VENV) -m chaos.storm --seed $(SEED)
 	@$(ISOLATED) $(VENV) -m chaos.overload
-	@$(ISOLATED) $(VENV) -m pytest -m long
+	@$(ISOLATED) $(VENV) -m pytest -m long tests
 
 overload: venv  ## three times the orders that this machine can carry: who is answered, who is refused (3 minutes)
 	@$(ISOLATED) $(VENV) -m chaos.overload

@@ -5,9 +5,13 @@ Every test gets a task queue, products and customers of its own, so that tests d
 
 from __future__ import annotations
 
+import functools
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,13 +27,28 @@ from devstack.stack.stack import Stack
 from events.relay import Relay
 from relay import build_relay
 from tests.support.fakes import StepFaults
+from tests.support.long_files import longest_first
 from tests.support.orders import Shop
+from tests.support.refunds import RefundSteps
+from tests.support.repairs import Desk
 from tests.support.stripe_contract import ContractGuard
 from tests.support.webhooks import Hooks, put_aside
-from worker import build_activities, build_worker
+from worker import Activities, build_activities, build_worker
 
 PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
 NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps tables that others use, too
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [items[index] for index in longest_first([item.path for item in items])]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates() -> Iterator[None]:
+    """Reads the certificate store once: each HTTP client would, for 17 ms, and no test speaks TLS to anybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -139,21 +158,44 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+async def activities(base_settings: Settings) -> AsyncIterator[Activities]:
+    """The steps with a pool and clients for all tests: they serve any number of workers, one after the other."""
+    async with build_activities(base_settings) as activities:
+        yield activities
+
+
 @pytest.fixture
-async def worker(temporal_client: Client, settings: Settings) -> AsyncIterator[None]:
+async def own_activities(
+    settings: Settings, base_settings: Settings, activities: Activities
+) -> AsyncIterator[Activities]:
+    """The shared steps; a test that has changed what they go by gets its own."""
+    async with AsyncExitStack() as stack:
+        shared = _of_steps(settings) == _of_steps(base_settings)
+        yield activities if shared else await stack.enter_async_context(build_activities(settings))
+
+
+def _of_steps(settings: Settings) -> dict[str, Any]:
+    """The settings without those that no step reads."""
+    return settings.model_dump(
+        exclude={"task_queue", "sweep_interval", "checkout_budget", "payment_retry_window", "grace_period"}
+    )
+
+
+@pytest.fixture
+async def worker(temporal_client: Client, settings: Settings, own_activities: Activities) -> AsyncIterator[None]:
     """A worker on the test's own task queue."""
-    async with build_activities(settings) as activities, build_worker(temporal_client, settings, activities):
+    async with build_worker(temporal_client, settings, own_activities):
         yield
 
 
 @pytest.fixture
-async def faults(temporal_client: Client, settings: Settings) -> AsyncIterator[StepFaults]:
+async def faults(
+    temporal_client: Client, settings: Settings, own_activities: Activities
+) -> AsyncIterator[StepFaults]:
     """A worker like `worker`, whose steps can be held and made to fail."""
     faults = StepFaults()
-    async with (
-        build_activities(settings) as activities,
-        build_worker(temporal_client, settings, activities, interceptors=[faults]),
-    ):
+    async with build_worker(temporal_client, settings, own_activities, interceptors=[faults]):
         yield faults
 
 
@@ -167,7 +209,29 @@ def new_customer(shop: Shop) -> Callable[[], Awaitable[str]]:
     return shop.customer
 
 
-@pytest.fixture
-async def shop(stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client) -> AsyncIterator[Shop]:
+@pytest.fixture(scope="session")
+async def far_ends() -> AsyncIterator[httpx.AsyncClient]:
+    """One client for all tests, to the simulators' control endpoints."""
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        yield Shop(stack, settings, sessions, temporal_client, http)
+        yield http
+
+
+@pytest.fixture
+def shop(
+    stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client, far_ends: httpx.AsyncClient
+) -> Shop:
+    return Shop(stack, settings, sessions, temporal_client, far_ends)
+
+
+@pytest.fixture
+def desk(api: httpx.AsyncClient) -> Desk:
+    """The operators' desk, by the API."""
+    return Desk(api)
+
+
+@pytest.fixture
+async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
+    """Refunds of orders whose money was captured; Stripe settles them at once unless told otherwise."""
+    refunds = RefundSteps(activities, shop)
+    yield refunds
+    await refunds.stripe_answers("succeeded")

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from temporalio.client import Client
 
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from devstack.stack.stack import Stack
 from services.orders.book import OrderBook
+from tests.support.command import warm
 from tests.support.held_gateways import LateAttempts
 from tests.support.orders import Shop
 from tests.support.services import Services, running_services
 from tests.support.steps import Steps
 from tests.support.worker_process import Start, worker_starter
-from worker import Activities, build_activities
+from worker import Activities
 
 
-@pytest.fixture(scope="session")
-async def far_ends() -> AsyncIterator[httpx.AsyncClient]:
-    """One client for all tests: making one costs 30 ms, which is more than most tests take."""
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        yield http
-
-
-@pytest.fixture
-def shop(
-    stack: Stack, settings: Settings, sessions: Sessions, temporal_client: Client, far_ends: httpx.AsyncClient
-) -> Shop:
-    return Shop(stack, settings, sessions, temporal_client, far_ends)
-
-
-@pytest.fixture(scope="session")
-async def activities(base_settings: Settings) -> AsyncIterator[Activities]:
-    async with build_activities(base_settings) as activities:
-        yield activities
+@pytest.fixture(scope="session", autouse=True)
+def warm_interpreter() -> Iterator[None]:
+    """The one of `Command`, which starts with its first call."""
+    yield
+    warm.close()
 
 
 @pytest.fixture

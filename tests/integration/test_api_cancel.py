@@ -23,7 +23,7 @@ from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
 from tests.support.waiting import until
 from tests.support.wishes import wishes_heard
-from worker import build_activities, build_worker
+from worker import Activities, build_worker
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]
@@ -159,7 +159,7 @@ async def test_cancels_an_order_whose_workflow_never_started(
 
 
 async def test_says_pending_without_a_worker_and_cancels_when_one_comes(
-    settings: Settings, shop: Shop, temporal_client: Client
+    settings: Settings, shop: Shop, temporal_client: Client, activities: Activities
 ) -> None:
     """202 with decision "pending": the engine keeps the wish, and the first worker decides on it."""
     order = await shop.put(await shop.product())
@@ -174,7 +174,7 @@ async def test_says_pending_without_a_worker_and_cancels_when_one_comes(
 
     assert answer.status_code == 202
     assert (answer.json()["decision"], answer.json()["accepted"]) == ("pending", None)
-    async with build_activities(settings) as activities, build_worker(temporal_client, settings, activities):
+    async with build_worker(temporal_client, settings, activities):
         await until(lambda: shop.status(order.order_id), OrderStatus.CANCELED)
     assert await shop.authorizations(order.order_id) == 0
 

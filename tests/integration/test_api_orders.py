@@ -20,7 +20,7 @@ from services.orders.tables import Order, OrderStep
 from services.payments.tables import Payment, PaymentAttempt
 from tests.support.orders import Shop
 from tests.support.waiting import until
-from worker import build_activities, build_worker
+from worker import Activities, build_worker
 
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]
@@ -131,7 +131,11 @@ async def test_answers_202_with_a_client_secret_when_the_customer_has_to_act(
 
 
 async def test_answers_202_without_a_worker_and_the_order_goes_on_when_one_comes(
-    api: httpx.AsyncClient, body: dict[str, Any], settings: Settings, temporal_client: Client, shop: Shop
+    api: httpx.AsyncClient,
+    body: dict[str, Any],
+    settings: Settings,
+    temporal_client: Client,
+    activities: Activities,
 ) -> None:
     """An order that was taken is never lost: the checkout's budget ends the wait, not the order."""
     answer = await _short_of_time(settings, body)
@@ -140,7 +144,7 @@ async def test_answers_202_without_a_worker_and_the_order_goes_on_when_one_comes
     order = answer.json()
     assert order["status"] == "PLACED"
     assert int(answer.headers["Retry-After"]) > 0
-    async with build_activities(settings) as activities, build_worker(temporal_client, settings, activities):
+    async with build_worker(temporal_client, settings, activities):
         await until(lambda: _is_confirmed(api, order["orderId"]), True)
 
 

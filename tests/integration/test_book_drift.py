@@ -84,7 +84,7 @@ async def test_stock_that_a_canceled_order_still_holds_is_given_back(shop: Shop,
     )
     assert (await reconcile(shop, order_id)).recovered == 1
     assert await recovery_of(shop, order_id).result() is OrderStatus.CANCELED
-    assert await shop.books(order_id) == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert await shop.books(order_id) == Books(status="CANCELED", payment_status="Refunded", on_hand=10)
 
 
 async def test_money_of_a_canceled_order_that_our_books_do_not_know_is_given_back(shop: Shop, worker: None) -> None:

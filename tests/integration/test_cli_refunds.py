@@ -11,9 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.support.command import Command, served
-from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps
-from worker import Activities
 
 NOWHERE = "http://127.0.0.1:1"
 WHY = ("--reason", "dented box", "--by", "alice")
@@ -24,13 +22,6 @@ async def command(app: FastAPI, tmp_path: Path) -> AsyncIterator[Command]:
     """The command for the test's own API."""
     async with served(app) as url:
         yield Command(tmp_path, {"ORDERSAGA_API_URL": url})
-
-
-@pytest.fixture
-async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
-    refunds = RefundSteps(activities, shop)
-    yield refunds
-    await refunds.stripe_answers("succeeded")
 
 
 async def test_gives_a_refund_once_for_one_key(command: Command, refunds: RefundSteps, worker: None) -> None:

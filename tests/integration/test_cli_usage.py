@@ -131,6 +131,14 @@ async def test_completes_the_ids_of_the_latest_orders(url: str, shop: Shop, work
     assert order_id in ran.out.split()
 
 
+async def test_answers_alike_in_an_interpreter_of_its_own(url: str, tmp_path: Path) -> None:
+    """What the other tests run is a fork of a process that has loaded the command: nothing tells the two apart."""
+    variables = {"ORDERSAGA_API_URL": url, "COLUMNS": "90"}
+    warm, cold = Command(tmp_path, variables), Command(tmp_path, variables, cold=True)
+    for words in (("orders", "show", "nothing"), ("orders", "list", "--limit", "x"), ("inventory", "--help")):
+        assert await warm(*words) == await cold(*words)
+
+
 def test_runs_from_anywhere_by_its_script(tmp_path: Path) -> None:
     """`ordersaga`, also through a link in a folder of PATH."""
     link = tmp_path / "ordersaga"

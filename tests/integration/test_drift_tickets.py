@@ -6,8 +6,6 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
-import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 from temporalio.testing import ActivityEnvironment
@@ -22,11 +20,6 @@ from tests.support.reconciling import open_tickets, reconcile
 from tests.support.repairs import Desk
 from tests.support.waiting import until
 from worker import Activities
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 async def run(shop: Shop, statement: str, **values: Any) -> None:

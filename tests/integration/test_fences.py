@@ -277,6 +277,8 @@ async def test_an_order_over_nothing_needs_no_payment(shop: Shop, steps: Steps) 
     """A total of 0 goes the whole way and back without a word to Stripe."""
     order = await shop.put(await shop.product(price="0"))
     await steps.reach("capture_payment", order.order_id)
-    assert await shop.books(order.order_id) == Books("READY_TO_SHIP", "Captured", 10, 2, 0, 0, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="READY_TO_SHIP", payment_status="Captured", on_hand=10, reserved=2, labels=1
+    )
     await steps.run("return_payment", order.order_id)
     assert await steps.effects("stripe", order.order_id) == []

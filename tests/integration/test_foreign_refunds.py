@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -24,18 +23,6 @@ from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from worker import Activities
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
-
-
-@pytest.fixture
-async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
-    refunds = RefundSteps(activities, shop)
-    yield refunds
-    await refunds.stripe_answers("succeeded")
 
 
 async def tell(hooks: Hooks, refunds: RefundSteps, order_id: str, kind: str = "charge.refunded") -> None:

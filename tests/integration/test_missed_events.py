@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.clock import now
 from adapters.postgres.database import Sessions
+from adapters.settings import Settings
+from devstack.stack.stack import Stack
 from domain.order_states import OrderStatus
 from domain.recovery import CatchUpEvents
 from relay import build_relay
 from services.inbox.tables import InboxEvent
 from services.recovery import cursors
 from tests.support.orders import Shop
+from tests.support.own_stripe import with_stripe
 from tests.support.waiting import until
 from tests.support.webhooks import put_aside, swept
 from workflows.reconciliation import StripeEvents
 
 CURSOR = "stripe_events"
+
+
+@pytest.fixture(scope="module")
+async def own_stripe(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A simulator of this file's own: all events are listed, and other tests have made thousands."""
+    async with Stack(tmp_path_factory.mktemp("stripe"), ephemeral=True, parts={"stripe"}, migrate=False) as stripe:
+        yield stripe
+
+
+@pytest.fixture
+def settings(settings: Settings, stack: Stack, own_stripe: Stack) -> Settings:
+    return with_stripe(stack, settings, own_stripe)[1]
+
+
+@pytest.fixture
+def shop(shop: Shop, stack: Stack, settings: Settings, own_stripe: Stack) -> Shop:
+    far_ends, _ = with_stripe(stack, settings, own_stripe)
+    return Shop(far_ends, settings, shop.sessions, shop.client, shop.http)
 
 
 async def catch_up(shop: Shop) -> int:

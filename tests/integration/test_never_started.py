@@ -72,7 +72,7 @@ async def test_a_retry_during_the_sweep_gets_the_sweeps_answer(
     faults.release("close_order")
 
     assert_never_started(await retry)
-    assert await shop.books(row.order_id) == Books("REJECTED", "Pending", 10, 0, 0, 0, 0)
+    assert await shop.books(row.order_id) == Books(status="REJECTED", payment_status="Pending", on_hand=10)
 
 
 async def _updates(shop: Shop, order_id: str) -> int:

@@ -26,7 +26,7 @@ from devstack.stack.postgres import find_programs
 from devstack.stack.stack import Stack
 from ops.temporal.worker_health import asks_for_orders
 from tests.support.waiting import until
-from worker import build_activities, build_worker
+from worker import Activities, build_worker
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "ops" / "temporal"
 WORDS = " ".join(f"{name}={kind}" for name, kind in SEARCH_ATTRIBUTES.items())
@@ -209,10 +209,12 @@ async def test_make_roles_that_own_their_databases_and_see_no_other(administrato
     assert refused.code == 1 and "a/b@c" not in refused.said
 
 
-async def test_a_worker_is_healthy_while_it_asks_for_orders(settings: Settings, temporal_client: Client) -> None:
+async def test_a_worker_is_healthy_while_it_asks_for_orders(
+    settings: Settings, temporal_client: Client, activities: Activities
+) -> None:
     """The health check sees this host's worker, and neither another host's nor one that is not there."""
     here = socket.gethostname()
     assert not await asks_for_orders(settings, here)
-    async with build_activities(settings) as activities, build_worker(temporal_client, settings, activities):
+    async with build_worker(temporal_client, settings, activities):
         await until(lambda: asks_for_orders(settings, here), True)
         assert not await asks_for_orders(settings, f"not-{here}")

@@ -100,7 +100,9 @@ async def test_a_confirmed_order_waits_until_there_are_rates(shop: Shop, worker:
     assert await shop.status(order.order_id) is OrderStatus.CONFIRMED
     await shop.carrier(rates=[GROUND])
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
-    assert await shop.books(order.order_id) == Books("READY_TO_SHIP", "Captured", 10, 2, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="READY_TO_SHIP", payment_status="Captured", on_hand=10, reserved=2, kept=2000, labels=1
+    )
 
 
 async def waits_for_rates(handle: Any) -> bool:

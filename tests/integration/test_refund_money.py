@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.refunds import GiveRefund
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask
-from worker import Activities
 
 CAPTURED = 2000  # minor units
 
@@ -34,13 +31,6 @@ WISHES = st.builds(
     at_first=st.sampled_from(["succeeded", "succeeded", "pending", "failed"]),
     in_the_end=st.sampled_from(["succeeded", "failed"]),
 )
-
-
-@pytest.fixture
-async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
-    refunds = RefundSteps(activities, shop)
-    yield refunds
-    await refunds.stripe_answers("succeeded")
 
 
 def expected(wish: Wish, given_out: dict[str, Wish]) -> int:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from domain.refunds import GiveRefund, RefundState
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps
 from tests.support.webhooks import Hooks
-from worker import Activities
-
-
-@pytest.fixture
-async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
-    refunds = RefundSteps(activities, shop)
-    yield refunds
-    await refunds.stripe_answers("succeeded")
 
 
 async def tell(hooks: Hooks, refunds: RefundSteps, refund: GiveRefund, kind: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -12,16 +11,8 @@ from adapters.settings import Settings
 from api.app import create_app
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask
-from worker import Activities
 
 NOWHERE = "127.0.0.1:1"
-
-
-@pytest.fixture
-async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
-    refunds = RefundSteps(activities, shop)
-    yield refunds
-    await refunds.stripe_answers("succeeded")
 
 
 async def test_gives_a_part_of_the_money_back(

@@ -19,11 +19,6 @@ from tests.support.orders import Shop
 from tests.support.repairs import Desk
 
 
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
-
-
 async def ticket_of(shop: Shop, sessions: Sessions, order_id: str, kind: str = "scan_after_void") -> str:
     async with OrderBook(sessions).locked(order_id) as order:
         return str(await open_ticket(order, Attention(order_id=order_id, step="ship_order", kind=kind, detail="why")))

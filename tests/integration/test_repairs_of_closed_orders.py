@@ -27,11 +27,6 @@ from worker import Activities
 from workflows.order_fulfillment import OrderFulfillment
 
 
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
-
-
 async def canceled_order(shop: Shop) -> str:
     order = await shop.put(await shop.product())
     handle = await shop.start(order)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from domain.commands import CancelRequest, ParcelStatus
@@ -17,11 +16,6 @@ from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
 LOST = [ParcelStatus.FAILURE, ParcelStatus.RETURNED]
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 async def lost_parcel(shop: Shop, desk: Desk, status: ParcelStatus) -> tuple[str, Handle, Ticket]:
@@ -56,7 +50,9 @@ async def test_goods_that_came_by_other_means_are_delivered(
     await desk.settle(ticket, "mark_done", evidence="signed receipt 17")
 
     assert await handle.result() is OrderStatus.DELIVERED
-    assert await shop.books(order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
     await desk.settled(ticket, ("mark_done", "alice"))
     assert not (await shop.order(order_id)).needs_attention
 
@@ -71,7 +67,9 @@ async def test_a_parcel_that_is_given_up_ends_the_workflow_and_leaves_the_order_
     await desk.settle(ticket, "write_off")
 
     assert await handle.result() is OrderStatus.SHIPPED
-    assert await shop.books(order_id) == Books("SHIPPED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order_id) == Books(
+        status="SHIPPED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
     assert (await shop.timeline(order_id))[-1].what == f"written off: follow_parcel: parcel_{status}"
     await desk.settled(ticket, ("write_off", "alice"))
     assert not (await shop.order(order_id)).needs_attention

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
-import pytest
 from sqlmodel import select
 
 from adapters.postgres.database import Sessions
@@ -17,11 +15,6 @@ from tests.support.repairs import Desk
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 async def settled(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from adapters.clock import now
@@ -29,18 +27,6 @@ from tests.support.webhooks import Hooks
 from worker import Activities
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.saga import policies
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
-
-
-@pytest.fixture
-async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
-    refunds = RefundSteps(activities, shop)
-    yield refunds
-    await refunds.stripe_answers("succeeded")
 
 
 async def bank_says(shop: Shop, order_id: str, status: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
+from _pytest.mark import ParameterSet
 from sqlalchemy import update
 from sqlmodel import col
 
@@ -18,8 +21,9 @@ from tests.support.held_gateways import LateAttempts
 from tests.support.orders import Shop
 from tests.support.steps import WAY, Steps
 
-UNANSWERED = ["before_effect", "connection_reset", "after_effect_drop", "truncated_body"]
-FAULTS = [*UNANSWERED, "rate_limit_429", "error_500_unsaved", "error_500_saved"]
+NO_EFFECT = ("before_effect", "connection_reset", "error_500_unsaved")
+NO_ANSWER = ("after_effect_drop", "truncated_body", "error_500_saved")  # and yet it took effect
+FAULTS = [*NO_EFFECT, *NO_ANSWER, "rate_limit_429"]
 
 PAID, SHIPPED = ["authorize", "capture"], ["label_bought"]
 VOIDED_LABEL = ["label_bought", "void_requested", "label_voided"]
@@ -47,8 +51,16 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("case", CASES, ids=[f"{case.step}-{case.operation}" for case in CASES])
+def covering() -> Iterator[ParameterSet]:
+    """Each call with one fault of each class, in turn, and refused for now; `make proof` runs all."""
+    for number, (case, fault) in enumerate(product(CASES, FAULTS)):
+        turn = number // len(FAULTS) % 3
+        chosen = fault in (NO_EFFECT[turn], NO_ANSWER[turn], "rate_limit_429")
+        marks = () if chosen else (pytest.mark.long,)
+        yield pytest.param(case, fault, id=f"{case.step}-{case.operation}-{fault}", marks=marks)
+
+
+@pytest.mark.parametrize(("case", "fault"), list(covering()))
 async def test_a_call_without_a_good_answer_has_one_effect(shop: Shop, steps: Steps, case: Case, fault: str) -> None:
     """Whatever the far end did or said, the engine's next attempts end with one effect, and with our books right."""
     order = await shop.put(await shop.product())

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from devstack.stack.environment import HARMLESS
+from tests.support.warm_interpreter import Call, WarmInterpreter
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 280.0  # seconds for one command
+CLI = str(PROJECT / "cli.py")
+warm = WarmInterpreter()
 
 
 @dataclass(frozen=True)
@@ -43,19 +47,30 @@ class Ran:
 
 @dataclass(frozen=True)
 class Command:
-    """`ordersaga` with an environment of its own, in a folder of its own."""
+    """`ordersaga` as a process with an environment and a folder of its own; `cold` means a new interpreter, too."""
 
     folder: Path
     variables: dict[str, str]
+    cold: bool = False
 
     async def __call__(self, *words: str | Path, **variables: str) -> Ran:
         harmless = {name: value for name, value in os.environ.items() if HARMLESS.fullmatch(name)}
+        if self.cold:
+            return await self._started(harmless | self.variables | variables, *words)
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            environment = harmless | self.variables | variables
+            call = Call(CLI, [*map(str, words)], str(self.folder), environment, str(out), str(err))
+            code = await asyncio.wait_for(warm.run(call, harmless), PATIENCE)
+            return _ran(code, out, err)
+
+    async def _started(self, environment: dict[str, str], *words: str | Path) -> Ran:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(PROJECT / "cli.py"),
+            CLI,
             *map(str, words),
             cwd=self.folder,
-            env=harmless | self.variables | variables,
+            env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -66,6 +81,10 @@ class Command:
             if process.returncode is None:
                 process.kill()
         return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+def _ran(code: int, out: Path, err: Path) -> Ran:
+    return Ran(code, out.read_text(), err.read_text())
 
 
 class _Server(uvicorn.Server):

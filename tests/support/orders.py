@@ -37,17 +37,17 @@ UNDOS = ("release_inventory", "return_payment", "cancel_shipment", "confirm_void
 Handle = WorkflowHandle[OrderFulfillment, OrderStatus]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Books:
     """All that is known of an order's stock, money and parcel: ours, Stripe's and the carrier's."""
 
     status: str
     payment_status: str
     on_hand: int
-    reserved: int
-    held: int  # minor units that Stripe holds on the card
-    kept: int  # minor units that the shop has got and not given back
-    labels: int  # live labels at the carrier
+    reserved: int = 0
+    held: int = 0  # minor units that Stripe holds on the card
+    kept: int = 0  # minor units that the shop has got and not given back
+    labels: int = 0  # live labels at the carrier
 
 
 class Shop:
@@ -111,16 +111,7 @@ class Shop:
 
     async def start(self, order: FulfillOrder, *, ship_in: timedelta | None = None, by_signal: Any = None) -> Handle:
         """Starts the order's workflow, with a `cancel_order` signal in the same breath where `by_signal` is given."""
-        if ship_in is not None:
-            order = order.model_copy(update={"ship_not_before": now() + ship_in})
-        return await self.client.start_workflow(
-            OrderFulfillment.run,
-            order,
-            id=workflow_id(order.order_id),
-            task_queue=self.settings.task_queue,
-            start_signal=None if by_signal is None else "cancel_order",
-            start_signal_args=[] if by_signal is None else [by_signal],
-        )
+        return await start_order(self.client, self.settings.task_queue, order, ship_in, by_signal)
 
     async def order(self, order_id: str) -> Order:
         async with self.sessions() as session:
@@ -152,7 +143,15 @@ class Shop:
             stock = await session.get_one(Stock, line.product_id)
         held, kept = await self.money(order_id)
         labels = await self.live_labels(order_id)
-        return Books(order.status, order.payment_status, stock.on_hand, stock.reserved, held, kept, labels)
+        return Books(
+            status=order.status,
+            payment_status=order.payment_status,
+            on_hand=stock.on_hand,
+            reserved=stock.reserved,
+            held=held,
+            kept=kept,
+            labels=labels,
+        )
 
     async def money(self, order_id: str) -> tuple[int, int]:
         """(held, kept) by the simulator's ledger."""
@@ -226,6 +225,22 @@ class Shop:
         rule = {"operation": operation, "kind": kind, "times": times, **more}
         (await self.http.post(f"{base}/_control/faults", json=rule)).raise_for_status()
 
+    async def customer_authenticates(self, order_id: str) -> None:
+        """3-D Secure: the customer is done with it."""
+        intent = await self.payment_intent(order_id)
+        url = f"{self.stack.urls.stripe}/_control/payment_intents/{intent['id']}/authenticate"
+        (await self.http.post(url, json={"succeed": True})).raise_for_status()
+
+    async def bank_lets_go(self, order_id: str) -> None:
+        """Stripe holds the order's money no longer, as at the end of an authorization."""
+        intent = await self.payment_intent(order_id)
+        await self.at_stripe("POST", f"payment_intents/{intent['id']}/cancel")
+
+    async def review_is_approved(self, order_id: str) -> None:
+        """Stripe's fraud review lets the goods go."""
+        intent = await self.payment_intent(order_id)
+        await self.at_stripe("POST", f"reviews/{intent['review']}/approve")
+
     async def no_faults(self) -> None:
         for base in (self.stack.urls.stripe, self.stack.urls.carrier):
             (await self.http.delete(f"{base}/_control/faults")).raise_for_status()
@@ -239,6 +254,21 @@ class Shop:
         """Has the carrier scan or deliver the parcel; its webhook is the test's own affair."""
         url = f"{self.stack.urls.carrier}/_control/shipments/{await self.shipment_id(order_id)}/track"
         (await self.http.post(url, json={"status": status})).raise_for_status()
+
+
+async def start_order(
+    client: Client, task_queue: str, order: FulfillOrder, ship_in: timedelta | None = None, by_signal: Any = None
+) -> Handle:
+    if ship_in is not None:
+        order = order.model_copy(update={"ship_not_before": now() + ship_in})
+    return await client.start_workflow(
+        OrderFulfillment.run,
+        order,
+        id=workflow_id(order.order_id),
+        task_queue=task_queue,
+        start_signal=None if by_signal is None else "cancel_order",
+        start_signal_args=[] if by_signal is None else [by_signal],
+    )
 
 
 async def steps_run(handle: Handle) -> list[str]:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import WorkflowUpdateHandle, WorkflowUpdateStage
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowUpdateHandle, WorkflowUpdateStage
+from temporalio.exceptions import CancelledError
 
 from domain.commands import CancelAnswer, CancelRequest, FulfillOrder, NewPaymentMethod, ParcelStatus
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
+from tests.support.any_shop import AnyShop
 from tests.support.fakes import StepFaults
-from tests.support.orders import Books, Handle, Shop
+from tests.support.orders import Books, Handle, undos_run
 from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -31,7 +34,7 @@ KEPT_CARD = timedelta(days=4)  # an order that waits so long asks to keep the ca
 class Scene:
     """What a race is run on: a shop, and a worker whose step `step` is held where the cancel is to meet it."""
 
-    def __init__(self, shop: Shop, faults: StepFaults, step: str, arrival: str) -> None:
+    def __init__(self, shop: AnyShop, faults: StepFaults, step: str, arrival: str) -> None:
         self.shop, self.faults, self.step = shop, faults, step
         self._hold = faults.hold if arrival == ARRIVALS[0] else faults.hold_answer
 
@@ -78,8 +81,9 @@ class End:
 
     def books(self, on_hand: int) -> Books:
         if self.status == "DELIVERED":
-            return Books("DELIVERED", self.paid, on_hand - 2, 0, 0, 2000, 1)
-        return Books(self.status, self.paid, on_hand, 0, 0, 0, 0)
+            left = on_hand - 2
+            return Books(status="DELIVERED", payment_status=self.paid, on_hand=left, kept=2000, labels=1)
+        return Books(status=self.status, payment_status=self.paid, on_hand=on_hand)
 
 
 @dataclass(frozen=True)
@@ -108,11 +112,42 @@ async def cancel(handle: Handle, form: str) -> WorkflowUpdateHandle[CancelAnswer
     return None
 
 
-async def told(shop: Shop, order_id: str, form: str) -> list[str]:
+async def told(shop: AnyShop, order_id: str, form: str) -> list[str]:
     """What the timeline tells of the cancel, up to its reason."""
     by = "temporal" if form == "native" else "racer"
     rows = [row for row in await shop.timeline(order_id) if row.what.startswith("cancel ") and row.by == by]
     return [row.what.removesuffix(": changed my mind") for row in rows]
+
+
+async def assert_decided(shop: AnyShop, faults: StepFaults, race: Race, arrival: str, form: str) -> None:
+    """Runs the race and compares the answer, the timeline, the undos and all books with what the table says."""
+    scene = Scene(shop, faults, race.step, arrival)
+    order_id, handle = await race.begin(scene)
+    asked = await cancel(handle, form)
+    if asked and race.at_once:
+        assert (await asked.result()).code == race.verdict.code
+    faults.release(race.step)
+    if asked:
+        answer = await asked.result()
+        assert (answer.accepted, answer.code) == (race.verdict.accepted, race.verdict.code)
+    assert await _ended(race, form, handle, shop, order_id) == race.end.status
+    assert tuple(await told(shop, order_id, form)) == race.verdict.told
+    assert tuple(await undos_run(handle)) == race.end.undos
+    assert await shop.books(order_id) == race.end.books(race.on_hand)
+
+
+async def _ended(race: Race, form: str, handle: Handle, shop: AnyShop, order_id: str) -> str:
+    """How the workflow says that the order ended: natively canceled, it closes as such once all is undone."""
+    if race.end.status == OrderStatus.DELIVERED:
+        await until(lambda: told(shop, order_id, form), list(race.verdict.told))
+        if race.step != "record_delivered":
+            await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
+    if form != "native" or race.end.status != OrderStatus.CANCELED:
+        return str(await handle.result())
+    with pytest.raises(WorkflowFailureError) as canceled:
+        await handle.result()
+    assert isinstance(canceled.value.cause, CancelledError)
+    return OrderStatus.CANCELED
 
 
 # how an order comes to where the step is held --------------------------------------------------------------------
@@ -150,9 +185,7 @@ async def bank_answers(scene: Scene) -> tuple[str, Handle]:
     """3-D Secure: the customer is done with it."""
     order = await scene.order("pm_card_authenticationRequired")
     handle = await scene.reach(order, OrderStatus.AWAITING_CUSTOMER)
-    intent = await scene.shop.payment_intent(order.order_id)
-    url = f"{scene.shop.stack.urls.stripe}/_control/payment_intents/{intent['id']}/authenticate"
-    (await scene.shop.http.post(url, json={"succeed": True})).raise_for_status()
+    await scene.shop.customer_authenticates(order.order_id)
     return await _payment_changed(scene, order, handle)
 
 
@@ -160,7 +193,7 @@ async def renewal(scene: Scene) -> tuple[str, Handle]:
     """The bank let the money go while the order waits; its card was kept."""
     order = await scene.order()
     handle = await scene.reach(order, OrderStatus.CONFIRMED, ship_in=KEPT_CARD)
-    await let_go(scene.shop, order.order_id)
+    await scene.shop.bank_lets_go(order.order_id)
     return await _payment_changed(scene, order, handle)
 
 
@@ -168,8 +201,7 @@ async def review_is_closed(scene: Scene) -> tuple[str, Handle]:
     """Stripe's fraud review kept the goods here, and is approved."""
     order = await scene.order("pm_card_riskLevelElevated")
     handle = await scene.reach(order, OrderStatus.CONFIRMED)
-    intent = await scene.shop.payment_intent(order.order_id)
-    await scene.shop.at_stripe("POST", f"reviews/{intent['review']}/approve")
+    await scene.shop.review_is_approved(order.order_id)
     return await _payment_changed(scene, order, handle)
 
 
@@ -184,12 +216,6 @@ async def _payment_changed(scene: Scene, order: FulfillOrder, handle: Handle) ->
     await handle.signal(OrderFulfillment.payment_changed)
     await scene.held()
     return order.order_id, handle
-
-
-async def let_go(shop: Shop, order_id: str) -> None:
-    """Stripe holds the order's money no longer, as at the end of an authorization."""
-    intent = await shop.payment_intent(order_id)
-    await shop.at_stripe("POST", f"payment_intents/{intent['id']}/cancel")
 
 
 def started(method: str = "pm_card_visa", *, address: dict[str, Any] | None = None) -> Begin:
@@ -208,7 +234,7 @@ def started(method: str = "pm_card_visa", *, address: dict[str, Any] | None = No
 async def capture_refused(scene: Scene) -> tuple[str, Handle]:
     """The label is bought, and the money is gone."""
     order = await scene.order()
-    scene.faults.before("capture_payment", lambda: let_go(scene.shop, order.order_id))
+    scene.faults.before("capture_payment", lambda: scene.shop.bank_lets_go(order.order_id))
     scene.hold()
     handle = await scene.shop.start(order)
     await scene.held()

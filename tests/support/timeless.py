@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
-from pydantic import SecretStr
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
@@ -22,6 +20,7 @@ from adapters.temporal.client import workflow_id
 from devstack.stack.stack import Stack
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
+from tests.support.own_stripe import with_stripe
 from worker import build_activities, build_worker
 from workflows.order import search_attributes
 
@@ -68,16 +67,12 @@ async def timeless_shop(
     env: WorkflowEnvironment, stack: Stack, settings: Settings, sessions: Sessions, stripe: Stack | None = None
 ) -> AsyncIterator[Timeless]:
     """`stripe` is a stack of nothing but a simulator of the test's own."""
-    urls = stack.urls
     if stripe is not None:
-        urls = replace(urls, stripe=stripe.urls.stripe)
-        key = SecretStr(stripe.environment["STRIPE_API_KEY"])
-        settings = settings.model_copy(update={"stripe_api_base": urls.stripe, "stripe_api_key": key})
-    far_ends = cast(Stack, SimpleNamespace(urls=urls))
+        stack, settings = with_stripe(stack, settings, stripe)
     faults = StepFaults()
     async with (
         build_activities(settings) as activities,
         build_worker(env.client, settings, activities, interceptors=[faults]),
         httpx.AsyncClient(trust_env=False, timeout=60) as http,
     ):
-        yield Timeless(env, Shop(far_ends, settings, sessions, env.client, http), faults)
+        yield Timeless(env, Shop(stack, settings, sessions, env.client, http), faults)

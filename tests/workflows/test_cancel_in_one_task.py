@@ -16,7 +16,7 @@ from domain.order_states import OrderStatus
 from tests.support.fakes import StepFaults
 from tests.support.orders import Handle, Shop
 from tests.support.waiting import until
-from worker import Activities, build_activities, workflow_runner
+from worker import Activities, workflow_runner
 from workflows.order_fulfillment import OrderFulfillment
 
 
@@ -43,14 +43,14 @@ def steps_only(client: Client, settings: Settings, activities: Activities, fault
 @pytest.mark.parametrize("way", ["native", "signal"])
 @pytest.mark.parametrize("step", ["authorize_payment", "ship_order", "capture_payment"])
 async def test_cancel_and_the_end_of_a_step_in_one_task_still_undo_it(
-    shop: Shop, temporal_client: Client, settings: Settings, step: str, way: str
+    shop: Shop, temporal_client: Client, settings: Settings, activities: Activities, step: str, way: str
 ) -> None:
     """Nobody carries the order on while its step ends and the cancel comes: the next worker hears both at once."""
     faults = StepFaults()
     order = await shop.put(await shop.product())
     if step == "authorize_payment":
         faults.fail(step, TryAgain("so that it runs as an ordinary activity"))
-    async with build_activities(settings) as activities, steps_only(temporal_client, settings, activities, faults):
+    async with steps_only(temporal_client, settings, activities, faults):
         async with orders_only(temporal_client, settings, activities, faults):
             faults.hold(step)
             handle = await shop.start(order)

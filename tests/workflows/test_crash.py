@@ -27,7 +27,7 @@ from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from tests.support.orders import Books, Shop
 from tests.support.waiting import until
-from worker import Activities, build_activities, build_worker
+from worker import Activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 
 pytestmark = pytest.mark.timeout(240)  # the first test of the module waits for all orders
@@ -81,19 +81,20 @@ Outcomes = dict[Case, "asyncio.Task[Outcome]"]
 
 @pytest.fixture(scope="module")
 async def outcomes(
-    stack: Stack, base_settings: Settings, sessions: Sessions, temporal_client: Client
+    stack: Stack,
+    base_settings: Settings,
+    sessions: Sessions,
+    temporal_client: Client,
+    activities: Activities,
+    far_ends: httpx.AsyncClient,
 ) -> AsyncIterator[Outcomes]:
     """Every case's order, on its way through its crash."""
     cases = {case: f"crash-{secrets.token_hex(4)}" for case in (*FORWARD, *BACK)}
-    async with (
-        httpx.AsyncClient(trust_env=False, timeout=60) as http,
-        build_activities(base_settings) as activities,
-        _dying_workers(stack, cases) as died,
-    ):
+    async with _dying_workers(stack, cases) as died:
         running: Outcomes = {}
         for case, queue in cases.items():
             settings = base_settings.model_copy(update={"task_queue": queue})
-            shop = Shop(stack, settings, sessions, temporal_client, http)
+            shop = Shop(stack, settings, sessions, temporal_client, far_ends)
             running[case] = asyncio.create_task(_order(case, shop, activities, died[queue]))
         yield running
         for task in running.values():
@@ -182,7 +183,7 @@ async def test_an_order_is_delivered_although_its_worker_died(outcomes: Outcomes
     outcome = await outcomes[case]
     _assert_once(outcome, DELIVERED)
     assert outcome.status is OrderStatus.DELIVERED
-    assert outcome.books == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert outcome.books == Books(status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1)
 
 
 @pytest.mark.parametrize("case", BACK, ids="-".join)
@@ -191,4 +192,4 @@ async def test_an_order_is_fully_undone_although_its_worker_died(outcomes: Outco
     outcome = await outcomes[case]
     _assert_once(outcome, CANCELED)
     assert outcome.status is OrderStatus.CANCELED
-    assert outcome.books == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert outcome.books == Books(status="CANCELED", payment_status="Refunded", on_hand=10)

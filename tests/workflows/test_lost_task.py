@@ -9,21 +9,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.settings import Settings
 from domain.commands import CloseOrder
 from domain.errors import OurMistake, TryAgain
 from domain.order_states import OrderStatus
 from tests.support.orders import Books, Shop, undos_run
 from tests.support.steps import Steps
-from worker import build_activities
+from worker import Activities
 
-UNDONE = Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+UNDONE = Books(status="CANCELED", payment_status="Voided", on_hand=10)
 
 
 @pytest.fixture
-async def steps(settings: Settings, shop: Shop) -> AsyncIterator[Steps]:
-    async with build_activities(settings) as activities:
-        yield Steps(activities, shop)
+async def steps(activities: Activities, shop: Shop) -> AsyncIterator[Steps]:
+    yield Steps(activities, shop)
     await shop.no_faults()
 
 

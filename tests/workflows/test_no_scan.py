@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from sqlmodel import select
-from temporalio.testing import WorkflowEnvironment
 
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
-from devstack.stack.stack import Stack
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
 from services.tickets.tables import Ticket, TicketAction
 from tests.support.orders import Handle
-from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.timeless import Timeless
 from tests.support.waiting import until
 from workflows.order import time_limits
 from workflows.order_fulfillment import OrderFulfillment
-
-
-@pytest.fixture(scope="module")
-async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with skipping_server() as env:
-        yield env
-
-
-@pytest.fixture
-async def timeless(
-    env: WorkflowEnvironment, stack: Stack, settings: Settings, sessions: Sessions
-) -> AsyncIterator[Timeless]:
-    async with timeless_shop(env, stack, settings, sessions) as timeless:
-        yield timeless
 
 
 @pytest.fixture(autouse=True)

@@ -18,5 +18,7 @@ async def test_a_good_order_goes_on_to_delivered(shop: Shop, worker: None) -> No
     await until(lambda: shop.status(order.order_id), OrderStatus.SHIPPED)
     await handle.signal("parcel_changed", ParcelStatus.DELIVERED)
     assert await handle.result() is OrderStatus.DELIVERED
-    assert await shop.books(order.order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
     assert await steps_run(handle) == ["ship_order", "capture_payment", "record_shipped", "record_delivered"]

@@ -31,7 +31,7 @@ from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask
 from tests.support.waiting import until
-from worker import Activities, build_activities, build_worker
+from worker import Activities, build_worker
 from workflows.order.search_attributes import CUSTOMER_ID
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.order_refund import OrderRefund
@@ -49,17 +49,9 @@ def settings(base_settings: Settings, request: pytest.FixtureRequest) -> Setting
     return base_settings.model_copy(update=own)
 
 
-@pytest.fixture(scope="module")
-async def activities(base_settings: Settings) -> AsyncIterator[Activities]:
-    async with build_activities(base_settings) as activities:
-        yield activities
-
-
 @pytest.fixture
-async def refunds(activities: Activities, shop: Shop) -> AsyncIterator[RefundSteps]:
-    refunds = RefundSteps(activities, shop)
+async def refunds(refunds: RefundSteps, shop: Shop) -> AsyncIterator[RefundSteps]:
     yield refunds
-    await refunds.stripe_answers("succeeded")
     await shop.no_faults()
 
 
@@ -270,14 +262,14 @@ async def test_a_terminated_refund_is_started_again(
 
 @pytest.mark.parametrize("settings", [0.5], indirect=True)
 async def test_a_request_that_no_worker_answers_keeps_the_refund(
-    shop: Shop, refunds: RefundSteps, settings: Settings, api: httpx.AsyncClient
+    shop: Shop, refunds: RefundSteps, settings: Settings, activities: Activities, api: httpx.AsyncClient
 ) -> None:
     """No worker answers: 202 after the budget, and the refund is done when a worker comes."""
     order_id = await refunds.captured()
     answer = await ask(api, order_id)
 
     assert (answer.status_code, answer.json()["status"]) == (202, "asked")
-    async with build_activities(settings) as activities, build_worker(shop.client, settings, activities):
+    async with build_worker(shop.client, settings, activities):
         refund = GiveRefund(order_id=order_id, key="k1")
         assert await ended(handle_of(shop.client, refund)) is RefundState.SUCCEEDED
     assert (await ask(api, order_id)).status_code == 201

@@ -21,15 +21,9 @@ from domain.order_states import OrderStatus
 from services.payments.tables import Payment, PaymentAttempt
 from tests.support.orders import Handle, undos_run
 from tests.support.steps import run_attempt
-from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.timeless import Timeless, timeless_shop
 from tests.support.waiting import until
 from worker import build_activities
-
-
-@pytest.fixture(scope="module")
-async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with skipping_server() as env:
-        yield env
 
 
 @pytest.fixture

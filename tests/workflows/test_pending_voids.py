@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import httpx
 import pytest
 from temporalio.client import Client
 
@@ -23,18 +22,13 @@ from workflows.order_fulfillment import OrderFulfillment
 from workflows.saga import policies
 
 CONFIRM = "confirm_void"
-UNDONE = Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+UNDONE = Books(status="CANCELED", payment_status="Refunded", on_hand=10)
 
 
 @pytest.fixture(autouse=True)
 async def voids_end(shop: Shop) -> AsyncIterator[None]:
     yield
     await usual_carrier(shop)
-
-
-@pytest.fixture
-def desk(api: httpx.AsyncClient) -> Desk:
-    return Desk(api)
 
 
 @pytest.fixture
@@ -134,7 +128,9 @@ async def test_money_and_stock_may_go_back_before_the_void_is_confirmed(
     async with build_activities(generous) as activities, build_worker(temporal_client, generous, activities):
         order_id, handle = await canceled(shop, refund_delay=LATER)
         await until(lambda: looks(handle), 1)
-        assert await shop.books(order_id) == Books("CANCELING", "Refunded", 10, 0, 0, 0, 1)
+        assert await shop.books(order_id) == Books(
+            status="CANCELING", payment_status="Refunded", on_hand=10, labels=1
+        )
         await carrier_decides(shop)
         await hooks.carrier(await shop.shipment_id(order_id))
         assert await handle.result() is OrderStatus.CANCELED

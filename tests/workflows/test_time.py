@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from sqlmodel import select
-from temporalio.testing import WorkflowEnvironment
 
 from adapters.postgres.database import Sessions
-from adapters.settings import Settings
-from devstack.stack.stack import Stack
 from domain.errors import TryAgain
 from domain.order_states import OrderStatus
 from services.tickets.tables import Ticket
 from tests.support.orders import Books, undos_run
-from tests.support.timeless import Timeless, skipping_server, timeless_shop
+from tests.support.timeless import Timeless
 from tests.support.waiting import until
-
-
-@pytest.fixture(scope="module")
-async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with skipping_server() as env:
-        yield env
-
-
-@pytest.fixture
-async def timeless(
-    env: WorkflowEnvironment, stack: Stack, settings: Settings, sessions: Sessions
-) -> AsyncIterator[Timeless]:
-    async with timeless_shop(env, stack, settings, sessions) as timeless:
-        yield timeless
+from workflows.order import time_limits
 
 
 async def open_tickets(sessions: Sessions, order_id: str) -> list[tuple[str, str, bool]]:
@@ -57,16 +40,20 @@ async def test_a_step_that_does_not_get_on_reaches_a_person_and_is_dismissed_whe
     await handle.terminate()
 
 
-async def test_an_order_whose_customer_never_acts_is_undone(timeless: Timeless) -> None:
-    """3-D Secure without an answer for 15 minutes: looked at every minute, then the stock goes back."""
+async def test_an_order_whose_customer_never_acts_is_undone(
+    timeless: Timeless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3-D Secure without an answer for 15 minutes: looked at each minute, then the stock goes back."""
+    assert timedelta(minutes=1) == time_limits.PAYMENT_POLL
+    monkeypatch.setattr(time_limits, "PAYMENT_POLL", timedelta(minutes=3))  # the server takes a second for each
     shop = timeless.shop
     order = await shop.put(await shop.product(), payment_method="pm_card_authenticationRequired")
     handle = await shop.start(order)
     assert await handle.result() is OrderStatus.REJECTED
     assert await undos_run(handle) == ["return_payment", "release_inventory"]
-    assert timeless.faults.calls.count("check_payment") == 15
+    assert timeless.faults.calls.count("check_payment") == 5
     books = await shop.books(order.order_id)
-    assert books == Books("REJECTED", "Voided", 10, 0, 0, 0, 0)
+    assert books == Books(status="REJECTED", payment_status="Voided", on_hand=10)
     refusal = (await shop.order(order.order_id)).refusal
     assert refusal is not None and refusal["code"] == "abandoned"
 
@@ -93,7 +80,9 @@ async def test_a_lost_webhook_is_made_up_for_by_asking_the_carrier(timeless: Tim
     await shop.parcel(order.order_id, "delivered")
     timeless.faults.release("check_shipment")
     assert await handle.result() is OrderStatus.DELIVERED
-    assert await shop.books(order.order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
 
 
 async def test_ships_only_when_the_wait_is_over(timeless: Timeless) -> None:

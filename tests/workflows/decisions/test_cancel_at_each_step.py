@@ -11,8 +11,9 @@ from temporalio.exceptions import CancelledError
 from domain.commands import CancelRequest, ParcelStatus
 from domain.errors import ShipmentRefused, TryAgain
 from domain.order_states import OrderStatus
+from tests.support.any_shop import AnyShop
 from tests.support.fakes import StepFaults
-from tests.support.orders import Books, Handle, Shop, undos_run
+from tests.support.orders import Books, Handle, undos_run
 from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -32,7 +33,7 @@ def assert_nothing_left(books: Books) -> None:
 
 @pytest.mark.parametrize("step", AT_STEP)
 async def test_cancel_while_a_step_runs_lets_it_finish_and_undoes_it(
-    shop: Shop, faults: StepFaults, step: str
+    shop: AnyShop, faults: StepFaults, step: str
 ) -> None:
     """Cancel at k, as an ordinary activity: the started attempt finishes, then all up to it is undone."""
     if step in LOCAL:
@@ -51,7 +52,7 @@ async def test_cancel_while_a_step_runs_lets_it_finish_and_undoes_it(
 
 @pytest.mark.parametrize("step", LOCAL)
 async def test_cancel_while_a_local_attempt_runs_is_heard_with_the_next_workflow_task(
-    shop: Shop, faults: StepFaults, step: str
+    shop: AnyShop, faults: StepFaults, step: str
 ) -> None:
     """Local steps share one workflow task: the cancel is heard behind them, when the label is being bought."""
     faults.hold(step)
@@ -66,7 +67,7 @@ async def test_cancel_while_a_local_attempt_runs_is_heard_with_the_next_workflow
 
 
 @pytest.mark.parametrize("step", AT_STEP)
-async def test_cancel_ends_a_waiting_retry_at_once(shop: Shop, faults: StepFaults, step: str) -> None:
+async def test_cancel_ends_a_waiting_retry_at_once(shop: AnyShop, faults: StepFaults, step: str) -> None:
     """The far end is away and the next attempt minutes off: the cancel does not wait for it."""
     faults.fail(step, TryAgain("away", delay=timedelta(minutes=10)), times=50)
     order = await shop.put(await shop.product())
@@ -81,7 +82,7 @@ async def test_cancel_ends_a_waiting_retry_at_once(shop: Shop, faults: StepFault
 
 @pytest.mark.parametrize("undo", FULL_UNDO)
 async def test_a_second_cancel_of_each_kind_does_not_disturb_the_undo(
-    shop: Shop, faults: StepFaults, undo: str
+    shop: AnyShop, faults: StepFaults, undo: str
 ) -> None:
     """Cancel during undo: signal, update and native cancellation join; every undo still runs once, in order."""
     faults.hold(undo)
@@ -104,7 +105,7 @@ async def test_a_second_cancel_of_each_kind_does_not_disturb_the_undo(
     assert await shop.status(order.order_id) is OrderStatus.CANCELED
 
 
-async def test_native_cancel_during_the_undo_of_a_failure_does_not_stop_it(shop: Shop, faults: StepFaults) -> None:
+async def test_native_cancel_during_the_undo_of_a_failure_does_not_stop_it(shop: AnyShop, faults: StepFaults) -> None:
     """An order that is being rejected ends REJECTED with its stock back, whoever cancels meanwhile."""
     faults.hold("release_inventory")
     order = await shop.put(await shop.product(), payment_method="pm_card_chargeDeclined")
@@ -117,7 +118,7 @@ async def test_native_cancel_during_the_undo_of_a_failure_does_not_stop_it(shop:
     assert "cancel refused: already_rejected" in [row.what for row in await shop.timeline(order.order_id)]
 
 
-async def test_cancel_joins_the_undo_of_a_failure_behind_the_confirmation(shop: Shop, faults: StepFaults) -> None:
+async def test_cancel_joins_the_undo_of_a_failure_behind_the_confirmation(shop: AnyShop, faults: StepFaults) -> None:
     """The carrier has refused the address; who cancels meanwhile hears that it is on its way."""
     faults.fail("ship_order", ShipmentRefused("address_refused", "no such street"))
     faults.hold("cancel_shipment")
@@ -135,16 +136,16 @@ async def test_cancel_joins_the_undo_of_a_failure_behind_the_confirmation(shop: 
     assert_nothing_left(await shop.books(order.order_id))
 
 
-async def test_cancel_before_the_first_step_finds_nothing_to_undo(shop: Shop, worker: None) -> None:
+async def test_cancel_before_the_first_step_finds_nothing_to_undo(shop: AnyShop, worker: None) -> None:
     """A cancel that arrives with the start: the undos look, since a task that was lost may have done something."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order, by_signal="typed the wrong size")
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == FULL_UNDO[1:]
-    assert await shop.books(order.order_id) == Books("CANCELED", "Pending", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Pending", on_hand=10)
 
 
-async def test_cancel_in_the_wait_before_shipping_voids_the_authorization(shop: Shop, worker: None) -> None:
+async def test_cancel_in_the_wait_before_shipping_voids_the_authorization(shop: AnyShop, worker: None) -> None:
     """An order that may not ship before tomorrow is canceled while it waits."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order, ship_in=timedelta(days=1))
@@ -152,10 +153,10 @@ async def test_cancel_in_the_wait_before_shipping_voids_the_authorization(shop: 
     await handle.signal(OrderFulfillment.cancel_order)
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == ["return_payment", "release_inventory"]
-    assert await shop.books(order.order_id) == Books("CANCELED", "Voided", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Voided", on_hand=10)
 
 
-async def test_ship_now_ends_the_wait_before_shipping(shop: Shop, worker: None) -> None:
+async def test_ship_now_ends_the_wait_before_shipping(shop: AnyShop, worker: None) -> None:
     """Operations may not want to wait."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order, ship_in=timedelta(days=1))
@@ -164,7 +165,7 @@ async def test_ship_now_ends_the_wait_before_shipping(shop: Shop, worker: None) 
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
 
 
-async def test_cancel_of_an_order_that_is_ready_to_ship_refunds_it(shop: Shop, worker: None) -> None:
+async def test_cancel_of_an_order_that_is_ready_to_ship_refunds_it(shop: AnyShop, worker: None) -> None:
     """The label is voided first, then the captured money goes back."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
@@ -173,10 +174,10 @@ async def test_cancel_of_an_order_that_is_ready_to_ship_refunds_it(shop: Shop, w
     assert (answer.accepted, answer.code) == (True, "label_voided")
     assert await handle.result() is OrderStatus.CANCELED
     assert await undos_run(handle) == FULL_UNDO
-    assert await shop.books(order.order_id) == Books("CANCELED", "Refunded", 10, 0, 0, 0, 0)
+    assert await shop.books(order.order_id) == Books(status="CANCELED", payment_status="Refunded", on_hand=10)
 
 
-async def test_cancel_after_the_first_scan_is_refused_and_the_order_goes_on(shop: Shop, worker: None) -> None:
+async def test_cancel_after_the_first_scan_is_refused_and_the_order_goes_on(shop: AnyShop, worker: None) -> None:
     """The carrier decides: it has scanned the parcel, our workflow does not know it yet, and nothing is undone."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
@@ -186,11 +187,13 @@ async def test_cancel_after_the_first_scan_is_refused_and_the_order_goes_on(shop
     assert (answer.accepted, answer.code) == (False, "already_shipped")
     await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
     assert await handle.result() is OrderStatus.DELIVERED
-    assert await shop.books(order.order_id) == Books("DELIVERED", "Captured", 8, 0, 0, 2000, 1)
+    assert await shop.books(order.order_id) == Books(
+        status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
+    )
 
 
 async def test_cancel_is_refused_when_the_parcel_was_scanned_before_the_capture(
-    shop: Shop, faults: StepFaults
+    shop: AnyShop, faults: StepFaults
 ) -> None:
     """An early scan: the capture is still retried when the cancel comes; it is refused, and the capture goes on."""
     faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
