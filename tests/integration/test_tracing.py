@@ -159,7 +159,7 @@ async def test_events_have_no_trace_where_nothing_is_traced(shop: Shop, new_prod
 
 UNCONFIGURED = """
 import sys
-from adapters import telemetry
+from adapters.telemetry import runtime as telemetry
 from adapters.settings import Settings
 import worker
 settings = Settings(otlp_endpoint=None)
@@ -172,7 +172,7 @@ print([name for name in sys.modules if "opentelemetry" in name and ("sdk" in nam
 
 DEAD_COLLECTOR = """
 import time
-from adapters import tracing
+from adapters.telemetry import tracing
 from adapters.settings import Settings
 tracing.start(Settings(otlp_endpoint="http://127.0.0.1:9"), "test")
 with tracing._tracing.provider.get_tracer("test").start_as_current_span("lost"):

@@ -1,7 +1,7 @@
-"""A cancel and a step at the same time on the real servers: both orders of arrival, forced, in a form of each cancel.
+"""A cancel and a step at the same time on the real servers: each order of arrival forced, in each form of a cancel.
 
 The cancel arrives while the step has not done anything yet, or when it has and its workflow does not know.
-`test_race_decisions.py` forces the same table in every form on steps in memory.
+`decisions/test_races_in_memory.py` forces the same table on steps in memory.
 """
 
 from __future__ import annotations
