@@ -55,7 +55,7 @@ class Links:
 
     @contextmanager
     def held(self, name: str) -> Iterator[Proxy]:
-        """For one long fault, which no other ends early; healed behind it."""
+        """For one long fault, which no other ends early; healed after it."""
         self._held.add(name)
         try:
             yield self[name]

@@ -1,4 +1,4 @@
-"""How fast the service got on after each fault, read from the timelines."""
+"""How fast the service went on after each fault, read from the timelines."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -19,7 +19,7 @@ class Recovery:
 
     faults: int = 0
     ready: list[float] = field(default_factory=list)  # of each killed part, until it answered ready again
-    in_hand: list[float] = field(default_factory=list)  # of each order in hand, until it got on
+    in_hand: list[float] = field(default_factory=list)  # of each order in hand, until it went on
 
 
 def recoveries(happened: Sequence[Happened], books: Books) -> dict[str, Recovery]:

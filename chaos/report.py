@@ -104,9 +104,9 @@ def _counts(title: str, counts: Mapping[str, int]) -> Table:
 
 
 def _fault_table(faults: Document) -> Table:
-    table = Table(title="Faults, and how fast the service got on", title_justify="left")
+    table = Table(title="Faults, and how fast the service went on", title_justify="left")
     table.add_column("fault")
-    for column in ("times", "part ready, p50", "worst", "order in hand got on, p50", "worst"):
+    for column in ("times", "part ready, p50", "worst", "order in hand went on, p50", "worst"):
         table.add_column(column, justify="right")
     for name, figures in faults.items():
         cells = [*_cells(figures["partReady"]), *_cells(figures["orderInHandGotOn"])]

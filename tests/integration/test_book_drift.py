@@ -47,7 +47,7 @@ async def paid(shop: Shop) -> str:
 
 
 async def test_books_that_agree_are_left_alone(shop: Shop, worker: None) -> None:
-    """A live order and one that is over: nothing is found, nothing is written."""
+    """A live order and one that has ended: nothing is found, nothing is written."""
     order_ids = [await paid(shop), await canceled(shop)]
     before = [await shop.order(order_id) for order_id in order_ids]
     found = await reconcile(shop, *order_ids)

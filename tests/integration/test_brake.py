@@ -41,7 +41,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture(autouse=True)
 async def fresh(sessions: Sessions) -> AsyncIterator[None]:
-    """What ended before counts no more, and nothing is held behind the test."""
+    """What ended before counts no more, and nothing is held after the test."""
     async with sessions() as session, session.begin():
         session.add(BrakePull(why="a test begins", released_at=now(), released_by="the test"))
     yield

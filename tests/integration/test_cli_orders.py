@@ -134,7 +134,7 @@ async def test_cancels_an_order_with_reason_and_name(command: Command, shop: Sho
 
 
 async def test_tells_the_rule_that_refused_a_cancel(command: Command, shop: Shop, worker: None) -> None:
-    """An order that is over cannot be canceled: exit code 1 and the rule's code."""
+    """An order that has ended cannot be canceled: exit code 1 and the rule's code."""
     product, customer = await shop.product(on_hand=1), await shop.customer()
     placed = await command("orders", "place", "--customer", customer, "--item", f"{product}=2", "--json")
     ran = await command("orders", "cancel", placed.failure["orderId"], "--json")

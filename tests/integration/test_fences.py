@@ -165,7 +165,7 @@ async def test_an_attempt_after_the_undo_is_stopped_by_the_fence(
 async def test_a_late_authorization_is_stopped_wherever_it_was_held(
     shop: Shop, steps: Steps, late: LateAttempts, gate: str, end: type[OrderSagaError], effects: list[str]
 ) -> None:
-    """Held before the creation, before its id is saved, before the confirmation and behind it: nothing stays held."""
+    """Held before the creation, before its id is saved, before and after the confirmation: nothing stays held."""
     order = await shop.put(await shop.product())
     await steps.run("reserve_inventory", order.order_id)
     held = late.gate("authorize_payment", gate)

@@ -54,8 +54,8 @@ def questions() -> dict[str, Question]:
     paid = [PaymentAtStripe(id=f"pi_{one}", order_id=one, status="succeeded") for one in ids]
     elsewhere = [PaymentAtStripe(id=f"x_{one}", order_id=one, status="succeeded") for one in ids]
     return {
-        "rested": lambda c: unchanged_orders.unchanged(c, at, BEGINNING, [], 500),
-        "rested, in the middle": lambda c: unchanged_orders.unchanged(c, at, recent, [], 500),
+        "unchanged": lambda c: unchanged_orders.unchanged(c, at, BEGINNING, [], 500),
+        "unchanged, in the middle": lambda c: unchanged_orders.unchanged(c, at, recent, [], 500),
         "called stuck": lambda c: unchanged_orders.called_stuck(c, "", [], 500),
         "undone and holding": lambda c: ended_orders.undone_and_holding(c, recent, at, [], 500),
         "others with stock": lambda c: ended_orders.others_with_stock(

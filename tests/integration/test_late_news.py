@@ -1,4 +1,4 @@
-"""News about an order that is over: it reaches a person, and is never dropped."""
+"""News about an order that has ended: it reaches a person, and is never dropped."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ async def _updates(shop: Shop, order_id: str) -> int:
 async def test_a_retry_after_the_sweep_starts_nothing(
     api: httpx.AsyncClient, app: FastAPI, body: dict[str, Any], shop: Shop, worker: None
 ) -> None:
-    """Also one that has read the row before the sweep and comes to Temporal behind it."""
+    """Also one that has read the row before the sweep and comes to Temporal after it."""
     row = await stored(app, body)
     await reconcile(shop, row.order_id)
     await recovery_of(shop, row.order_id).result()

@@ -149,7 +149,7 @@ async def test_an_order_that_fails_for_another_reason_since_reaches_a_person(
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
         await our_faults.wait(locked, SHIP, OurFault("400", far_end="carrier", cause="carrier HTTP 400"))
         assert await our_faults.ticket_instead(locked, SHIP) is not None
-        await our_faults.wait(locked, SHIP, NO_MONEY)  # one fault behind the other
+        await our_faults.wait(locked, SHIP, NO_MONEY)  # one fault after the other
     assert await tickets_about(api, "carrier HTTP 400") == []
     assert await desk.is_calm(order.order_id)
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:

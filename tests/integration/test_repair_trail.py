@@ -63,7 +63,7 @@ async def test_a_ticket_is_opened_once_and_flags_its_order_until_the_last_one_is
 
 
 async def test_a_decision_that_is_recorded_again_writes_nothing(shop: Shop, sessions: Sessions, desk: Desk) -> None:
-    """The worker died behind the commit: the repeat gets the same answer, another decision is refused."""
+    """The worker died after the commit: the repeat gets the same answer, another decision is refused."""
     order = await shop.put(await shop.product())
     ticket = await ticket_of(shop, sessions, order.order_id, "step_refused")
     wanted = Resolution(ticket_id=int(ticket), decision=RepairDecision.RETRY, by="alice")

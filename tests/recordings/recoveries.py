@@ -173,7 +173,7 @@ async def _job(shop: Shop, run: Any, asked: Any) -> WorkflowHandle[Any, Any]:
 async def _terminated(
     shop: Shop, faults: StepFaults, step: str, *, after: bool = False, scanned: bool = False
 ) -> str:
-    """An order that was ended while `step` stood still, before its effect or behind it; its attempt is over."""
+    """An order that was ended while `step` stood still, before or after its effect; its attempt is over."""
     (faults.hold_answer if after else faults.hold)(step)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)

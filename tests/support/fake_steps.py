@@ -257,4 +257,4 @@ class FakeSteps:
 
     @activity.defn
     async def close_tickets(self, about: Attention) -> None:
-        self.orders[about.order_id].note(f"got on by itself: {about.step}")
+        self.orders[about.order_id].note(f"succeeded by itself: {about.step}")

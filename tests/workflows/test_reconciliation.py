@@ -84,7 +84,7 @@ async def test_a_live_order_is_never_touched(shop: Shop, faults: StepFaults) -> 
 
 
 async def test_a_new_order_whose_workflow_is_about_to_start_is_never_touched(shop: Shop, worker: None) -> None:
-    """Stored a moment ago: nobody looks at it before it has rested."""
+    """Stored a moment ago: nobody looks at it before it was unchanged for a while."""
     order = await shop.put(await shop.product())
     assert await reconcile(shop, order.order_id, unchanged_for=timedelta(minutes=10)) == NOTHING
     await shop.start(order)
