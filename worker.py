@@ -34,8 +34,8 @@ from activities.recovery.missed_events import MissedEvents
 from activities.recovery.reconciliation import Reconciliations
 from activities.recovery.recovery import Recoveries
 from activities.refunds.refunds import Refunds
+from activities.shipping.labels import Shipping, VoidRules
 from activities.shipping.parcels import Parcels
-from activities.shipping.shipping import Shipping, VoidRules
 from activities.texts.texts import Texts
 from activities.tickets.tickets import Tickets
 from adapters.carrier.gateway import CarrierGateway

@@ -15,8 +15,8 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.inventory.inventory import Inventory
     from activities.payments.payments import Payments
+    from activities.shipping.labels import Shipping
     from activities.shipping.parcels import Parcels
-    from activities.shipping.shipping import Shipping
     from domain.commands import CancelRequest, CheckoutAnswer, FulfillOrder, NewPaymentMethod, OrderRef
     from domain.order_states import OrderStatus
     from workflows.order.cancel_rules import SCANNED

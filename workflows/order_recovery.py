@@ -13,8 +13,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.inventory.inventory import Inventory
     from activities.payments.payments import Payments
     from activities.recovery.recovery import Recoveries
+    from activities.shipping.labels import Shipping
     from activities.shipping.parcels import Parcels
-    from activities.shipping.shipping import Shipping
     from activities.tickets.tickets import Tickets
     from domain.commands import Attention, CancelRequest, CheckoutAnswer, NewPaymentMethod, OrderRef
     from domain.order_states import FINAL, OrderStatus

@@ -8,7 +8,7 @@ from adapters.carrier.gateway import CarrierGateway
 from domain.commands import OrderRef, Parcel
 from domain.errors import OurMistake
 from domain.steps import RECORD_DELIVERED, RECORD_SHIPPED
-from services.inventory import stock
+from services.inventory import reservations
 from services.orders.book import OrderBook
 from services.shipping.book import note_delivered, note_parcel, note_shipped, shipment_of
 
@@ -39,7 +39,7 @@ class Parcels:
         async with self._book.locked(ref.order_id) as order:
             order.require_not_undone(RECORD_SHIPPED)
             if not order.fence(RECORD_SHIPPED):
-                await stock.ship(order.session, ref.order_id)
+                await reservations.ship(order.session, ref.order_id)
                 await note_shipped(order)
 
     @activity.defn

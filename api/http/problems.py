@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from api.http.availability import database_is_away
 from api.http.observation import REQUEST_ID, current_request_id
-from api.http.refusals import STATUS, camel_case, errors_of
+from api.http.statuses import STATUS, camel_case, errors_of
 from domain.errors import Refused, Unavailable
 
 MEDIA_TYPE = "application/problem+json"

@@ -6,7 +6,7 @@ import structlog
 
 from api.deps import Services
 from api.orders.schemas import DropWanted
-from services.inventory import stock
+from services.inventory import reservations
 from services.orders import line_drops
 from services.orders.named import named_order
 from services.shipping.book import shipment_of
@@ -26,5 +26,5 @@ async def drop_line(services: Services, order_id: str, product_id: str, wanted: 
             order, product_id, has_parcel=has_parcel, reason=wanted.reason, by=wanted.by
         )
         if dropped:
-            await stock.release(order.session, order_id, product_id)
+            await reservations.give_back(order.session, order_id, product_id)
             log.info("line_dropped", order_id=order_id, product_id=product_id)

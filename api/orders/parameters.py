@@ -7,7 +7,7 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Header, Path
 
-from api.http.refusals import Malformed
+from api.http.statuses import Malformed
 from domain.errors import BadField
 from services.orders.named import no_such_order
 

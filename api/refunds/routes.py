@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from api.deps import ServicesDep
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import answer, documented
-from api.http.refusals import Malformed
+from api.http.statuses import Malformed
 from api.orders.parameters import OrderIdDep
 from api.refunds import requests as refund_requests
 from api.refunds.schemas import KEY_RULE, RefundList, RefundView, RefundWanted

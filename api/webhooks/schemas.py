@@ -8,7 +8,7 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 
 from api.http.fields import Wire
 from api.http.problems import field_name
-from api.http.refusals import ForeignBody, Malformed
+from api.http.statuses import ForeignBody, Malformed
 from domain.errors import BadField
 
 Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:-]+$")]

@@ -9,7 +9,7 @@ import time
 from pydantic import SecretStr
 from stripe import SignatureVerificationError, WebhookSignature
 
-from api.http.refusals import Malformed
+from api.http.statuses import Malformed
 
 TOLERANCE = 300  # seconds between a signature and its arrival, Stripe's own default
 CARRIER_PREFIX = "hmac-sha256-hex="

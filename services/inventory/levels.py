@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.errors import Conflict, bad_fields
 from domain.limits import MAX_ON_HAND
 from services.catalogue.products import no_such_product
-from services.inventory.stock import inventory_updated
+from services.inventory.events import inventory_updated
 from services.inventory.tables import Stock
 
 stock = Stock.__table__  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.money import Money
 from services.catalogue.products import ProductData, add_to_catalogue, no_such_product, products
-from services.inventory.stock import inventory_updated
+from services.inventory.events import inventory_updated
 from services.inventory.tables import Stock
 
 stock = Stock.__table__  # type: ignore[attr-defined]

@@ -1,13 +1,61 @@
-"""An order's reservation: stock, status, timeline, fence and event in one transaction, under the order's lock."""
+"""An order's reservation: what it holds of the stock, taken, given back and shipped.
+
+Each is one statement over all lines of the order. Stock rows are locked in product order, so that two orders over the
+same products wait for each other instead of deadlocking; the row count of the one `UPDATE` decides. Status, timeline,
+fence and event are written in the same transaction, under the order's lock.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from domain.errors import OutOfStock
 from domain.events import EventName
+from domain.inventory import ReservationState
 from domain.order_states import OrderStatus
 from domain.steps import RESERVE, FenceState
-from services.inventory import stock
+from services.inventory.events import inventory_updated
 from services.orders.book import LockedOrder
+from services.orders.tables import OrderLine
+
+_LOCK = text("SELECT product_id FROM stock WHERE product_id = ANY(:products) ORDER BY product_id FOR UPDATE")
+_HOLD = text("""
+    UPDATE stock SET reserved = stock.reserved + wanted.quantity
+      FROM unnest(CAST(:products AS text[]), CAST(:quantities AS bigint[])) AS wanted (product_id, quantity)
+     WHERE stock.product_id = wanted.product_id AND stock.on_hand - stock.reserved >= wanted.quantity
+ RETURNING stock.product_id
+""")
+_REMEMBER = text("""
+    INSERT INTO reservations (order_id, product_id, quantity, state)
+    SELECT :order_id, wanted.product_id, wanted.quantity, 'held'
+      FROM unnest(CAST(:products AS text[]), CAST(:quantities AS bigint[])) AS wanted (product_id, quantity)
+""")
+_LOCK_HELD = text("""
+    SELECT stock.product_id FROM stock JOIN reservations USING (product_id)
+     WHERE reservations.order_id = :order_id AND reservations.state = 'held'
+     ORDER BY stock.product_id FOR UPDATE OF stock
+""")
+_RELEASE = text("""
+    UPDATE stock SET reserved = stock.reserved - held.quantity
+      FROM reservations AS held
+     WHERE held.order_id = :order_id AND held.state = 'held' AND stock.product_id = held.product_id
+       AND held.product_id = COALESCE(:product_id, held.product_id)
+""")
+_SHIP = text("""
+    UPDATE stock SET reserved = stock.reserved - held.quantity, on_hand = stock.on_hand - held.quantity,
+                     event_sequence = stock.event_sequence + 1
+      FROM reservations AS held
+     WHERE held.order_id = :order_id AND held.state = 'held' AND stock.product_id = held.product_id
+ RETURNING stock.product_id, held.quantity, stock.on_hand, stock.event_sequence
+""")
+_CLOSE = text("""
+    UPDATE reservations SET state = :state
+     WHERE order_id = :order_id AND state = 'held' AND product_id = COALESCE(:product_id, product_id)
+""")
 
 
 async def reserve(order: LockedOrder) -> None:
@@ -19,7 +67,7 @@ async def reserve(order: LockedOrder) -> None:
     order.require_not_undone(RESERVE)
     if order.fence(RESERVE):
         return
-    short = await stock.hold(order.session, order.row.order_id, await order.lines())
+    short = await hold_lines(order.session, order.row.order_id, await order.lines())
     if short:
         raise OutOfStock(short)
     order.move(OrderStatus.RESERVED, "stock reserved")
@@ -35,6 +83,40 @@ async def release(order: LockedOrder, *, look_again: bool = False) -> None:
     if order.state_of(RESERVE) is FenceState.UNDONE and not look_again:
         return
     order.mark(RESERVE, FenceState.UNDONE)
-    if await stock.release(order.session, order.row.order_id):
+    if await give_back(order.session, order.row.order_id):
         order.note("stock released")
         await order.emit(EventName.INVENTORY_RELEASED)
+
+
+async def hold_lines(session: AsyncSession, order_id: str, lines: Sequence[OrderLine]) -> list[str]:
+    """Reserves every line or tells which products fall short; in that case the caller must roll back."""
+    wanted: dict[str, Any] = {
+        "products": [line.product_id for line in lines],
+        "quantities": [line.quantity for line in lines],
+    }
+    connection = await session.connection()
+    await connection.execute(_LOCK, {"products": wanted["products"]})
+    held = set((await connection.execute(_HOLD, wanted)).scalars())
+    if len(held) == len(lines):
+        await connection.execute(_REMEMBER, {"order_id": order_id, **wanted})
+    return sorted(set(wanted["products"]) - held)
+
+
+async def give_back(session: AsyncSession, order_id: str, product_id: str | None = None) -> bool:
+    """Gives back what the order holds, or its one line of a product; False when it holds nothing."""
+    connection = await session.connection()
+    order = {"order_id": order_id, "product_id": product_id}
+    await connection.execute(_LOCK_HELD, order)
+    released = (await connection.execute(_RELEASE, order)).rowcount
+    await connection.execute(_CLOSE, {"state": ReservationState.RELEASED, **order})
+    return released > 0
+
+
+async def ship(session: AsyncSession, order_id: str) -> None:
+    """Takes what the order holds out of the stock: the parcel has left. Writes an InventoryUpdated per product."""
+    connection = await session.connection()
+    order = {"order_id": order_id}
+    await connection.execute(_LOCK_HELD, order)
+    for product_id, quantity, on_hand, sequence in (await connection.execute(_SHIP, order)).all():
+        session.add(inventory_updated(product_id, -quantity, on_hand, sequence))
+    await connection.execute(_CLOSE, {"state": ReservationState.SHIPPED, "product_id": None, **order})

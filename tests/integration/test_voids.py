@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from activities.shipping.shipping import Shipping, VoidRules
+from activities.shipping.labels import Shipping, VoidRules
 from domain.commands import ConfirmVoid, ParcelStatus, VoidedShipment, VoidOutcome
 from domain.errors import OurMistake, TryAgain
 from domain.parcels import FIRST_VOID_LOOK, LAST_VOID_LOOK

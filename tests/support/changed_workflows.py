@@ -9,8 +9,8 @@ from temporalio import workflow
 
 from activities.inventory.inventory import Inventory
 from activities.payments.payments import Payments
+from activities.shipping.labels import Shipping
 from activities.shipping.parcels import Parcels
-from activities.shipping.shipping import Shipping
 from domain.commands import CancelRequest, FulfillOrder, PaymentTry
 from domain.order_states import OrderStatus
 from workflows.order_fulfillment import OrderFulfillment

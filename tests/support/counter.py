@@ -12,7 +12,7 @@ from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 from services.catalogue.products import ProductData
 from services.customers.customers import CustomerData, add_customer
-from services.inventory import stock
+from services.inventory import reservations
 from services.inventory.products import StockedProduct, add_product
 from services.inventory.tables import Stock
 from services.orders.named import named_order
@@ -61,7 +61,7 @@ class Counter:
         """The id of an order as the saga's first two steps leave it."""
         order_id = await self.placed(*product_ids)
         async with named_order(self.sessions, order_id) as order:
-            assert await stock.hold(order.session, order_id, await order.lines()) == []
+            assert await reservations.hold_lines(order.session, order_id, await order.lines()) == []
             order.move(OrderStatus.RESERVED, "stock reserved")
             order.move(OrderStatus.CONFIRMED, "payment authorized")
         return order_id

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from activities.payments.payments import Payments
-from activities.shipping.shipping import Shipping
+from activities.shipping.labels import Shipping
 from adapters.carrier.gateway import CarrierGateway, ShipmentSnapshot
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection

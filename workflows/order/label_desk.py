@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.shipping.shipping import Shipping
+    from activities.shipping.labels import Shipping
     from domain.commands import VoidOutcome
     from workflows.order.pending_void import PendingVoid
     from workflows.saga.saga import Saga

@@ -11,7 +11,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.shipping.shipping import Shipping
+    from activities.shipping.labels import Shipping
     from domain.commands import ConfirmVoid, VoidOutcome
     from domain.steps import CANCEL_SHIPMENT
     from workflows.saga.saga import Saga

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from api.http.problems import answer
-from api.http.refusals import STATUS, ForeignBody
+from api.http.statuses import STATUS, ForeignBody
 from domain.errors import BadField, Conflict, InvalidInput, Refused, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
