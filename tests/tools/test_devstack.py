@@ -187,7 +187,7 @@ def test_up_runs_until_interrupted_and_keeps_its_state(folder: Path) -> None:
 
 def test_demo_ends_every_order_as_it_should_whatever_the_environment_says() -> None:
     """The demo exits with 0, tells every outcome in its table, and ignores every server and key that is named."""
-    told = _run(["devstack.demo.demo"], **HOSTILE)
+    told = _run(["devstack.demo"], **HOSTILE)
     assert told.returncode == 0, told.stdout + told.stderr
     table = told.stdout[told.stdout.index("Outcome") :]
     ends = {
