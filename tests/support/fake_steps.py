@@ -1,7 +1,7 @@
 """The saga's steps in memory: what a workflow asks of its activities, and what these would have written.
 
 A book of one row per order, kept by the rules of the real steps, far ends that answer at once, and no server but
-Temporal's. So every decision of a workflow can be proven in milliseconds; that the real steps keep these rules is
+Temporal's. So every decision of a workflow can be proven at half the cost; that the real steps keep these rules is
 what the tests on the real servers show.
 """
 
