@@ -7,7 +7,7 @@ import fcntl
 import shutil
 import sys
 
-from devstack.stack import elsewhere
+from devstack.stack import elsewhere, ports
 
 STATE = elsewhere.PROJECT / ".ordersaga"
 
@@ -24,6 +24,7 @@ def main() -> int:
         for folder in elsewhere.remove_all():
             print(f"removed {folder}")
         shutil.rmtree(STATE)
+    ports.claims_file().unlink(missing_ok=True)
     print("removed .ordersaga/")
     return 0
 

@@ -1,9 +1,14 @@
-"""Loopback TCP ports: the wanted one if it is free, otherwise one that nobody else is likely to take."""
+"""Loopback TCP ports: the wanted one if it is free, otherwise one that nobody else takes."""
 
+import fcntl
+import functools
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from devstack.errors import StackError
 
@@ -65,12 +70,47 @@ def claim_ports(wishes: Ports) -> Ports:
 
 
 def free_port(but_not: Iterable[int] = ()) -> int:
-    """A port that nobody listens on now. Raises OSError when none can be found."""
+    """A port that nobody listens on now, and that is given to nobody else until this process ends.
+
+    Raises OSError when none can be found.
+    """
     taken = set(but_not)
     for candidate in random.sample(FREE_RANGE, len(FREE_RANGE)):
-        if candidate not in taken and is_free(candidate):
+        if candidate not in taken and _claim(candidate):
             return candidate
     raise OSError(f"no free port between {FREE_RANGE.start} and {FREE_RANGE.stop}")
+
+
+def claims_file() -> Path:
+    """Shared by all stacks of one user: what a process has claimed is a lock on the byte of the port's number."""
+    return Path(tempfile.gettempdir()) / f"ordersaga-ports-{os.getuid()}"
+
+
+@functools.cache
+def _claims() -> int:
+    """The open file, which is never closed: the locks last until the process ends, however it ends."""
+    return os.open(claims_file(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+@functools.cache
+def _given() -> set[int]:
+    """The ports of this process: its own locks do not stop it."""
+    return set()
+
+
+def _claim(port: int) -> bool:
+    """False for a port that somebody listens on or has claimed: two stacks that start at once take different ones."""
+    if port in _given():
+        return False
+    try:
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    if not is_free(port):
+        fcntl.lockf(_claims(), fcntl.LOCK_UN, 1, port)
+        return False
+    _given().add(port)
+    return True
 
 
 def is_free(port: int) -> bool:

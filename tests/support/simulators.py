@@ -1,7 +1,6 @@
 """The far ends as real processes, for any test that needs one: start, stop, kill, start again on the same data."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 import stripe
 
+from devstack.stack.ports import free_port
 from tests.support.stripe_contract import exempt
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -26,12 +26,6 @@ SDK_WARNING = "ignore:Use 'content=<:DeprecationWarning"
 """The SDK sends its forms by an argument that httpx deprecates; with warnings as errors every call would fail."""
 
 Process = TypeVar("Process", bound="SimulatorProcess")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class SimulatorProcess:

@@ -1,6 +1,8 @@
 """The stack's ports: wanted ones where they can be had, free ones elsewhere, never two alike."""
 
 import socket
+import subprocess
+import sys
 from dataclasses import astuple
 
 import pytest
@@ -38,6 +40,26 @@ def test_gives_every_listener_a_different_port_outside_the_range_of_outgoing_con
     claimed = astuple(claim_ports(Ports()))
     assert len(set(claimed)) == len(claimed)
     assert all(port in FREE_RANGE for port in claimed)
+
+
+def test_two_processes_never_get_the_same_port() -> None:
+    """Nobody listens yet on the ports that this process has claimed, and still another process is given none."""
+    mine = [free_port() for _ in range(3)]
+    assert "no free port" in _free_port_elsewhere(mine).stderr
+    free = next(port for port in reversed(FREE_RANGE) if port not in mine and is_free(port))
+    assert _free_port_elsewhere([*mine, free]).stdout.strip() == str(free)
+
+
+def _free_port_elsewhere(choice: list[int]) -> subprocess.CompletedProcess[str]:
+    """Another process that takes one of these ports."""
+    script = (
+        "import sys; from devstack.stack import ports\n"
+        "class Choice(tuple): start = stop = 0\n"
+        "ports.FREE_RANGE = Choice(map(int, sys.argv[1:]))\n"
+        "print(ports.free_port())"
+    )
+    command = [sys.executable, "-c", script, *map(str, choice)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_gives_a_port_wished_twice_to_one_listener_only() -> None:
