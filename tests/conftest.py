@@ -24,6 +24,7 @@ from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from api.app import create_app
 from devstack.stack.stack import Stack
+from events import inbox
 from events.relay import Relay
 from relay import build_relay
 from tests.support.fakes import StepFaults
@@ -138,8 +139,12 @@ async def own_inbox(engine: AsyncEngine) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def relay(settings: Settings, own_inbox: None) -> AsyncIterator[Relay]:
-    """Follows up the test's own webhooks as in production; it sweeps no refunds."""
+async def relay(settings: Settings, own_inbox: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
+    """Follows up the test's own webhooks as in production, but for the second that it gives our own steps to end in.
+
+    It sweeps no refunds.
+    """
+    monkeypatch.setattr(inbox, "SETTLING", 0.1)
     async with build_relay(settings) as parts, parts.relay as relay:
         yield relay
 
