@@ -26,8 +26,8 @@ up: venv  ## keep the stack running until Ctrl-C, its state in .ordersaga/
 test: venv  ## the whole test suite, on the real embedded servers
 	@$(ISOLATED) $(VENV) -m pytest
 
-check-tools: venv  ## the tests of the tools: simulators, development stack, chaos, benchmark (2 minutes)
-	@$(ISOLATED) $(VENV) -m pytest tests/tools
+check-tools: venv  ## the tests of the tools and of what deploys: simulators, stack, chaos, benchmark, migrations under load
+	@$(ISOLATED) $(VENV) -m pytest tests/tools tests/deployment
 
 check: venv lint test check-tools  ## what CI runs: lint, format, types, all tests, migrations in step
 	@$(ISOLATED) $(VENV) -m devstack.migrations_check

@@ -230,7 +230,10 @@ async def test_a_checkout_that_a_fault_of_ours_holds_up_is_told_so_and_has_its_o
     assert await tickets_about(api, REFUSED) == []
 
 
-@pytest.mark.parametrize("nonsense", ["html", "empty", "list", "types"])
+@pytest.mark.parametrize(
+    "nonsense",
+    ["html", "types", pytest.param("empty", marks=pytest.mark.long), pytest.param("list", marks=pytest.mark.long)],
+)
 async def test_nonsense_of_both_far_ends_loses_nothing(shop: Shop, faults: StepFaults, nonsense: str) -> None:
     """A proxy's page, JSON without an id: an outcome that is not known, which is settled as any other."""
     for operation in ("payment_intents.create", "payment_intents.confirm", "payment_intents.capture"):

@@ -1,7 +1,7 @@
 """docker-compose.yml as text: its form, its secrets, its confinement, and that it runs what `make up` runs.
 
 Nothing is started here, since there may be no Docker engine; the one-shot scripts are run for real in
-`tests/integration/test_one_shots.py`.
+`tests/deployment/test_one_shots.py`.
 """
 
 from __future__ import annotations

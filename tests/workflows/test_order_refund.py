@@ -151,7 +151,7 @@ async def test_an_attempt_whose_answer_is_lost_is_repeated(
     assert [row.what for row in await shop.timeline(refund.order_id)].count("refunded 5.00 USD: dented box") == 1
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.long), "after"])
 async def test_goes_on_although_its_worker_was_killed(
     stack: Stack, shop: Shop, refunds: RefundSteps, refund: GiveRefund, activities: Activities, moment: str
 ) -> None:
@@ -174,7 +174,7 @@ async def test_goes_on_although_its_worker_was_killed(
 async def test_calls_a_person_when_a_step_refuses_and_tries_again_at_his_word(
     shop: Shop, refunds: RefundSteps, refund: GiveRefund, faults: StepFaults
 ) -> None:
-    """A mistake of ours is no end of the refund: it waits with a ticket, which closes when the step gets on."""
+    """A mistake of ours is no end of the refund: it waits with a ticket, which closes when the step succeeds."""
     faults.fail("send_refund", OurMistake("parameters drifted"))
     handle = await start(shop, refund)
     await until(lambda: refunds.tickets(refund.order_id), ["step_refused"])
