@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,19 @@ def _files(part: str) -> list[Path]:
     return [single] if single.is_file() else sorted((ROOT / part).rglob("*.py"))
 
 
+@functools.cache
+def _source(file: Path) -> str:
+    return file.read_text()
+
+
+@functools.cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(_source(file))
+
+
+@functools.cache
 def _imports(file: Path) -> list[Import]:
-    return list(_walk(file, ast.parse(file.read_text()), passed_through=False))
+    return list(_walk(file, _tree(file), passed_through=False))
 
 
 def _walk(file: Path, node: ast.AST, *, passed_through: bool) -> Iterator[Import]:
@@ -98,7 +110,7 @@ def test_a_workflow_imports_ours_inside_one_passed_through_block(file: Path) -> 
     """Anything of ours outside the block would be loaded anew for every order, inside the sandbox."""
     outside = [str(one) for one in _imports(file) if one.package in OURS and not one.passed_through]
     assert outside == []
-    blocks = [node for node in ast.walk(ast.parse(file.read_text())) if _passes_through(node)]
+    blocks = [node for node in ast.walk(_tree(file)) if _passes_through(node)]
     assert len(blocks) <= 1
 
 
@@ -119,7 +131,7 @@ def test_the_init_files_of_packages_are_empty(package: str) -> None:
 @pytest.mark.parametrize("part", sorted(OURS))
 def test_no_file_is_longer_than_one_can_read(part: str) -> None:
     """300 lines at most."""
-    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in _files(part)}
+    lengths = {str(file.relative_to(ROOT)): len(_source(file).splitlines()) for file in _files(part)}
     assert {file: lines for file, lines in lengths.items() if lines > LONGEST} == {}
 
 
@@ -130,7 +142,7 @@ def test_no_function_is_longer_than_a_screen(part: str) -> None:
         (file, node)
         for file in _files(part)
         if "versions" not in file.parts
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(_tree(file))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     long = {
