@@ -13,11 +13,8 @@ from api.http.exact_json import ExactJsonRoute
 from api.http.fields import Body, Text40, Wire
 from api.http.problems import documented
 from api.repairs.schemas import Words
-from domain.errors import Conflict
-from domain.texts import TextKind
 from services.brake import brake
 from services.brake.brake import BrakeState
-from services.texts import texts
 
 router = APIRouter(prefix="/api/brake", tags=["repairs"], route_class=ExactJsonRoute)
 
@@ -50,10 +47,7 @@ async def get_brake(services: ServicesDep) -> BrakeView:
 async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeView:
     """Orders that were held try their step again; one that fails again by our fault is counted anew."""
     async with services.sessions() as session, session.begin():
-        note_id = await texts.keep(session, TextKind.REPAIR_NOTE, wanted.note, order_id=None)
-        released = await brake.release(session, wanted.by, note_id)
-        if released is None:
-            raise Conflict("brake_not_on", "the brake is not on")
+        await brake.release_with_note(session, wanted.by, wanted.note)
     log.warning("brake_released", by=wanted.by)
     return await _read(services)
 
@@ -61,9 +55,7 @@ async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeVi
 async def _read(services: Services) -> BrakeView:
     async with services.sessions() as session:
         state = await brake.state_of(session)
-        note_id = state.pull.note_id if state.pull else None
-        words = await texts.read(await session.connection(), [note_id] if note_id else [])
-        return _view(state, words[note_id] if note_id else None)
+        return _view(state, await brake.note_of(session, state.pull))
 
 
 def _view(state: BrakeState, note: str | None) -> BrakeView:

@@ -16,10 +16,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from adapters.clock import now
 from adapters.settings import Settings
 from domain.brake import EndsByOurFault, pulls
+from domain.errors import Conflict
 from domain.order_states import OrderStatus
 from domain.repairs import BRAKE
+from domain.texts import TextKind
 from services.brake.tables import BrakePull, EndByOurFault
 from services.orders.tables import Order
+from services.texts import texts
 from services.tickets.book import close_ticket_about, open_ticket_about
 
 TURN_BACK = "turn_back"
@@ -134,3 +137,17 @@ async def release(session: AsyncSession, by: str, note_id: str | None) -> BrakeP
     session.add(pull)
     await close_ticket_about(session, BRAKE, TURN_BACK)
     return pull
+
+
+async def release_with_note(session: AsyncSession, by: str, note: str) -> None:
+    """The same by somebody who says why in words, which are kept as a text. Raises Conflict where it is not on."""
+    note_id = await texts.keep(session, TextKind.REPAIR_NOTE, note, order_id=None)
+    if await release(session, by, note_id) is None:
+        raise Conflict("brake_not_on", "the brake is not on")
+
+
+async def note_of(session: AsyncSession, pull: BrakePull | None) -> str | None:
+    """What whoever released the brake said; None where nobody has said anything."""
+    if pull is None or pull.note_id is None:
+        return None
+    return (await texts.read(await session.connection(), [pull.note_id]))[pull.note_id]
