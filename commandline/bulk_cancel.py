@@ -33,7 +33,7 @@ Order = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Wish:
+class CancelOptions:
     reason: str
     by: str
     execute: bool
@@ -104,7 +104,7 @@ async def asked_of_temporal(configuration: Configuration, query: str) -> list[st
     return [order_id for order_id in dict.fromkeys(ids) if order_id is not None]
 
 
-def cancel_all(api: Api, out: Printer, orders: Iterable[Order], wish: Wish) -> int:
+def cancel_all(api: Api, out: Printer, orders: Iterable[Order], wish: CancelOptions) -> int:
     """The exit code: 1 when a cancel that was asked for was refused, or got no answer."""
     plan = Selection()
     for order in orders:
@@ -126,7 +126,7 @@ class Outcomes:
     refused: list[dict[str, str]] = field(default_factory=list)
 
 
-def _execute(api: Api, order_ids: Sequence[str], wish: Wish, done: Callable[[int], None]) -> Outcomes:
+def _execute(api: Api, order_ids: Sequence[str], wish: CancelOptions, done: Callable[[int], None]) -> Outcomes:
     outcomes = Outcomes({"accepted": 0, "joined": 0, "pending": 0, "refused": 0, "failed": 0})
     began = time.monotonic()
     for number, order_id in enumerate(order_ids):
@@ -140,7 +140,7 @@ def _execute(api: Api, order_ids: Sequence[str], wish: Wish, done: Callable[[int
     return outcomes
 
 
-def _cancel(api: Api, order_id: str, wish: Wish) -> str:
+def _cancel(api: Api, order_id: str, wish: CancelOptions) -> str:
     """accepted, joined or pending. Raises Failure for a refusal, or when no answer comes; asking again is safe."""
     body = {"by": wish.by, "reason": wish.reason}
     for left in reversed(range(AGAIN)):

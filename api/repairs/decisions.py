@@ -22,7 +22,7 @@ from engine.calls import NoWorkflow, engine_away, engine_calls, workflow_calls
 from engine.signals import signal
 from services.recovery.starts import recovery_input
 from services.repairs import decisions, desk
-from services.repairs.desk import FollowUp
+from services.repairs.desk import NextAction
 from services.tickets.tables import Ticket
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -103,9 +103,9 @@ async def _in_books(services: Services, ticket: Ticket, resolution: Resolution) 
     assert ticket.order_id is not None
     settled = await desk.settle_in_books(services.sessions, ticket.order_id, resolution)
     with engine_calls():
-        if settled.follow_up is FollowUp.LOOK_AT_PAYMENT:
+        if settled.next_action is NextAction.LOOK_AT_PAYMENT:
             await signal(services.temporal, ticket.order_id, OrderFulfillment.payment_changed)
-        elif settled.follow_up is FollowUp.RECOVER:
+        elif settled.next_action is NextAction.RECOVER:
             why = f"ticket {ticket.id}: {ticket.kind}, {resolution.decision} by {resolution.by}"
             found = await recovery_input(services.sessions, ticket.order_id, why)
             if found is not None:

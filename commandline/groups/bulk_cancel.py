@@ -33,7 +33,7 @@ def bulk_cancel(
         raise Misused("name the orders: --query, --product, --customer or --status")
     if query and any(filters.values()):
         raise Misused("--query stands alone: it can name the status and the customer, too")
-    wish = commands.Wish(reason, by, execute, rate)
+    wish = commands.CancelOptions(reason, by, execute, rate)
     with api_at(api) as client:
         orders = commands.listed(client, filters)
         if query:

@@ -23,7 +23,7 @@ from domain.order_states import OrderStatus, PaymentStatus
 RETURNED = frozenset([PaymentStatus.VOIDED, PaymentStatus.REFUNDED])
 
 
-class Outcome(StrEnum):
+class LineOutcome(StrEnum):
     ORDERED = "ordered"  # a line of an order that the shop took, also where a cancellation follows
     CANCELED = "canceled"  # a line of a cancellation that was carried out
     SKIPPED = "skipped"
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 class Fate:
     """What became of one line."""
 
-    outcome: Outcome
+    outcome: LineOutcome
     order_id: str | None = None
     skip: Skip | None = None
 
@@ -99,7 +99,7 @@ class Report:
 
     def _fates(self) -> Iterator[tuple[int, Fate]]:
         for number, skip in self._plan.skips.items():
-            yield number, Fate(Outcome.SKIPPED, skip=skip)
+            yield number, Fate(LineOutcome.SKIPPED, skip=skip)
         for order in self._plan.orders:
             fate = self._order_fate(order)
             yield from ((line.row.number, fate) for line in order.lines)
@@ -109,28 +109,28 @@ class Report:
 
     def _order_fate(self, order: PlannedOrder) -> Fate:
         if self._is_taken(order):
-            return Fate(Outcome.ORDERED, self._facts.placed[order.invoice])
+            return Fate(LineOutcome.ORDERED, self._facts.placed[order.invoice])
         if order.invoice in self._facts.placed:
             why = self._facts.settled[order.invoice]["refusal"]
-            return Fate(Outcome.SKIPPED, self._facts.placed[order.invoice], Skip("rejected", f"rejected: {why}"))
+            return Fate(LineOutcome.SKIPPED, self._facts.placed[order.invoice], Skip("rejected", f"rejected: {why}"))
         why = self._facts.refused.get(order.invoice) or self._facts.failed.get(order.invoice, "not placed")
-        return Fate(Outcome.SKIPPED, skip=Skip("refused", f"refused: {why}"))
+        return Fate(LineOutcome.SKIPPED, skip=Skip("refused", f"refused: {why}"))
 
     def _cancel_fate(self, invoice: str, order: PlannedOrder) -> Fate:
         order_id = self._facts.placed.get(order.invoice)
         refusal = self._facts.canceled.get(invoice, "its order was not placed")
         refusal = self._facts.failed.get(invoice, refusal)
         if refusal == "" and self._status(order) is OrderStatus.CANCELED:
-            return Fate(Outcome.CANCELED, order_id)
+            return Fate(LineOutcome.CANCELED, order_id)
         why = refusal or "the order was not canceled"
-        return Fate(Outcome.SKIPPED, order_id, Skip("cancel_refused", f"cancel of order refused: {why}"))
+        return Fate(LineOutcome.SKIPPED, order_id, Skip("cancel_refused", f"cancel of order refused: {why}"))
 
     def _outcomes(self) -> dict[str, dict[str, Any]]:
         """Lines, invoices, pieces and money by outcome. An invoice counts with each outcome that a line of it has."""
-        lines: Counter[Outcome] = Counter()
-        pieces: Counter[Outcome] = Counter()
-        amounts: dict[Outcome, Decimal] = defaultdict(Decimal)
-        invoices: dict[Outcome, set[str]] = defaultdict(set)
+        lines: Counter[LineOutcome] = Counter()
+        pieces: Counter[LineOutcome] = Counter()
+        amounts: dict[LineOutcome, Decimal] = defaultdict(Decimal)
+        invoices: dict[LineOutcome, set[str]] = defaultdict(set)
         for line in self._plan.lines:
             outcome = self.fates[line.row.number].outcome
             lines[outcome] += 1
@@ -145,7 +145,7 @@ class Report:
                 "amount": plain(amounts[outcome]),
                 "currency": CURRENCY,
             }
-            for outcome in Outcome
+            for outcome in LineOutcome
         }
 
     def _skipped(self) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ class Report:
         sums: dict[str, Counter[str]] = defaultdict(Counter)
         for line in self._plan.lines:
             outcome = self.fates[line.row.number].outcome
-            if outcome is not Outcome.SKIPPED:
+            if outcome is not LineOutcome.SKIPPED:
                 sums[CURRENCY][f"{outcome}Lines"] += line.pieces * line.price.minor
         for order in self._taken:
             seen = self._facts.settled.get(order.invoice)

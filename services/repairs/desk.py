@@ -29,7 +29,7 @@ from services.repairs import decisions
 from services.tickets.tables import Ticket
 
 
-class FollowUp(StrEnum):
+class NextAction(StrEnum):
     """What the order needs after a decision was written into its books."""
 
     NOTHING = "nothing"
@@ -41,7 +41,7 @@ class SettledInBooks(NamedTuple):
     """What became of a decision in the books."""
 
     answer: ResolutionAnswer
-    follow_up: FollowUp = FollowUp.NOTHING
+    next_action: NextAction = NextAction.NOTHING
 
 
 async def find_ticket(session: AsyncSession, ticket_id: int) -> Ticket:
@@ -97,16 +97,16 @@ async def settle_in_books(sessions: Sessions, order_id: str, wanted: Resolution)
     async with named_order(sessions, order_id) as order:
         ticket = await order.session.get_one(Ticket, wanted.ticket_id)
         answer = await decisions.resolve(order, ticket, wanted)
-        follow_up = _follow_up(order, ticket, wanted) if answer.accepted else FollowUp.NOTHING
-    return SettledInBooks(answer, follow_up)
+        next_action = _next_action(order, ticket, wanted) if answer.accepted else NextAction.NOTHING
+    return SettledInBooks(answer, next_action)
 
 
-def _follow_up(order: LockedOrder, ticket: Ticket, decided: Resolution) -> FollowUp:
+def _next_action(order: LockedOrder, ticket: Ticket, decided: Resolution) -> NextAction:
     retry, of_saga = decided.decision is RepairDecision.RETRY, rule_of(ticket.kind, ticket.step).owner is Owner.SAGA
     if ticket.kind == PAYMENT_REFUNDED or (retry and ticket.kind.startswith("payment_")):
-        return FollowUp.LOOK_AT_PAYMENT
+        return NextAction.LOOK_AT_PAYMENT
     has_more_to_undo = of_saga and order.status not in FINAL
-    return FollowUp.RECOVER if retry or has_more_to_undo else FollowUp.NOTHING
+    return NextAction.RECOVER if retry or has_more_to_undo else NextAction.NOTHING
 
 
 async def settle_about_no_order(session: AsyncSession, wanted: Resolution) -> ResolutionAnswer:

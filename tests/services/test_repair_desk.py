@@ -11,7 +11,7 @@ from domain.repairs import LATE_MONEY, NO_SCAN, PAYMENT_REFUNDED, STEP_KEEPS_FAI
 from domain.steps import AUTHORIZE, RETURN
 from services.orders.named import named_order
 from services.repairs import desk
-from services.repairs.desk import FollowUp
+from services.repairs.desk import NextAction
 from services.tickets.book import open_ticket
 from services.tickets.tables import Ticket
 from tests.support.counter import Counter
@@ -58,7 +58,7 @@ async def test_a_ticket_is_resolved_once(counter: Counter) -> None:
     first = await desk.settle_in_books(counter.sessions, order_id, decided(ticket_id, Do.WRITE_OFF))
     second = await desk.settle_in_books(counter.sessions, order_id, decided(ticket_id, Do.MARK_DONE))
 
-    assert (first.answer.accepted, second.answer.accepted, second.follow_up) == (True, False, FollowUp.NOTHING)
+    assert (first.answer.accepted, second.answer.accepted, second.next_action) == (True, False, NextAction.NOTHING)
     with pytest.raises(Conflict) as refused:
         desk.require_decidable(await find(counter, ticket_id), decided(ticket_id, Do.MARK_DONE))
     assert (refused.value.code, refused.value.detail) == ("ticket_resolved", "alice has settled it")
@@ -68,20 +68,20 @@ async def test_a_ticket_is_resolved_once(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "step", "decision", "is_ended", "follow_up"),
+    ("kind", "step", "decision", "is_ended", "next_action"),
     [
-        (PAYMENT_REFUNDED, "hold_payment", Do.MARK_DONE, False, FollowUp.LOOK_AT_PAYMENT),
-        ("payment_review", "hold_payment", Do.RETRY, False, FollowUp.LOOK_AT_PAYMENT),
-        ("payment_review", "hold_payment", Do.MARK_DONE, False, FollowUp.NOTHING),
-        (STEP_KEEPS_FAILING, RETURN, Do.WRITE_OFF, False, FollowUp.RECOVER),
-        (STEP_KEEPS_FAILING, RETURN, Do.WRITE_OFF, True, FollowUp.NOTHING),
-        (STEP_KEEPS_FAILING, RETURN, Do.RETRY, True, FollowUp.RECOVER),
-        (LATE_MONEY, RETURN, Do.RETRY, True, FollowUp.RECOVER),
-        (LATE_MONEY, RETURN, Do.WRITE_OFF, False, FollowUp.NOTHING),
+        (PAYMENT_REFUNDED, "hold_payment", Do.MARK_DONE, False, NextAction.LOOK_AT_PAYMENT),
+        ("payment_review", "hold_payment", Do.RETRY, False, NextAction.LOOK_AT_PAYMENT),
+        ("payment_review", "hold_payment", Do.MARK_DONE, False, NextAction.NOTHING),
+        (STEP_KEEPS_FAILING, RETURN, Do.WRITE_OFF, False, NextAction.RECOVER),
+        (STEP_KEEPS_FAILING, RETURN, Do.WRITE_OFF, True, NextAction.NOTHING),
+        (STEP_KEEPS_FAILING, RETURN, Do.RETRY, True, NextAction.RECOVER),
+        (LATE_MONEY, RETURN, Do.RETRY, True, NextAction.RECOVER),
+        (LATE_MONEY, RETURN, Do.WRITE_OFF, False, NextAction.NOTHING),
     ],
 )
 async def test_says_what_the_order_needs_after_the_decision(
-    counter: Counter, kind: str, step: str, decision: RepairDecision, is_ended: bool, follow_up: FollowUp
+    counter: Counter, kind: str, step: str, decision: RepairDecision, is_ended: bool, next_action: NextAction
 ) -> None:
     """A recovery where something is left to undo, a look at the payment where it holds the goods."""
     order_id = await counter.confirmed(await counter.product())
@@ -93,7 +93,7 @@ async def test_says_what_the_order_needs_after_the_decision(
 
     settled = await desk.settle_in_books(counter.sessions, order_id, decided(ticket_id, decision))
 
-    assert (settled.answer.accepted, settled.follow_up) == (True, follow_up)
+    assert (settled.answer.accepted, settled.next_action) == (True, next_action)
 
 
 @pytest.mark.parametrize(
