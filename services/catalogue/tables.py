@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlmodel import Field, SQLModel
 
-from adapters.postgres.columns import (
-    time_column,
-)
+from adapters.postgres.columns import time_column
 
 
 class Product(SQLModel, table=True):

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import (
-    Index,
-    Text,
-    text,
-)
+from sqlalchemy import Index, Text, text
 from sqlmodel import Field, SQLModel
 
-from adapters.postgres.columns import (
-    maybe_time_column,
-    time_column,
-)
+from adapters.postgres.columns import maybe_time_column, time_column
 
 
 class InboxEvent(SQLModel, table=True):

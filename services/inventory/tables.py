@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKeyConstraint,
-    Index,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 import services.catalogue.tables  # what foreign keys point to
 import services.orders.tables  # noqa: F401  # what foreign keys point to
-from adapters.postgres.columns import (
-    bigint_column,
-)
+from adapters.postgres.columns import bigint_column
 
 
 class Stock(SQLModel, table=True):

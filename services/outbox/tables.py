@@ -5,20 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Index,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from adapters.postgres.columns import (
-    json_column,
-    maybe_time_column,
-    time_column,
-)
+from adapters.postgres.columns import json_column, maybe_time_column, time_column
 from adapters.telemetry import tracing
 
 

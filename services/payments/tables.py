@@ -9,23 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Index,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 import services.orders.tables  # noqa: F401  # what foreign keys point to
-from adapters.postgres.columns import (
-    bigint_column,
-    json_column,
-    maybe_time_column,
-    time_column,
-)
+from adapters.postgres.columns import bigint_column, json_column, maybe_time_column, time_column
 
 
 class PaymentAttempt(SQLModel, table=True):

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Index,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 import services.orders.tables  # noqa: F401  # what foreign keys point to
-from adapters.postgres.columns import (
-    time_column,
-)
+from adapters.postgres.columns import time_column
 
 
 class Refund(SQLModel, table=True):

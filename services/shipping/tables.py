@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import (
-    CheckConstraint,
-    Text,
-)
+from sqlalchemy import CheckConstraint, Text
 from sqlmodel import Field, SQLModel
 
 import services.orders.tables  # noqa: F401  # what foreign keys point to
-from adapters.postgres.columns import (
-    maybe_time_column,
-    time_column,
-)
+from adapters.postgres.columns import maybe_time_column, time_column
 
 
 class ShipmentRow(SQLModel, table=True):

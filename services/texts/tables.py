@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import (
-    Text,
-)
+from sqlalchemy import Text
 from sqlmodel import Field, SQLModel
 
-from adapters.postgres.columns import (
-    time_column,
-)
+from adapters.postgres.columns import time_column
 
 
 class StoredText(SQLModel, table=True):

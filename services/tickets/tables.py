@@ -6,21 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Index,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 import services.orders.tables  # noqa: F401  # what foreign keys point to
-from adapters.postgres.columns import (
-    json_column,
-    maybe_time_column,
-    time_column,
-)
+from adapters.postgres.columns import json_column, maybe_time_column, time_column
 from domain.repairs import RepairDecision
 
 
