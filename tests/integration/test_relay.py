@@ -27,10 +27,12 @@ from api.app import create_app
 from devstack.stack.stack import Stack
 from domain.webhooks import Arrived
 from events.inbox import Inbox
+from events.inbox_pruning import InboxPruning
 from events.refund_starts import RefundSweep
 from events.relay import Relay
 from services.inbox.arrivals import Arrivals
 from services.inbox.claims import LEASE, Claims, EventKey
+from services.inbox.pruning import OldEvents
 from services.inbox.tables import InboxEvent
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks, swept
@@ -79,7 +81,8 @@ def running(writes: AsyncEngine, settings: Settings, temporal_client: Client, so
     async def run(looks: Looks, shortest: float, longest: float) -> AsyncIterator[Relay]:
         paced = settings.model_copy(update={"sweep_interval": longest})
         inbox = Inbox(Claims(writes), {source: looks})
-        async with Relay(paced, inbox, RefundSweep(writes, temporal_client, paced), shortest) as relay:
+        nothing_old = InboxPruning(OldEvents(writes, timedelta(days=3650)))
+        async with Relay(paced, inbox, RefundSweep(writes, temporal_client, paced), nothing_old, shortest) as relay:
             await asyncio.wait_for(relay.listening.wait(), 60)
             yield relay
 
