@@ -57,11 +57,7 @@ class Service:
         that the API has as many checkouts as it can answer: sent again when it says, and the wait counts.
         """
         self._placed += 1
-        body = {
-            "customerId": f"bench-{self._placed % CUSTOMERS}",
-            "items": [{"productId": f"bench-{self._placed % PRODUCTS}", "quantity": 1}],
-            "paymentMethod": "pm_card_visa",
-        }
+        body = self.body(self._placed)
         asked = time.time()
         while True:
             answer = await self._http.post("/api/orders", json=body, headers={"Idempotency-Key": order_id})
@@ -74,6 +70,14 @@ class Service:
         key = str(answer.json()["orderId"])
         self._asked[key] = asked
         return key
+
+    def body(self, number: int) -> dict[str, Any]:
+        """The checkout of the order of this number."""
+        return {
+            "customerId": f"bench-{number % CUSTOMERS}",
+            "items": [{"productId": f"bench-{number % PRODUCTS}", "quantity": 1}],
+            "paymentMethod": "pm_card_visa",
+        }
 
     async def settle(self, shift: Shift) -> Shift | None:
         """Until every order is READY_TO_SHIP and the webhooks that this caused are followed up."""
