@@ -1,8 +1,8 @@
 """Makes a shop large: orders that really went through the service are copied by SQL, with every row that they left.
 
-So a copy occupies what a real order does, also in columns and tables that do not exist yet. Its ids are its own and as
-long as the original's, random as those of orders are; its times are shifted into the past, those of open orders to
-minutes ago. What a copy's JSON says still names the original: nobody reads it.
+So a copy occupies what a real order does, also in columns and tables that do not exist yet. Its ids are its own and
+as long as the original's, random as those of orders are; its times are shifted into the past, those of open orders
+to minutes ago. What a copy's JSON says still names the original: nobody reads it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ SHARES = {"delivered": 89, "refunded": 3, "canceled": 3, "declined": 3, "shipped
 
 OPEN = ("shipped", "ready")
 OLDEST, YOUNGEST = 400, 4  # days: younger payments would be looked for at Stripe, which knows no copy
+AFTER_ALL = 100_000_000  # the number of the first order beyond those of every size
 PAST_SEQUENCE = 1_000_000_000  # the events of a product go on after it
 
 OWN_IDS = {
@@ -40,10 +41,12 @@ _COLUMNS = """
 
 _MADE = """
     CREATE UNLOGGED TABLE made AS
-    SELECT n, md5('growth ' || n) AS order_id, sample, 'growth-' || lpad((n % {products})::text, 4, '0') AS product_id,
+    SELECT n, md5('growth ' || n) AS order_id, sample,
+           'growth-' || lpad((n % {products})::text, 4, '0') AS product_id,
            'growth-' || lpad((n / {per_customer})::text, 7, '0') AS customer_id, lpad(to_hex(n), 7, '0') AS digits,
            CASE WHEN open THEN random() * interval '5 minutes'
-                ELSE ({oldest} - ({oldest} - {youngest}) * (n - {first})::float8 / {orders}) * interval '1 day' END AS ago
+                ELSE interval '1 day' * ({oldest} - ({oldest} - {youngest}) * (n - {first})::float8 / {orders})
+           END AS ago
       FROM generate_series({first}, {first} + {orders} - 1) AS n
       JOIN courses ON {course}
 """
@@ -107,9 +110,7 @@ async def sort_samples(database: asyncpg.Connection, samples: Mapping[str, str])
     """)
 
 
-async def grow(
-    database: asyncpg.Connection, first: int, orders: int, tell: Tell, course: str = BY_SHARE
-) -> None:
+async def grow(database: asyncpg.Connection, first: int, orders: int, tell: Tell, course: str = BY_SHARE) -> None:
     """Adds so many orders, numbered from `first`. Foreign keys are not checked, and hold."""
     await database.execute("SET session_replication_role = replica; SET synchronous_commit = off")
     await database.execute(

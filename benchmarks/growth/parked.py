@@ -37,7 +37,7 @@ _NEWS = "SELECT NOT EXISTS (SELECT FROM webhook_inbox WHERE processed_at IS NULL
 
 @dataclass(frozen=True)
 class Parked:
-    """Bytes of memory by process before and after they were parked, of the engine's file too, and of an order there."""
+    """Bytes of memory by process before and after they were parked; and of the engine's file."""
 
     orders: int
     before: Mapping[str, int]
@@ -111,9 +111,7 @@ class Parking:
         seconds = time.perf_counter() - began
         await until(bool, database, _NEWS, within=WITHIN)
         spent = meter.read().since(before)
-        return Woken(
-            len(woken), seconds, {name: 1000 * used / len(woken) for name, used in spent.groups.items()}
-        )
+        return Woken(len(woken), seconds, {name: 1000 * used / len(woken) for name, used in spent.groups.items()})
 
     async def _start(self, row: Order, room: asyncio.Semaphore) -> None:
         async with room:

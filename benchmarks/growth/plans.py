@@ -1,8 +1,8 @@
 """The plan of every statement that the service sends, and which of them would read a table that grows as a whole.
 
-A plan is the generic one: what PostgreSQL does for any values, and what it turns to after a few executions. It is asked
-for by `PREPARE` and `EXPLAIN EXECUTE`, which all versions have. What really was read while the tour ran is counted by
-the server itself (`pg_stat_user_tables.seq_scan`), also for the checks of foreign keys.
+A plan is the generic one: what PostgreSQL does for any values, and what it turns to after a few executions. It is
+asked for by `PREPARE` and `EXPLAIN EXECUTE`, which all versions have. What really was read while the tour ran is
+counted by the server itself (`pg_stat_user_tables.seq_scan`), also for the checks of foreign keys.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Orders per second, percentiles and CPU per order of the whole service, spread over products or all on one of them."""
+"""Orders per second, percentiles and CPU per order of the whole service, over many products or all on one."""
 
 from __future__ import annotations
 

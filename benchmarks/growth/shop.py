@@ -77,10 +77,10 @@ class GrowingShop:
         yield found
         with self.statement_log.open() as log:
             log.seek(began)
-            found += sorted({one for line in log if (one := _statement(line))})
+            found += sorted({one for line in log if (one := statement_in(line))})
 
 
-def _statement(line: str) -> str | None:
+def statement_in(line: str) -> str | None:
     """The statement in a line of the log; None where it is another one's, or no query."""
     try:
         said: dict[str, Any] = json.loads(line)
@@ -111,14 +111,15 @@ async def growing_shop(folder: Path) -> AsyncIterator[GrowingShop]:
         stack = await open_.enter_async_context(Stack(folder, carrier_clock=PARCELS_STAY, tailor=_tailored))
         with _environment(stack.environment | SETTINGS):
             settings = Settings()
-        clients = [
+        http, stripe, carrier = [
             await open_.enter_async_context(httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False))
             for url in (stack.urls.api, stack.urls.stripe, stack.urls.carrier)
         ]
         ours = {"application_name": OURS, "timezone": "UTC"}
         pool = asyncpg.create_pool(stack.urls.database_url, min_size=1, max_size=8, server_settings=ours)
         database = await open_.enter_async_context(pool)
-        yield GrowingShop(stack, settings, *clients, database, await temporal.connect(settings))
+        client = await temporal.connect(settings)
+        yield GrowingShop(stack, settings, http, stripe, carrier, database, client)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """One order of each course through the whole service, and a visit to everything that reads or writes the tables.
 
-The orders serve twice: the copies that make a shop large are taken from the first ones (`copies.py`), and the statements
-that are judged at each size are those of a tour (`plans.py`).
+The orders serve twice: the copies that make a shop large are taken from the first ones (`copies.py`), and the
+statements that are judged at each size are those of a tour (`plans.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What keeps tables fast that only grow: an early autovacuum, room for updates in place, an index for what may leave
+"""What keeps tables fast that only grow: an early autovacuum, and an index for what may leave
 
 Revision ID: 0011
 Revises: 0010
@@ -25,13 +25,6 @@ BIG: Mapping[str, object] = {
     "autovacuum_vacuum_insert_scale_factor": 0.05,
     "autovacuum_analyze_scale_factor": 0.02,
 }
-# A few rows, each written over and over: vacuumed by number, whatever the size; the next version of a row finds room
-# beside the old one, so that no index is written.
-COUNTER: Mapping[str, object] = {
-    "fillfactor": 50,
-    "autovacuum_vacuum_scale_factor": 0,
-    "autovacuum_vacuum_threshold": 500,
-}
 # Rows leave at one end: to give empty pages back, a vacuum would lock all readers out for a moment.
 QUEUE: Mapping[str, object] = {**BIG, "vacuum_truncate": "off"}
 
@@ -46,8 +39,6 @@ STORAGE: Mapping[str, Mapping[str, object]] = {
     "reservations": BIG,
     "outbox": QUEUE,
     "webhook_inbox": QUEUE,
-    "stock": COUNTER,
-    "cursors": COUNTER,
 }
 
 
