@@ -35,18 +35,11 @@ _WEIGHTS = """
      ORDER BY pg_total_relation_size(oid) DESC
 """
 _JSON = """
-    SELECT 'payment_attempts.params' AS name, avg(pg_column_size(params)) AS bytes, count(*) AS rows,
-           (SELECT avg(pg_column_size(t.*)) FROM payment_attempts AS t TABLESAMPLE SYSTEM (1)) AS row_bytes
-      FROM payment_attempts TABLESAMPLE SYSTEM (1)
-    UNION ALL
-    SELECT 'order_steps.result', avg(coalesce(pg_column_size(result), 0)), count(*),
-           (SELECT avg(pg_column_size(t.*)) FROM order_steps AS t TABLESAMPLE SYSTEM (1))
-      FROM order_steps TABLESAMPLE SYSTEM (1)
-    UNION ALL
-    SELECT 'outbox.data', avg(pg_column_size(data)), count(*),
-           (SELECT avg(pg_column_size(t.*)) FROM outbox AS t TABLESAMPLE SYSTEM (1))
-      FROM outbox TABLESAMPLE SYSTEM (1)
+    SELECT avg(coalesce(pg_column_size({column}), 0)) AS bytes, avg(pg_column_size(some.*)) AS row_bytes
+      FROM (SELECT * FROM {table} LIMIT 20000) AS some
 """
+JSON = (("payment_attempts", "params"), ("order_steps", "result"), ("outbox", "data"))
+"""The columns that could be compacted."""
 
 
 @dataclass(frozen=True)
@@ -77,5 +70,9 @@ async def weigh(database: asyncpg.Pool) -> list[Weight]:
 
 
 async def weigh_json(database: asyncpg.Pool) -> dict[str, tuple[float, float]]:
-    """Of the columns that could be compacted: average bytes of the value, and of its whole row."""
-    return {row["name"]: (float(row["bytes"]), float(row["row_bytes"])) for row in await database.fetch(_JSON)}
+    """Of each such column: average bytes of the value, and of its whole row."""
+    found = {}
+    for table, column in JSON:
+        row = await database.fetchrow(_JSON.format(table=table, column=column))
+        found[f"{table}.{column}"] = (float(row["bytes"]), float(row["row_bytes"]))
+    return found
