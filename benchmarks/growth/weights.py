@@ -35,8 +35,8 @@ _WEIGHTS = """
      ORDER BY pg_total_relation_size(oid) DESC
 """
 _JSON = """
-    SELECT avg(coalesce(pg_column_size({column}), 0)) AS bytes, avg(pg_column_size(some.*)) AS row_bytes
-      FROM (SELECT * FROM {table} LIMIT 20000) AS some
+    SELECT avg(coalesce(pg_column_size({column}), 0)) AS bytes, avg(pg_column_size(a_part.*)) AS row_bytes
+      FROM (SELECT * FROM {table} LIMIT 20000) AS a_part
 """
 JSON = (("payment_attempts", "params"), ("order_steps", "result"), ("outbox", "data"))
 """The columns that could be compacted."""
