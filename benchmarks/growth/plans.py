@@ -48,12 +48,14 @@ async def judge(database: asyncpg.Pool, statements: Sequence[str], *, forced: bo
     pages = {row["relname"]: row["relpages"] for row in await database.fetch(_PAGES)}
     partial = {row["name"] for row in await database.fetch(_PARTIAL)}
     grow = {name for name in pages if name not in DO_NOT_GROW}
-    large = grow if forced else {name for name in grow if pages[name] >= LARGE}
+    large = {name for name in grow if pages[name] >= LARGE}
     findings: list[Finding] = []
     async with database.acquire() as connection:
         for statement in statements:
             plan = await plan_of(connection, statement, forced=forced)
-            findings += [Finding(what, statement) for what in unbounded(plan, large, partial)]
+            findings += [
+                Finding(what, statement) for what in unbounded(plan, grow if forced else large, large, partial)
+            ]
     return Judged(len(statements), findings, sorted(grow - large))
 
 
@@ -73,14 +75,14 @@ async def plan_of(connection: asyncpg.Connection, statement: str, *, forced: boo
     return plan
 
 
-def unbounded(plan: Node, large: frozenset[str] | set[str], partial: set[str]) -> list[str]:
-    """The parts of a plan that read a whole table, or a whole index of all its rows without a limit above them."""
-    return [what for node, limited in _nodes(plan, False) if (what := _whole(node, limited, large, partial))]
+def unbounded(plan: Node, tables: set[str], large: set[str], partial: set[str]) -> list[str]:
+    """The parts that read all of one of `tables`, or a whole index of a large one without a limit above them."""
+    return [what for node, limited in _nodes(plan, False) if (what := _whole(node, limited, tables, large, partial))]
 
 
-def _whole(node: Node, limited: bool, large: frozenset[str] | set[str], partial: set[str]) -> str | None:
+def _whole(node: Node, limited: bool, tables: set[str], large: set[str], partial: set[str]) -> str | None:
     table = node.get("Relation Name")
-    if node["Node Type"] == "Seq Scan" and table in large:
+    if node["Node Type"] == "Seq Scan" and table in tables:
         return f"reads all of {table}"
     index = node.get("Index Name")
     if index is None or "Index Cond" in node or limited or index in partial:

@@ -43,7 +43,13 @@ def above(kind: str, *plans: dict[str, Any]) -> dict[str, Any]:
 )
 def test_a_plan_is_unbounded_where_it_reads_a_whole_table(plan: dict[str, Any], found: list[str]) -> None:
     """A whole index counts as well, unless a limit ends it or only what is open is in it."""
-    assert unbounded(plan, LARGE, PARTIAL) == found
+    assert unbounded(plan, LARGE, LARGE, PARTIAL) == found
+
+
+def test_a_whole_index_of_a_small_table_says_nothing() -> None:
+    """A plan for a few rows may be any; that a whole table has to be read is judged for tables of any size."""
+    plans = scan("Index Scan", "tickets", **{"Index Name": "pk"}), scan("Seq Scan", "tickets")
+    assert [unbounded(plan, LARGE | {"tickets"}, LARGE, PARTIAL) for plan in plans] == [[], ["reads all of tickets"]]
 
 
 @pytest.mark.parametrize(
