@@ -69,8 +69,10 @@ class Growth:
             await copies.sort_samples(connection, self.samples)
 
     async def grow_to(self, orders: int) -> None:
+        await self.shop.set(full_page_writes="off")  # of a copy, a whole page for each of its rows
         async with self.shop.database.acquire() as connection:
             await copies.grow(connection, self.orders, orders - self.orders, self.tell)
+        await self.shop.set(full_page_writes="on")
         self.orders = orders
 
     async def at(self, orders: int) -> Size:

@@ -83,6 +83,8 @@ _PRODUCTS = """
     SELECT product_id, 1000000000, 0, 0 FROM products WHERE product_id LIKE 'growth-%'
 """
 
+NOT_COPIED = ("made", "samples", "courses", "sampled_rows", "tickets", "ends_by_our_fault", "opened")
+
 Tell = Callable[[str], None]
 
 
@@ -95,7 +97,8 @@ async def sort_samples(database: asyncpg.Connection, samples: Mapping[str, str])
     """Notes which order is the original of which share of the copies, and what its webhooks are about."""
     await database.execute("""
         CREATE UNLOGGED TABLE courses (sample text, first int, last int, open bool);
-        CREATE UNLOGGED TABLE sampled_rows (sample text, source text, event_id text)
+        CREATE UNLOGGED TABLE sampled_rows (sample text, source text, event_id text);
+        CREATE UNLOGGED TABLE samples AS SELECT order_id FROM orders
     """)
     first = 0
     for course, share in SHARES.items():
@@ -144,23 +147,29 @@ async def _copies(database: asyncpg.Connection) -> dict[str, str]:
     for row in await database.fetch(_COLUMNS):
         columns.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
     mine = {
-        table: _copy(table, kinds, "JOIN made ON made.sample = t.order_id")
+        table: _copy(table, kinds, "SELECT t.*, order_id AS sample FROM {table} AS t JOIN samples USING (order_id)")
         for table, kinds in columns.items()
-        if "order_id" in kinds and table not in ("made", "courses", "tickets", "ends_by_our_fault", "opened")
+        if "order_id" in kinds and table not in NOT_COPIED
     }
-    inbox = "JOIN sampled_rows AS s USING (source, event_id) JOIN made ON made.sample = s.sample"
-    outbox = "JOIN made ON made.sample = t.subject"
+    inbox = "SELECT t.*, sample FROM {table} AS t JOIN sampled_rows USING (source, event_id)"
+    outbox = "SELECT t.*, subject AS sample FROM {table} AS t WHERE subject IN (SELECT order_id FROM samples)"
     return mine | {
         "webhook_inbox": _copy("webhook_inbox", columns["webhook_inbox"], inbox),
         "outbox": _copy("outbox", columns["outbox"], outbox),
     }
 
 
-def _copy(table: str, kinds: Mapping[str, str], join: str) -> str:
+def _copy(table: str, kinds: Mapping[str, str], originals: str) -> str:
+    """The originals are the side that is hashed: so an order's rows follow each other, as in life, and in indexes."""
     names = [name for name, kind in kinds.items() if not (name == "id" and kind == "bigint")]
     values = ", ".join(_value(table, name, kinds[name]) for name in names)
     quoted = ", ".join(f'"{name}"' for name in names)
-    return f"INSERT INTO {table} ({quoted}) SELECT {values} FROM {table} AS t {join}"  # noqa: S608
+    return f"""
+        CREATE TEMPORARY TABLE originals AS {originals.format(table=table)};
+        ANALYZE originals;
+        INSERT INTO {table} ({quoted}) SELECT {values} FROM made JOIN originals AS t USING (sample);
+        DROP TABLE originals
+    """  # noqa: S608
 
 
 def _value(table: str, name: str, kind: str) -> str:
