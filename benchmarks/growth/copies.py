@@ -154,7 +154,7 @@ async def grow(
 
 
 async def _copies(database: asyncpg.Connection, events: str) -> dict[str, str]:
-    """A statement for each table that has rows of an order; `events` says of which copies those that may leave stay."""
+    """A statement for each table that has rows of an order; `events` says whose events have not left yet."""
     columns: dict[str, dict[str, str]] = {}
     for row in await database.fetch(_COLUMNS):
         columns.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]

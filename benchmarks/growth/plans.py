@@ -64,7 +64,9 @@ async def plan_of(connection: asyncpg.Connection, statement: str, *, forced: boo
     async with connection.transaction():
         await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         if forced:
-            await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off")
+            await connection.execute(
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+            )
         await connection.execute(f"PREPARE asked AS {statement}")
         try:
             words = f"EXPLAIN (FORMAT JSON) EXECUTE asked{f'({values})' if values else ''}"
