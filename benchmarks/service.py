@@ -105,7 +105,8 @@ class Service:
             await asyncio.sleep(LOOK_EVERY)
 
     async def _webhooks_followed_up(self) -> None:
-        deadline, quiet_since, known = time.monotonic() + PATIENCE, time.monotonic(), None
+        deadline, quiet_since = time.monotonic() + PATIENCE, time.monotonic()
+        known: tuple[Any, Any] | None = None
         while time.monotonic() < deadline:
             last, waiting = await self._database.fetchrow(_WEBHOOKS)
             if (last, waiting) != known:
