@@ -7,7 +7,7 @@ that a column which this version of the code does not know is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -22,6 +22,9 @@ Row = TypeVar("Row", bound=SQLModel)
 Values = dict[str, Any]
 
 
+OF_THE_ORM = 1  # entries of its own that the ORM keeps in a row's `__dict__`
+
+
 class _Column(NamedTuple):
     name: str
     attribute: str
@@ -30,12 +33,17 @@ class _Column(NamedTuple):
 
 @dataclass(frozen=True)
 class _Shape:
-    """A model's table: its columns, those of its key, and those that the database fills when a row is new."""
+    """A model's table: its columns, those of its key, and what a new row has that says nothing else.
+
+    `generated` columns are filled by the database.
+    """
 
     table: str
     columns: Sequence[_Column]
     key: Sequence[str]
     generated: frozenset[str]
+    defaults: Mapping[str, Any]
+    factories: Mapping[str, Callable[[], Any]]
     new_instance: Any
 
 
@@ -47,11 +55,15 @@ def _shape_of(model: type[SQLModel]) -> _Shape:
         for attribute in mapper.column_attrs
     ]
     generated = mapper.local_table.autoincrement_column
+    fields = model.model_fields
+    made = {name: field.default_factory for name, field in fields.items() if field.default_factory is not None}
     return _Shape(
         table=mapper.local_table.name,
         columns=columns,
         key=[column.name for column in mapper.primary_key],
         generated=frozenset([generated.name] if generated is not None else []),
+        defaults={name: field.default for name, field in fields.items() if not (field.is_required() or name in made)},
+        factories=made,  # type: ignore[arg-type]  # none of them takes the other values
         new_instance=mapper.class_manager.new_instance,
     )
 
@@ -67,10 +79,36 @@ def row_of(model: type[Row], found: Values) -> Row:
     return row
 
 
+def new_row(model: type[Row], **values: Any) -> Row:
+    """A new row of `model` by the names of its fields, as its constructor makes it but without checking each value.
+
+    The database checks them. Raises TypeError for a name that is no field, or a field without a value.
+    """
+    shape = _shape_of(model)
+    row: Row = shape.new_instance()
+    attributes = row.__dict__
+    attributes.update(shape.defaults)
+    attributes.update(values)
+    for name, factory in shape.factories.items():
+        if name not in values:
+            attributes[name] = factory()
+    if len(attributes) != len(shape.columns) + OF_THE_ORM:
+        given = values.keys() - {column.attribute for column in shape.columns}
+        raise TypeError(f"{model.__name__} has no field {sorted(given)}" if given else f"{model.__name__}: {values}")
+    return row
+
+
 def _values_of(row: SQLModel) -> Values:
     """By column name."""
     values = row.__dict__
     return {name: values.get(attribute) for name, attribute, _ in _shape_of(type(row)).columns}
+
+
+def _changed(row: SQLModel, before: Values) -> set[str]:
+    """The columns whose value is another than `before`."""
+    return {
+        name for name, attribute, _ in _shape_of(type(row)).columns if row.__dict__[attribute] != before[attribute]
+    }
 
 
 class Write(NamedTuple):
@@ -112,7 +150,7 @@ class Rows:
         if known is None:
             known = [row_of(model, values) for values in self._found.get(_shape_of(model).table) or ()]
             self._known[model] = known
-            self._as_read += [(row, _values_of(row)) for row in known]
+            self._as_read += [(row, dict(row.__dict__)) for row in known]
         return known
 
     def add(self, row: SQLModel) -> None:
@@ -125,16 +163,15 @@ class Rows:
         parts: dict[_Part, list[Values]] = {_Part(model): [*map(_values_of, new)] for model, new in self._new.items()}
         changed: dict[type[SQLModel], tuple[set[str], list[Values]]] = {}
         for at, (row, before) in enumerate(self._as_read):
-            after = _values_of(row)
-            if after != before:
+            if row.__dict__ != before:
                 names, rows = changed.setdefault(type(row), (set(), []))
-                names.update(name for name in after if after[name] != before[name])
-                rows.append(after)
-                self._as_read[at] = row, after
+                names |= _changed(row, before)
+                rows.append(_values_of(row))
+                self._as_read[at] = row, dict(row.__dict__)
         for model, (names, rows) in changed.items():
             only = {*names, *_shape_of(model).key}
             parts[_Part(model, tuple(sorted(names)))] = [{name: row[name] for name in only} for row in rows]
-        self._as_read += [(row, _values_of(row)) for new in self._new.values() for row in new]
+        self._as_read += [(row, dict(row.__dict__)) for new in self._new.values() for row in new]
         self._new = {}
         return _write(parts) if parts else None
 

@@ -19,7 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.clock import now
 from adapters.postgres.database import Sessions, autocommit, engine_of
-from adapters.postgres.rows import Rows, parsed, write_new
+from adapters.postgres.rows import Rows, new_row, parsed, write_new
 from domain.errors import StepUndone
 from domain.events import EventName
 from domain.money import Money
@@ -130,7 +130,7 @@ class LockedOrder:
         """Sets the step's fence: its state, and the answer that a repeat of the step gives."""
         fence = self._steps.get(name)
         if fence is None:
-            fence = self._steps[name] = OrderStep(order_id=self.row.order_id, step=name, state=state.value)
+            fence = self._steps[name] = new_row(OrderStep, order_id=self.row.order_id, step=name, state=state.value)
             self.add(fence)
         fence.state, fence.result, fence.updated_at = state.value, result, now()
 
@@ -145,7 +145,8 @@ class LockedOrder:
         if to != row.status:
             self.reached.append(to)
         self.add(
-            TimelineEntry(
+            new_row(
+                TimelineEntry,
                 order_id=row.order_id,
                 sequence=row.version + 1,
                 previous=row.version,
@@ -245,7 +246,8 @@ async def place_order(
     """
     at = at or row.created_at
     row.status, row.version, row.event_sequence = OrderStatus.PLACED.value, 1, 1
-    placed = TimelineEntry(
+    placed = new_row(
+        TimelineEntry,
         order_id=row.order_id,
         sequence=1,
         previous=0,

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.clock import now
 from adapters.postgres.database import Sessions, autocommit, engine_of
+from adapters.postgres.rows import new_row
 from domain.errors import InvalidInput
 from domain.order_states import OrderStatus, PaymentStatus
 from services.orders.book import place_order
@@ -94,7 +95,8 @@ def key_reused() -> InvalidInput:
 async def _insert(connection: AsyncConnection, new: NewOrder, lines: Mapping[str, MergedLine], found: Found) -> Order:
     products = known_products(found, lines)
     amount = price(lines, products, currency=new.currency, expected=new.expected_total)
-    row = Order(
+    row = new_row(
+        Order,
         order_id=new.order_id,
         customer_id=new.customer_id,
         idempotency_key=new.key,
@@ -119,7 +121,8 @@ def _snapshot(
 ) -> list[OrderLine]:
     """The lines at today's names and prices, which they keep."""
     return [
-        OrderLine(
+        new_row(
+            OrderLine,
             order_id=order_id,
             product_id=product_id,
             line_number=number,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.clock import now
+from adapters.postgres.rows import new_row
 from services.orders.book import LockedOrder
 from services.payments.tables import PaymentAttempt
 
@@ -133,5 +134,5 @@ def _insert(order: LockedOrder, call: SavedCall) -> SavedCall:
     """Under the lock of the order's row, so that there is no other writer."""
     row = asdict(call)
     del row["refused"]
-    order.add(PaymentAttempt(**row))
+    order.add(new_row(PaymentAttempt, **row))
     return call

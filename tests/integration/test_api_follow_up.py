@@ -73,7 +73,7 @@ async def test_confirms_the_order_when_the_customer_has_acted(
 ) -> None:
     """3-D Secure: the event makes the workflow look at the payment, which is what confirms the order."""
     order_id = await place("pm_card_authenticationRequired")
-    payment = payment_of(sessions, order_id)
+    payment = await payment_of(sessions, order_id)
     url = f"{shop.stack.urls.stripe}/_control/payment_intents/{payment}/authenticate"
     (await shop.http.post(url, json={"succeed": True})).raise_for_status()
 
@@ -95,7 +95,7 @@ async def test_follows_the_parcel(
     """The first scan ships the order, the last one delivers it."""
     order_id = await place()
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
-    shipment_id = shipment_of(sessions, order_id)
+    shipment_id = await shipment_of(sessions, order_id)
 
     await shop.parcel(order_id, "in_transit")
     await hooks.processed(await hooks.carrier(shipment_id), "carrier")
@@ -116,8 +116,8 @@ async def test_sends_no_signal_that_tells_nothing_new(
     order_id = await place()
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
 
-    await hooks.processed(await hooks.stripe(payment_of(sessions, order_id)))
-    await hooks.processed(await hooks.carrier(shipment_of(sessions, order_id)), "carrier")
+    await hooks.processed(await hooks.stripe(await payment_of(sessions, order_id)))
+    await hooks.processed(await hooks.carrier(await shipment_of(sessions, order_id)), "carrier")
 
     assert await signals(temporal_client, order_id) == []
 
@@ -131,7 +131,7 @@ async def test_does_not_believe_what_an_event_says(
 ) -> None:
     """Even with a good signature: an old or wrong event changes nothing, since the current state is retrieved."""
     order_id = await place("pm_card_authenticationRequired")
-    payment = payment_of(sessions, order_id)
+    payment = await payment_of(sessions, order_id)
 
     await hooks.processed(await hooks.stripe(payment, kind="payment_intent.succeeded"))
 
@@ -145,7 +145,7 @@ async def test_takes_an_event_for_an_order_that_is_over(
     """Nobody is there to be told, which is no error."""
     order_id = await place("pm_card_chargeDeclined")
     assert await shop.status(order_id) is OrderStatus.REJECTED
-    payment = payment_of(sessions, order_id)
+    payment = await payment_of(sessions, order_id)
     async with sessions() as session, session.begin():
         (await session.get_one(Payment, payment)).state = "authorized"
 
@@ -161,7 +161,7 @@ async def test_finds_what_nobody_was_notified_of(
     order_id = await place()
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
     await shop.parcel(order_id, "in_transit")
-    await hooks.leave_behind("carrier", shipment_of(sessions, order_id))
+    await hooks.leave_behind("carrier", await shipment_of(sessions, order_id))
 
     await until(lambda: shop.status(order_id), OrderStatus.SHIPPED)
 
@@ -172,7 +172,7 @@ async def test_keeps_an_event_until_the_far_end_is_back(
 ) -> None:  # fmt: skip
     """While Stripe is away the event stays unprocessed, with the last error; later it is followed up."""
     hooks = Hooks(api, settings, sessions)
-    payment = payment_of(sessions, await place())
+    payment = await payment_of(sessions, await place())
     event_id = (await hooks.stripe(payment)).json()["eventId"]
     async with build_relay(settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"})) as cut_off:
         assert await swept(cut_off.inbox) == 1

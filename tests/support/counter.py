@@ -70,7 +70,7 @@ class Counter:
         """Money that Stripe has taken for the order, as the step writes it."""
         async with named_order(self.sessions, order_id) as order:
             order.paid(PaymentStatus.CAPTURED)
-            order.session.add(
+            order.add(
                 Payment(
                     payment_intent_id=f"pi_{secrets.token_hex(8)}",
                     order_id=order_id,
