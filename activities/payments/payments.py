@@ -97,7 +97,8 @@ class Payments:
             if not order.fence(CAPTURE):
                 await record_captured(order, intent.amount_received)
                 await tell_foreign_capture(order, intent, capture.params["amount_to_capture"])
-                await book_refunds(order, intent.of_order(ref.order_id), given)
+                if given:
+                    await book_refunds(order, intent.of_order(ref.order_id), given)
 
     @activity.defn
     async def return_payment(self, ref: OrderRef) -> None:
