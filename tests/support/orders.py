@@ -105,7 +105,8 @@ class Shop:
                 quantity=quantity,
                 unit_price_minor=product.price_minor,
             )
-            await place_order(session, row, [line])
+            await session.flush()
+            await place_order(await session.connection(), row, [line])
             total = Money(minor=row.total_minor, currency=row.currency)
         return FulfillOrder(order_id=order_id, customer_id=customer_id, total=total)
 
