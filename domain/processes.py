@@ -1,6 +1,6 @@
 """By which form of its process an order's workflow runs: fixed when the order begins, for as long as it lives.
 
-A workflow follows its history, so that a change of what it asks of its engine must leave those that run as they began.
+A workflow follows its history: a change of what it asks of its engine must leave the orders that run as they began.
 A field of the workflow's input tells them apart and costs nothing, while `workflow.patched` writes two history events
 into each order (docs/decisions/0025-fewer-events.md).
 """

@@ -11,7 +11,6 @@ from temporalio import activity
 
 from activities.interceptors.attempts import Attempts, time_of
 
-
 SCHEDULED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
