@@ -1,9 +1,9 @@
 """Records the histories that the replay test guards: `python -m tests.recordings.record [NAME ...]`.
 
 Each path is walked by a real order on real servers, and its history is written to `tests/histories/<name>.json`, with
-`lean_` before the name where the order's process is lean; without a name every path that has none yet. A recorded
-history stays as long as orders of its version may be running; a change of the workflow that is not backward compatible
-needs `workflow.patched` or a new `Process`, not a new recording.
+`lean_` before the name of a lean order; without a name every path that has none yet. A history stays as long as
+orders of its version may be running; a change of the workflow that is not backward compatible needs
+`workflow.patched` or a new `Process`, not a new recording.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def is_recorded(name: str) -> bool:
 
 
 def is_order(file: Path) -> bool:
-    return '"workflowType":{"name":"OrderFulfillment"}' in file.read_text()
+    return '"OrderFulfillment"' in file.read_text()  # which names no other workflow's events
 
 
 def _prefix(history: WorkflowHistory) -> str:

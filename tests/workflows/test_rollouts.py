@@ -48,7 +48,7 @@ async def reset(client: Client, handle: Handle) -> None:
 async def test_an_order_that_an_old_worker_began_is_mended_by_a_reset(
     shop: Shop, temporal_client: Client, settings: Settings, activities: Activities
 ) -> None:
-    """The wrong order of a rollout: a newer worker cannot follow, does nothing, and begins anew where it is told to."""
+    """The wrong order of a rollout: a newer worker cannot follow and does nothing, and begins anew when told to."""
     order = await shop.put(await shop.product())
     async with build_worker(temporal_client, settings, activities, workflows=[FromBeforeTheField]):
         handle = await shop.start(order)
