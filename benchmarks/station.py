@@ -19,7 +19,6 @@ from typing import IO, Any, cast
 import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
@@ -29,7 +28,7 @@ from benchmarks.load import Shift, drive
 from benchmarks.our_saga import OUR_QUEUE, Empty, OurActivities, OurSaga
 from benchmarks.plain_saga import PLAIN_QUEUE, PlainActivities, PlainSaga
 from benchmarks.service import Service, open_service
-from worker import Activities, build_worker, workflow_runner
+from worker import Activities, build_worker
 
 SAMPLE = 5  # workflows of a shift whose history is looked at
 
@@ -71,8 +70,6 @@ def our_worker(client: Client, settings: Settings, steps: DatabaseSteps) -> Work
     activities = cast(Activities, OurActivities(steps))  # it has all that build_worker asks for
     template = build_worker(client, settings.model_copy(update={"task_queue": "bench-template"}), activities)
     config = template.config()
-    restrictions = workflow_runner().restrictions.with_passthrough_modules("benchmarks")
-    config["workflow_runner"] = SandboxedWorkflowRunner(restrictions=restrictions)
     config["task_queue"], config["workflows"] = OUR_QUEUE, [OurSaga, Empty]
     return Worker(**config)
 

@@ -66,7 +66,7 @@ RACES = (
     # the shipment
     Race("label", "ship_order", started(), LABEL_VOIDED, ALL_VOIDED),
     Race("label_refused", "ship_order", started(address=NO_ADDRESS), LABEL_VOIDED, ALL_VOIDED),
-    Race("capture", "capture_payment", started(), LABEL_VOIDED, ALL_REFUNDED),
+    Race("capture", "capture_payment", started(local=True), LABEL_VOIDED, ALL_REFUNDED),
     Race("capture_refused", "capture_payment", capture_refused, LABEL_VOIDED, ALL_VOIDED),
     Race("first_scan", "record_shipped", parcel(SCAN), SHIPPED, ARRIVED),
     Race("delivery", "record_delivered", parcel(SCAN, DELIVERY), DELIVERED, ARRIVED),

@@ -29,7 +29,7 @@ ALICE = CancelRequest(by="alice", wish_id="w1")
 
 @asynccontextmanager
 async def trip(client: Client, steps: TripSteps) -> AsyncIterator[Handle]:
-    """A trip that is being booked, in the sandbox of production."""
+    """A trip that is being booked, as workflows run in production."""
     queue = f"trips-{secrets.token_hex(4)}"
     async with Worker(
         client, task_queue=queue, workflows=[BookTrip], activities=steps.methods(), workflow_runner=workflow_runner()
