@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import SHIPPED, Entry
+from benchmarks.contenders import FURTHER, Entry
 from benchmarks.figures import Measurement
 from benchmarks.processes import CpuMeter, StationProcess
 from benchmarks.teller import Teller
@@ -85,8 +85,7 @@ class Bench:
         order_ids = [f"{prefix}-{order}" for order in range(orders)]
         cpu, began = self._meter.read(), time.perf_counter()
         shifts = [await station.tell("place", kind=entry.kind, order_ids=order_ids, at_once=at_once)]
-        further = await station.tell("settle")
-        shifts += [further] if further else []
+        shifts += await station.tell("settle")
         await asyncio.sleep(PAUSE)
         spent, wall = self._meter.read().since(cpu), time.perf_counter() - began
         events = await station.tell("look")
@@ -102,8 +101,10 @@ class Bench:
                 events=events,
                 elsewhere=spent.elsewhere / wall / (os.cpu_count() or 1),
                 late=shift["late"],
+                refused=shift["refused"],
+                wall=wall,
             )
-            for name, shift in zip((entry.name, SHIPPED), shifts, strict=False)
+            for name, shift in zip((entry.name, *FURTHER), shifts, strict=False)
         ]
 
 

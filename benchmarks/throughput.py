@@ -15,8 +15,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import profiling, report
-from benchmarks.contenders import BASELINE, SHIPPED, chosen
+from benchmarks.contenders import BASELINE, SHIPPED, TAKEN, chosen
 from benchmarks.figures import rows
+from benchmarks.options import positive, positive_each
 from benchmarks.processes import PROJECT, StationProcess
 from benchmarks.rounds import Bench, Plan
 from benchmarks.service import PARCELS_STAY
@@ -56,6 +57,7 @@ def tell(run: report.Run, plan: Plan, out: Console) -> None:
     says = {entry.name: entry.says for entry in plan.entries}
     if "service" in says:
         says[SHIPPED] = "the same orders until the payment is captured and the label bought, from the request on"
+        says[TAKEN] = "the same orders, from the request that was not put off (503) until its 201"
     text = report.markdown(run, says)
     (BUILD / "bench.md").write_text(text)
     if out.is_terminal:
@@ -75,17 +77,6 @@ async def bench(options: argparse.Namespace) -> int:
     seconds = time.monotonic() - began
     out.print(f"{seconds:.0f} s; all figures in build/bench.json, the tables in build/bench.md", highlight=False)
     return 0
-
-
-def positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError(word)
-    return number
-
-
-def positive_each(words: str) -> tuple[int, ...]:
-    return tuple(positive(word) for word in words.split(","))
 
 
 def options_of(words: list[str] | None = None) -> argparse.Namespace:
