@@ -77,7 +77,7 @@ class Limit:
 
 def processes(order: PerOrder, process: str, rate: float) -> int:
     """How many of a Python process, each of which uses one core."""
-    return max(1, math.ceil(rate * cores(order, process) / BUSY))
+    return max(1, math.ceil(round(rate * cores(order, process) / BUSY, 6)))  # ten tenths are one, not two
 
 
 def cores(order: PerOrder, process: str) -> float:

@@ -66,6 +66,10 @@ class Wait:
         """What the two calls took by themselves: no service could answer sooner."""
         return percentile([sum(order.stripe) for order in self.orders], percent)
 
+    def beyond(self, percent: float) -> float:
+        """What the service added to them."""
+        return percentile([order.beyond for order in self.orders], percent)
+
     @property
     def mean_call(self) -> float:
         return statistics.fmean(self.drawn)

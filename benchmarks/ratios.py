@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from benchmarks.contenders import BASELINE, SHIPPED
 from benchmarks.figures import Measurement, Spread, percentile
@@ -82,10 +83,18 @@ def ratios(measurements: Sequence[Measurement], at_rest: Mapping[str, float]) ->
 
 
 def within_rounds(measurements: Sequence[Measurement], contender: str, at_once: int, figure: Figure) -> Spread | None:
-    """Of a contender's figure to the toy's in the same round; None where a round with both is missing."""
-    ours, toys = (
-        {one.round: figure(one) for one in measurements if (one.contender, one.at_once) == (name, at_once)}
-        for name in (contender, BASELINE)
-    )
+    """Of a contender's figure to the toy's in the same round; None where a round with both is missing.
+
+    One that was measured twice in a round counts with its mean.
+    """
+
+    def by_round(name: str) -> dict[int, float]:
+        found: dict[int, list[float]] = {}
+        for one in measurements:
+            if (one.contender, one.at_once) == (name, at_once):
+                found.setdefault(one.round, []).append(figure(one))
+        return {number: fmean(values) for number, values in found.items()}
+
+    ours, toys = by_round(contender), by_round(BASELINE)
     both = [ours[number] / toys[number] for number in ours if toys.get(number)]
     return Spread.of(both) if both else None

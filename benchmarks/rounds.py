@@ -39,6 +39,7 @@ class Bench:
         self, plan: Plan, stations: Mapping[str, StationProcess], pids: Mapping[str, int], teller: Teller
     ) -> None:
         self._plan, self._stations, self._tell = plan, stations, teller
+        self._begun = 0  # measurements: a contender may come twice in a round, its orders may not
         self._meter = CpuMeter(
             {
                 "Temporal": [pids["temporal"]],
@@ -81,7 +82,8 @@ class Bench:
 
     async def _measure(self, entry: Entry, at_once: int, orders: int, number: int) -> list[Measurement]:
         station = self._stations["worker" if entry.together else "load"]
-        prefix = f"bench-{self._plan.seed}-{entry.name.replace(' ', '_')}-{at_once}-{number}"
+        self._begun += 1
+        prefix = f"bench-{self._plan.seed}-{entry.name.replace(' ', '_')}-{at_once}-{number}-{self._begun}"
         order_ids = [f"{prefix}-{order}" for order in range(orders)]
         cpu, began = self._meter.read(), time.perf_counter()
         shifts = [await station.tell("place", kind=entry.kind, order_ids=order_ids, at_once=at_once)]
