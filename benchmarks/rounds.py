@@ -65,9 +65,10 @@ class Bench:
             self._tell.doing(f"warm-up, {entry.name}")
             await self._measure(entry, most, min(self._plan.orders, 2 * most), 0)
 
-    async def rounds(self) -> list[Measurement]:
+    async def rounds(self, after: int = 0) -> list[Measurement]:
+        """As many as the plan says; `after` is the number of the last one before."""
         found = []
-        for number in range(1, self._plan.rounds + 1):
+        for number in range(after + 1, after + self._plan.rounds + 1):
             for at_once in self._plan.at_once:
                 for entry in rotated(self._plan.entries, number + self._plan.seed):
                     self._tell.doing(f"round {number}, {at_once} at once, {entry.name}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,10 +31,10 @@ QUICK = {"rounds": 1, "orders": 20, "concurrency": (1, 10)}
 USUAL = {"rounds": 5, "orders": 150, "concurrency": (1, 50)}
 
 
-async def measure(plan: Plan, out: Console) -> report.Run:
-    """A whole run on a stack of its own, which is gone afterwards."""
+@asynccontextmanager
+async def open_bench(plan: Plan, out: Console) -> AsyncIterator[Bench]:
+    """Warmed up, on a stack of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ordersaga-bench-", ignore_cleanup_errors=True) as folder:
-        machine = report.machine_facts()
         async with AsyncExitStack() as running:
             stack = await running.enter_async_context(Stack(Path(folder), carrier_clock=PARCELS_STAY))
             stations = {}
@@ -42,12 +43,17 @@ async def measure(plan: Plan, out: Console) -> report.Run:
                 station = StationProcess(role, max(plan.at_once), stack.environment, log)
                 stations[role] = await running.enter_async_context(station)
             await stations["load"].tell("prepare")
-            steps = plan.rounds * len(plan.at_once) * len(plan.entries)
-            teller = running.enter_context(Teller(out, steps))
+            teller = running.enter_context(Teller(out, plan.rounds * len(plan.at_once) * len(plan.entries)))
             bench = Bench(plan, stations, stack.pids, teller)
             await bench.warm_up()
-            at_rest = await bench.at_rest()
-            measured = await bench.rounds()
+            yield bench
+
+
+async def measure(plan: Plan, out: Console) -> report.Run:
+    machine = report.machine_facts()
+    async with open_bench(plan, out) as bench:
+        at_rest = await bench.at_rest()
+        measured = await bench.rounds()
     parameters = asdict(plan) | {"entries": [entry.name for entry in plan.entries]}
     return report.Run(machine, parameters, at_rest, measured, rows(measured, BASELINE))
 

@@ -123,7 +123,7 @@ async def test_an_order_that_was_put_off_counts_its_wait_and_apart_from_it_its_l
     ]
     transport = httpx.MockTransport(lambda request: answers.pop(0))
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
-        service = Service(http, _BooksOf("o1"))  # type: ignore[arg-type]
+        service = Service(http, _BooksOf("o1"))
         key = await service.place("wish-1")
         shipped, taken = await service.settle(Shift(0.0, 1.0, [0.2], [key]))
     assert shipped.refused == 2

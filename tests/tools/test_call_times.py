@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
@@ -55,9 +54,31 @@ def test_times_that_are_no_distribution_are_refused(median: float, p99: float) -
         CallTimes(median, p99)
 
 
-def test_without_a_tail_every_call_takes_the_median() -> None:
-    times = CallTimes(0.5, 0.5)
-    assert (times.sigma, math.exp(times.mu)) == (0.0, pytest.approx(0.5))
+async def test_without_a_tail_every_call_takes_the_median() -> None:
+    assert await drawn(CallTimes(0.5, 0.5), 3) == [pytest.approx(0.5)] * 3
+
+
+async def test_what_else_is_called_between_changes_no_operation_s_times() -> None:
+    """A look more or less between two runs leaves the times of create and confirm as they were."""
+    row = CallTimes(0.35, 1.4).row("payment_intents.create")
+    clock = CallClock(lambda seconds: _at_once())
+    clock.set(CallTimes(0.35, 1.4))
+    for operation in ("payment_intents.create", "payment_intents.retrieve", "payment_intents.create"):
+        await clock.take(operation, "o1", a_request())
+    first, _, second = (call["seconds"] for call in clock.state()["calls"])
+    assert (first, second) == (next(row), next(row))
+
+
+async def _at_once() -> None:
+    """In place of a sleep."""
+
+
+def test_twenty_calls_have_their_share_of_slow_ones() -> None:
+    row = CallTimes(0.35, 1.4).row("payment_intents.confirm")
+    for _ in range(50):
+        twenty = sorted(next(row) for _ in range(20))
+        assert twenty[9] < 0.35 < twenty[10]
+        assert twenty[-1] > 0.9
 
 
 async def test_the_journal_begins_anew_with_new_times_and_keeps_the_last_calls() -> None:
