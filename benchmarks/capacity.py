@@ -56,12 +56,13 @@ def _needs(order: PerOrder, rates: Sequence[int]) -> str:
         [first.what, *(need.amount for need in row), first.because]
         for first, row in zip(columns[0], zip(*columns, strict=True), strict=True)
     ]
-    return report.markdown_table(headings, lines)
+    return report.markdown_table(headings, lines, words=["from"])
 
 
 def _limits(found: Sequence[Limit]) -> str:
     lines = [[limit.what, _rate(limit.breaks_at), limit.because, limit.then] for limit in found]
-    return report.markdown_table(["limit", "breaks at orders/s", "from", "what is done then"], lines)
+    headings = ["limit", "breaks at orders/s", "from", "what is done then"]
+    return report.markdown_table(headings, lines, words=headings[2:])
 
 
 def _rate(orders_per_second: float) -> str:

@@ -139,7 +139,9 @@ def markdown(run: Run, says: Mapping[str, str]) -> str:
     parts = ["# Benchmark", "\n".join(remarks(run))]
     parts.append("\n".join(f"- **{name}**: {words}" for name, words in says.items()))
     if found := ratios_of(run):
-        parts.append(markdown_table(RATIO_HEADINGS, [ratio_cells(ratio) for ratio in found]))
+        parts.append(
+            markdown_table(RATIO_HEADINGS, [ratio_cells(ratio) for ratio in found], words=RATIO_HEADINGS[2:])
+        )
     for at_once in loads(run):
         chosen = [row for row in run.rows if row.at_once == at_once]
         parts.append(f"## {title(run, at_once)}")
@@ -149,9 +151,9 @@ def markdown(run: Run, says: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """The first column is text, the others are figures."""
-    table = [headings, ["---", *["--:"] * (len(headings) - 1)], *lines]
+def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], words: Sequence[str] = ()) -> str:
+    """The first column and those in `words` are text, the others are figures."""
+    table = [headings, ["---", *("---" if name in words else "--:" for name in headings[1:])], *lines]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
 
 
