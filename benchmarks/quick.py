@@ -29,7 +29,7 @@ from benchmarks.throughput import open_bench
 from devstack.stack.interruption import run_command
 
 RECORDED = Path(__file__).with_name("recorded.json")
-ROUNDS, ORDERS = 3, 40
+ROUNDS, ORDERS = 3, 32
 AT_ONCE = (1, 8)  # eight keep two cores busy, and no checkout has to be put off
 WORSE = 0.15  # a share of the recorded ratio
 BESIDE = ("plain", "service", "plain")  # the toy before and after: it is the shorter one, and so the noisier
