@@ -11,7 +11,7 @@ STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check check-tools bench proof overload chaos lint format lock clean venv
+.PHONY: help demo up test check check-tools bench bench-quick proof overload chaos lint format lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -34,6 +34,9 @@ check: venv lint test check-tools  ## what CI runs: lint, format, types, all tes
 
 bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
 	@$(ISOLATED) $(VENV) -m benchmarks.throughput
+
+bench-quick: venv  ## the service beside the toy saga, against the last recorded ratios (under 2 minutes)
+	@$(ISOLATED) $(VENV) -m benchmarks.quick
 
 proof: venv  ## the long run: an order file (ORDER_FILE=...), the payment storm (SEED=n), the races in every form
 	@$(ISOLATED) $(VENV) -m benchmarks.order_file $(ORDER_FILE)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import SHIPPED, Entry
+from benchmarks.contenders import FURTHER, Entry
 from benchmarks.figures import Measurement
 from benchmarks.processes import CpuMeter, StationProcess
 from benchmarks.teller import Teller
@@ -39,6 +39,7 @@ class Bench:
         self, plan: Plan, stations: Mapping[str, StationProcess], pids: Mapping[str, int], teller: Teller
     ) -> None:
         self._plan, self._stations, self._tell = plan, stations, teller
+        self._begun = 0  # measurements: a contender may come twice in a round, its orders may not
         self._meter = CpuMeter(
             {
                 "Temporal": [pids["temporal"]],
@@ -64,9 +65,10 @@ class Bench:
             self._tell.doing(f"warm-up, {entry.name}")
             await self._measure(entry, most, min(self._plan.orders, 2 * most), 0)
 
-    async def rounds(self) -> list[Measurement]:
+    async def rounds(self, after: int = 0) -> list[Measurement]:
+        """As many as the plan says; `after` is the number of the last one before."""
         found = []
-        for number in range(1, self._plan.rounds + 1):
+        for number in range(after + 1, after + self._plan.rounds + 1):
             for at_once in self._plan.at_once:
                 for entry in rotated(self._plan.entries, number + self._plan.seed):
                     self._tell.doing(f"round {number}, {at_once} at once, {entry.name}")
@@ -81,12 +83,12 @@ class Bench:
 
     async def _measure(self, entry: Entry, at_once: int, orders: int, number: int) -> list[Measurement]:
         station = self._stations["worker" if entry.together else "load"]
-        prefix = f"bench-{self._plan.seed}-{entry.name.replace(' ', '_')}-{at_once}-{number}"
+        self._begun += 1
+        prefix = f"bench-{self._plan.seed}-{entry.name.replace(' ', '_')}-{at_once}-{number}-{self._begun}"
         order_ids = [f"{prefix}-{order}" for order in range(orders)]
         cpu, began = self._meter.read(), time.perf_counter()
         shifts = [await station.tell("place", kind=entry.kind, order_ids=order_ids, at_once=at_once)]
-        further = await station.tell("settle")
-        shifts += [further] if further else []
+        shifts += await station.tell("settle")
         await asyncio.sleep(PAUSE)
         spent, wall = self._meter.read().since(cpu), time.perf_counter() - began
         events = await station.tell("look")
@@ -102,8 +104,10 @@ class Bench:
                 events=events,
                 elsewhere=spent.elsewhere / wall / (os.cpu_count() or 1),
                 late=shift["late"],
+                refused=shift["refused"],
+                wall=wall,
             )
-            for name, shift in zip((entry.name, SHIPPED), shifts, strict=False)
+            for name, shift in zip((entry.name, *FURTHER), shifts, strict=False)
         ]
 
 

@@ -52,8 +52,7 @@ class Station:
                 self._shift = await drive(self._contender.place, order_ids, at_once)
                 return asdict(self._shift)
             case {"do": "settle"}:
-                further = await self._contender.settle(self._shift)
-                return further and asdict(further)
+                return [asdict(further) for further in await self._contender.settle(self._shift)]
             case {"do": "look"}:
                 return await self._events()
         raise ValueError(f"no such command: {command}")
