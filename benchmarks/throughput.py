@@ -18,7 +18,7 @@ from benchmarks import profiling, report
 from benchmarks.contenders import BASELINE, SHIPPED, chosen
 from benchmarks.figures import rows
 from benchmarks.processes import PROJECT, StationProcess
-from benchmarks.rounds import Bench, Plan
+from benchmarks.rounds import Bench, Plan, groups_of
 from benchmarks.service import PARCELS_STAY
 from benchmarks.teller import Teller
 from devstack.stack.interruption import run_command
@@ -43,7 +43,7 @@ async def measure(plan: Plan, out: Console) -> report.Run:
             await stations["load"].tell("prepare")
             steps = plan.rounds * len(plan.at_once) * len(plan.entries)
             teller = running.enter_context(Teller(out, steps))
-            bench = Bench(plan, stations, stack.pids, teller)
+            bench = Bench(plan, stations, groups_of(stack.pids, stations), teller)
             await bench.warm_up()
             at_rest = await bench.at_rest()
             measured = await bench.rounds()
