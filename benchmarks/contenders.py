@@ -26,6 +26,12 @@ class Entry:
     says: str
     together: bool = False
     by_default: bool = True
+    own_station: str = ""  # where neither of the usual two places its orders
+
+    @property
+    def station(self) -> str:
+        """The process that places its orders."""
+        return self.own_station or ("worker" if self.together else "load")
 
 
 BASELINE = "plain"
@@ -128,9 +134,9 @@ def _completed(order_id: str, status: str) -> str:
     return order_id
 
 
-def chosen(names: Sequence[str]) -> list[Entry]:
+def chosen(names: Sequence[str], among: Sequence[Entry] = ENTRIES) -> list[Entry]:
     """The entries of these names; without any, those of a default run. Raises BenchmarkFailed for another name."""
-    known = {entry.name.replace(",", "").replace(" ", "-"): entry for entry in ENTRIES}
+    known = {entry.name.replace(",", "").replace(" ", "-"): entry for entry in among}
     if unknown := [name for name in names if name not in known]:
         raise BenchmarkFailed(f"no contender {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in names] if names else [entry for entry in ENTRIES if entry.by_default]
+    return [known[name] for name in names] if names else [entry for entry in among if entry.by_default]

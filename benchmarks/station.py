@@ -6,8 +6,6 @@ Commands come as lines of JSON on standard input, answers go to standard output;
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import statistics
 import sys
@@ -23,6 +21,7 @@ from temporalio.worker import Worker
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from benchmarks.contenders import Contender, EmptyWorkflow, Ours, OursEager, Plain
+from benchmarks.conversation import answers_alone, converse
 from benchmarks.database_steps import DatabaseSteps, open_steps
 from benchmarks.load import Shift, drive
 from benchmarks.our_saga import OUR_QUEUE, Empty, OurActivities, OurSaga
@@ -101,23 +100,9 @@ async def open_station(settings: Settings, role: str, at_once: int) -> AsyncIter
 
 async def run(role: str, at_once: int, answers: IO[str]) -> None:
     async with open_station(Settings(), role, at_once) as station:
-        _say(answers, None)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            try:
-                _say(answers, await station.obey(json.loads(line)))
-            except Exception as error:
-                told = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-                _say(answers, None, f"{type(told).__name__}: {told}")
-
-
-def _say(answers: IO[str], done: Any, error: str | None = None) -> None:
-    answers.write(json.dumps({"done": done, "error": error}) + "\n")
-    answers.flush()
+        await converse(station.obey, answers)
 
 
 if __name__ == "__main__":
-    # Whatever a library prints must not get among the answers.
-    own = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    uvloop.run(run(sys.argv[1], int(sys.argv[2]), own))
+    uvloop.run(run(sys.argv[1], int(sys.argv[2]), answers_alone()))
     os._exit(0)  # as worker.py does: the SDK's threads may abort the interpreter's own way out

@@ -20,7 +20,7 @@ from benchmarks.contenders import BASELINE, SHIPPED, TAKEN, chosen
 from benchmarks.figures import rows
 from benchmarks.options import positive, positive_each
 from benchmarks.processes import PROJECT, StationProcess
-from benchmarks.rounds import Bench, Plan
+from benchmarks.rounds import Bench, Plan, groups_of
 from benchmarks.service import PARCELS_STAY
 from benchmarks.teller import Teller
 from devstack.stack.interruption import run_command
@@ -44,7 +44,7 @@ async def open_bench(plan: Plan, out: Console) -> AsyncIterator[Bench]:
                 stations[role] = await running.enter_async_context(station)
             await stations["load"].tell("prepare")
             teller = running.enter_context(Teller(out, plan.rounds * len(plan.at_once) * len(plan.entries)))
-            bench = Bench(plan, stations, stack.pids, teller)
+            bench = Bench(plan, stations, groups_of(stack.pids, stations), teller)
             await bench.warm_up()
             yield bench
 
