@@ -46,7 +46,7 @@ def test_a_row_has_its_columns_as_the_model_names_them_and_no_others() -> None:
 
 
 def test_a_new_row_is_what_the_constructor_makes() -> None:
-    values = {
+    values: dict[str, Any] = {
         "order_id": "o1",
         "product_id": "p",
         "line_number": 1,
