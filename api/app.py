@@ -71,6 +71,8 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     stripe = StripeConnection(settings)
     stack.push_async_callback(stripe.aclose)
     payments = StripeGateway(stripe)
+    arrivals = Arrivals(each_on_its_own)
+    stack.push_async_callback(arrivals.aclose)
     admission = admission_of(settings, each_on_its_own, measured.shed)
     measured.admission(lambda: admission.in_flight, lambda: admission.limit)
     return Services(
@@ -79,6 +81,6 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
         each_on_its_own,
         temporal,
         payments,
-        Arrivals(each_on_its_own),
+        arrivals,
         admission,
     )
