@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -71,8 +71,9 @@ class HttpPool:
 
 
 def proxy_of_environment(url: str) -> str | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for this address."""
-    parts = urlsplit(url)
-    if proxy_bypass_environment(parts.netloc):
+    """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for this address."""
+    parts, proxies = urlsplit(url), getproxies()
+    if proxy_bypass(parts.netloc):
         return None
-    return getproxies_environment().get(parts.scheme)
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    return named if named is None or "://" in named else f"http://{named}"
