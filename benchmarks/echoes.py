@@ -1,7 +1,7 @@
 """What a webhook costs that only echoes our own step: `python -m benchmarks.echoes`.
 
 CPU of API, relay and PostgreSQL per event, in blocks that take turns: an event that is sent again (what it costs to
-receive one), a new echo of a payment that is captured, and a new event of the same payment that has to be looked at.
+receive one), a new echo of a payment that is captured, and a new event of such a payment that has to be looked at.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import secrets
 import sys
 import tempfile
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from devstack.stack.interruption import run_command
 from devstack.stack.progress import Progress
 from devstack.stack.stack import Stack
 
-BLOCK, AT_ONCE = 100, 5
+BLOCK, AT_ONCE, ORDERS = 100, 5, 20
+PARCELS_STAY = (1e6, 2e6)  # seconds: an order that is over hears no echo
 PARTS = {"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay"}
 GROUPS = ("api", "relay", "postgres", "stripe")
 ORDER = {
@@ -41,20 +43,20 @@ Database = Any  # an asyncpg.Connection
 
 
 class Events:
-    """Sends events about one captured payment, signed as Stripe does."""
+    """Sends events about captured payments in turns, signed as Stripe does."""
 
-    def __init__(self, http: httpx.AsyncClient, secret: str, payment: dict[str, Any]) -> None:
+    def __init__(self, http: httpx.AsyncClient, secret: str, payments: list[dict[str, Any]]) -> None:
         self._http, self._secret = http, secret
-        self._payment, self._known = payment, self._raw("payment_intent.succeeded", payment)
+        self._payments, self._known = cycle(payments), self._raw("payment_intent.succeeded", payments[0])
 
     async def again(self) -> None:
         await self._send(self._known)
 
     async def echo(self) -> None:
-        await self._send(self._raw("payment_intent.succeeded", self._payment))
+        await self._send(self._raw("payment_intent.succeeded", next(self._payments)))
 
     async def news(self) -> None:
-        await self._send(self._raw("payment_intent.processing", self._payment))
+        await self._send(self._raw("payment_intent.processing", next(self._payments)))
 
     def _raw(self, kind: str, about: dict[str, Any]) -> str:
         event = {"id": f"evt_{secrets.token_hex(8)}", "object": "event", "api_version": stripe.api_version}
@@ -110,13 +112,15 @@ async def main() -> int:
     given = parser.parse_args(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="ordersaga-echoes-", ignore_cleanup_errors=True) as folder:
         observe = Progress()
-        async with Stack(Path(folder), ephemeral=True, parts=PARTS, environ=os.environ, observe=observe) as stack:
+        async with Stack(
+            Path(folder), ephemeral=True, parts=PARTS, environ=os.environ, observe=observe, carrier_clock=PARCELS_STAY
+        ) as stack:
             database = await asyncpg.connect(stack.urls.database_url)
             async with httpx.AsyncClient(base_url=stack.urls.api, trust_env=False, timeout=30) as http:
-                payment = await captured_payment(stack, http, database)
+                payments = [await captured_payment(stack, http, database) for _ in range(ORDERS)]
                 meter = CpuMeter({group: [stack.pids[group]] for group in GROUPS})
                 secret = stack.environment["STRIPE_WEBHOOK_SECRET"]
-                table = await measure(Events(http, secret, payment), database, meter, given.turns)
+                table = await measure(Events(http, secret, payments), database, meter, given.turns)
             await database.close()
             observe.stopping()
     Console().print(table)
