@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import CpuMeter
+from benchmarks.service import PARCELS_STAY
 from devstack.stack.interruption import run_command
 from devstack.stack.progress import Progress
 from devstack.stack.stack import Stack
 
 BLOCK, AT_ONCE, ORDERS = 100, 5, 20
-PARCELS_STAY = (1e6, 2e6)  # seconds: an order that is over hears no echo
 PARTS = {"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay"}
 GROUPS = ("api", "relay", "postgres", "stripe")
 ORDER = {
