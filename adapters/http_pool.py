@@ -1,6 +1,6 @@
 """Connections to one far end over HTTP, kept and used again: what the clients of Stripe and of the carrier send with.
 
-It adds nothing to a request: it follows no redirect, keeps no cookie, and repeats no POST. The far end's certificate
+It adds nothing to a request: it follows no redirect, keeps no cookie, and repeats nothing. The far end's certificate
 is checked against a file of authorities that comes with the service, so that the machine's own do not matter.
 """
 
@@ -64,10 +64,19 @@ class HttpPool:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=MOST, keepalive_timeout=IDLE, ssl=self._trust),
+                middlewares=[_only_once],
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),  # of its own: the whole call has one,
             )
         return self._session
+
+
+async def _only_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp repeats a GET whose connection broke, unless the error has another type: who asks decides, not it."""
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(type(error).__name__) from error
 
 
 def proxy_of_environment(url: str) -> str | None:

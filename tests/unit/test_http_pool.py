@@ -89,12 +89,13 @@ async def test_it_sends_the_address_as_it_is() -> None:
     assert far_end.requests[0].startswith("GET /v1/x?expand[0]=a&query=b%27c%2Bd HTTP/1.1")
 
 
-async def test_it_sends_no_post_twice() -> None:
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_it_sends_nothing_twice(method: str) -> None:
     """Also when the far end closes a connection that was used before: nobody knows what became of the request."""
     async with FarEnd(OK, None).serving() as far_end, pool() as http:
-        await http.request("POST", far_end.url, {}, b"", 5)
+        await http.request(method, far_end.url, {}, None, 5)
         with pytest.raises(aiohttp.ClientError):
-            await http.request("POST", far_end.url, {}, b"", 5)
+            await http.request(method, far_end.url, {}, None, 5)
     assert len(far_end.requests) == 2
 
 
