@@ -27,6 +27,7 @@ from devstack.stack.stack import Stack
 from events import inbox
 from events.relay import Relay
 from relay import build_relay
+from services.inbox import arrivals
 from tests.support.fakes import StepFaults
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop
@@ -145,6 +146,7 @@ async def relay(settings: Settings, own_inbox: None, monkeypatch: pytest.MonkeyP
     It sweeps no refunds.
     """
     monkeypatch.setattr(inbox, "SETTLING", 0.1)
+    monkeypatch.setattr(arrivals, "SETTLING", 0.1)
     async with build_relay(settings) as parts, parts.relay as relay:
         yield relay
 

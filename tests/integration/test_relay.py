@@ -30,7 +30,8 @@ from events.inbox import Inbox
 from events.refund_starts import RefundSweep
 from events.relay import Relay
 from services.inbox.arrivals import Arrivals
-from services.inbox.claims import LEASE, Claims, EventKey
+from services.inbox.claims import Claims, EventKey
+from services.inbox.inbox import LEASE
 from services.inbox.tables import InboxEvent
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks, swept
