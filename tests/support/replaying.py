@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,9 @@ from worker import workflow_runner
 RECORDED = sorted(HISTORIES.glob("*.json"))
 
 
+@functools.cache
 def read(file: Path) -> WorkflowHistory:
+    """Not to be changed: all tests of a process share it."""
     return WorkflowHistory.from_json(f"order-{file.stem}", file.read_text())
 
 
