@@ -127,7 +127,6 @@ warm = WarmInterpreter()
 
 def _serve(place: str) -> None:
     """Until standard input ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children that wait for a call's end are not waited for
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place)
         listening.listen()
@@ -137,15 +136,22 @@ def _serve(place: str) -> None:
             readable, _, _ = select.select(watched, [], [])
             if 0 in readable:
                 return
+            _forget_ended()
             connection, _ = listening.accept()
             with connection:
                 if os.fork() == 0:
                     _answer(connection)
 
 
+def _forget_ended() -> None:
+    """The children that have waited for a call's end."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
 def _answer(connection: socket.socket) -> NoReturn:
     """In a process of its own: runs the call in one more, tells its id and its end, and kills it with the caller."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with connection.makefile("rb") as said:
         call = Call(**json.loads(said.readline()))
     pid = os.fork()
