@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from adapters.settings import Settings
 from devstack.stack.environment import harmless
 from tests.support.warm_interpreter import Call, warm
 
@@ -88,6 +89,11 @@ class Command:
 
 def _ran(code: int, out: Path, err: Path) -> Ran:
     return Ran(code, out.read_text(), err.read_text())
+
+
+def engine_of(settings: Settings) -> dict[str, str]:
+    """The variables by which a command finds the test's Temporal."""
+    return {"TEMPORAL_ADDRESS": settings.temporal_address, "TEMPORAL_NAMESPACE": settings.temporal_namespace}
 
 
 class _Server(uvicorn.Server):

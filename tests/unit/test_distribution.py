@@ -12,7 +12,7 @@ from tests.support.long_files import TESTS
 
 
 def _scope(nodeid: str) -> str:
-    scope: str = Distribution._split_scope(cast(Distribution, object.__new__(Distribution)), nodeid)
+    scope: str = Distribution._split_scope(object.__new__(Distribution), nodeid)
     return scope
 
 

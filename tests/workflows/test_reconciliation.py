@@ -10,6 +10,7 @@ import pytest
 from sqlmodel import update
 from temporalio.client import Client
 
+from activities.recovery.reconciliation import STUCK_AFTER
 from adapters.clock import now
 from adapters.settings import Settings
 from adapters.temporal.client import workflow_id
@@ -200,10 +201,11 @@ async def test_a_stuck_workflow_task_reaches_a_person_until_it_is_over(shop: Sho
         task_queue=shop.settings.task_queue,
     )
 
-    async def found() -> int:
-        return (await reconcile(shop, order.order_id)).stuck
+    async def attempts() -> int:
+        return min(STUCK_AFTER, (await handle.describe()).raw_description.pending_workflow_task.attempt)
 
-    await until(found, 1)
+    await until(attempts, STUCK_AFTER)
+    assert (await reconcile(shop, order.order_id)).stuck == 1
     assert await open_tickets(shop, order.order_id) == ["stuck_workflow_task"]
     assert await shop.status(order.order_id) is OrderStatus.PLACED
     await handle.terminate("the version is gone")

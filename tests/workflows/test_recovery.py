@@ -220,6 +220,7 @@ async def test_a_recovery_replays(shop: Shop, faults: StepFaults) -> None:
         workflows=[OrderRecovery], data_converter=pydantic_data_converter, workflow_runner=workflow_runner()
     )
     await replayer.replay_workflow(await recovery.fetch_history())
+    assert_nothing_left(await shop.books(order_id))
 
 
 async def test_a_recovery_that_was_terminated_is_recovered(shop: Shop, faults: StepFaults) -> None:
