@@ -20,8 +20,9 @@ from temporalio.worker import Replayer
 from adapters.temporal.client import workflow_id
 from domain.order_states import OrderStatus
 from tests.support.orders import Shop
-from tests.support.services import PROJECT, Services, Span
+from tests.support.services import Services, Span
 from tests.support.waiting import until
+from tests.support.warm_interpreter import PROJECT
 from worker import workflow_runner
 from workflows.order_fulfillment import OrderFulfillment
 

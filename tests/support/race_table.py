@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from tests.support.races import (
+    ARRIVALS,
     DECLINED,
+    FORMS,
     NO_ADDRESS,
     RETRY_WINDOW,
     End,
@@ -85,3 +88,14 @@ RACES = (
     Race("end_of_a_cancel", CLOSE, canceled(WAITING, TOMORROW), JOINED, MONEY_VOIDED, at_once=True),
     Race("end_of_a_rejection", CLOSE, started(DECLINED), REJECTED, TURNED_DOWN),
 )
+
+
+def on_servers(number: int) -> tuple[str, str]:
+    """The arrival and the form in which the suite runs the race of this number on the real servers."""
+    return list(product(ARRIVALS, FORMS))[number % (len(ARRIVALS) * len(FORMS))]
+
+
+def in_memory(number: int) -> tuple[str, str]:
+    """Those in which it runs the race on steps in memory: the other arrival, and another form."""
+    arrival, form = on_servers(number)
+    return ARRIVALS[1 - ARRIVALS.index(arrival)], FORMS[(FORMS.index(form) + 1) % len(FORMS)]
