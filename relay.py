@@ -1,7 +1,8 @@
 """The relay: runs what is nobody's request. `python relay.py`; SIGTERM drains it.
 
-It follows up the webhooks that the API stored, and starts refunds that were asked for and have no workflow. Any
-number of relays may run; what one that dies had claimed is done by another. Exit codes: `adapters/process.py`.
+It follows up the webhooks that the API stored, deletes those that are long done with, and starts refunds that were
+asked for and have no workflow. Any number of relays may run; what one that dies had claimed is done by another. Exit
+codes: `adapters/process.py`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ from adapters.temporal.client import connect
 from domain.webhooks import Source
 from events.health import RelayHealth
 from events.inbox import FollowedUp, FollowUp, Inbox
+from events.inbox_pruning import InboxPruning
 from events.metrics import RelayMetrics
 from events.parcel_follow_up import ParcelFollowUp
 from events.payment_follow_up import PaymentFollowUp
 from events.refund_starts import RefundSweep
 from events.relay import FIRST_LOOK, Relay
 from services.inbox.claims import Claims
+from services.inbox.pruning import OldEvents
 from services.orders.book import OrderBook
 from services.refunds.foreign import RefundBooking
 
@@ -73,9 +76,10 @@ async def build_relay(
             Source.STRIPE: PaymentFollowUp(each_on_its_own, temporal, payments, book, booking),
             Source.CARRIER: ParcelFollowUp(each_on_its_own, temporal, parcels, book),
         }
-        count = followed_up or RelayMetrics(Runtime.default().metric_meter).followed_up
-        inbox = Inbox(Claims(each_on_its_own), follow_ups, count)
-        relay = Relay(settings, inbox, RefundSweep(each_on_its_own, temporal, settings), first_look)
+        metrics = RelayMetrics(Runtime.default().metric_meter)
+        inbox = Inbox(Claims(each_on_its_own), follow_ups, followed_up or metrics.followed_up)
+        pruning = InboxPruning(OldEvents(each_on_its_own, settings.inbox_kept), metrics.pruned)
+        relay = Relay(settings, inbox, RefundSweep(each_on_its_own, temporal, settings), pruning, first_look)
         yield RelayParts(relay, inbox, engine, temporal)
 
 

@@ -145,6 +145,12 @@ class Settings(BaseSettings):
     sweep_interval: float = Field(
         default=15.0, gt=0, description="seconds at most between two looks of an idle relay for webhooks and refunds"
     )
+    inbox_kept: timedelta = Field(
+        default=timedelta(days=30),
+        ge=timedelta(days=7),
+        description="how long a webhook's row stays after it was followed up; Stripe delivers again for 3 days and "
+        "lists its events for 30",
+    )
 
     reconcile_every: timedelta = Field(
         default=timedelta(minutes=5),

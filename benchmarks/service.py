@@ -60,11 +60,7 @@ class Service:
         the try took that was not refused is kept beside it.
         """
         self._placed += 1
-        body = {
-            "customerId": f"bench-{self._placed % CUSTOMERS}",
-            "items": [{"productId": f"bench-{self._placed % PRODUCTS}", "quantity": 1}],
-            "paymentMethod": "pm_card_visa",
-        }
+        body = self.body(self._placed)
         asked = tried = time.time()
         while (answer := await self._post(body, order_id)).status_code == 503:
             self._refused += 1
@@ -76,6 +72,14 @@ class Service:
         key = str(answer.json()["orderId"])
         self._asked[key], self._taken[key] = asked, time.time() - tried
         return key
+
+    def body(self, number: int) -> dict[str, Any]:
+        """The checkout of the order of this number."""
+        return {
+            "customerId": f"bench-{number % CUSTOMERS}",
+            "items": [{"productId": f"bench-{number % PRODUCTS}", "quantity": 1}],
+            "paymentMethod": "pm_card_visa",
+        }
 
     async def _post(self, body: dict[str, Any], key: str) -> httpx.Response:
         return await self._http.post("/api/orders", json=body, headers={"Idempotency-Key": key})

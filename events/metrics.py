@@ -11,7 +11,13 @@ class RelayMetrics:
     def __init__(self, meter: MetricMeter) -> None:
         words = "From a webhook event's arrival until it was followed up"
         self._lag = meter.create_histogram_float(WEBHOOK_LAG, words)
+        words = "Webhook events that left the inbox, long after they were followed up"
+        self._pruned = meter.create_counter("ordersaga_webhooks_pruned", words)
 
     def followed_up(self, source: str, seconds: float) -> None:
         """Counts one event of `source`."""
         self._lag.record(seconds, {"source": source})
+
+    def pruned(self, events: int) -> None:
+        """Counts events that left the inbox."""
+        self._pruned.add(events)

@@ -1,4 +1,4 @@
-"""The loops that run beside requests: webhooks are followed up, refunds without a workflow are started."""
+"""The loops beside requests: webhooks are followed up, old ones leave, refunds without a workflow are started."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import structlog
 from adapters.postgres.notifications import Listener
 from adapters.settings import Settings
 from events.inbox import BATCH, Inbox
+from events.inbox_pruning import InboxPruning
 from events.pace import Pace
 from events.refund_starts import BATCH as REFUND_BATCH
 from events.refund_starts import RefundSweep
@@ -21,6 +22,7 @@ from services.inbox.arrivals import CHANNEL
 FIRST_LOOK = 0.05  # seconds from the end of some work to the next look for more
 LAST_CLAIM = 5.0  # seconds for a claim that is under way when the relay stops: what it got is followed up, too
 DRAIN = 10.0  # seconds that running follow-ups get to finish
+PRUNE_EVERY = 3600.0  # seconds at most between two looks for events that may leave
 
 log = structlog.get_logger()
 
@@ -33,12 +35,18 @@ class Relay:
     """
 
     def __init__(
-        self, settings: Settings, inbox: Inbox, refunds: RefundSweep, first_look: float = FIRST_LOOK
+        self,
+        settings: Settings,
+        inbox: Inbox,
+        refunds: RefundSweep,
+        pruning: InboxPruning,
+        first_look: float = FIRST_LOOK,
     ) -> None:
         """`first_look`: seconds from the end of some work to the next look for more."""
-        self._inbox, self._refunds = inbox, refunds
+        self._inbox, self._refunds, self._pruning = inbox, refunds, pruning
         self._pace = Pace(first_look, settings.sweep_interval)
         self._refund_pace = Pace(settings.sweep_interval, settings.sweep_interval)
+        self._pruning_pace = Pace(settings.sweep_interval, PRUNE_EVERY)
         self._listener = Listener(settings, CHANNEL, self._pace.wake)
         self._turned_at = time.monotonic()
         self._stopping = False
@@ -51,6 +59,7 @@ class Relay:
             self._inbox.keep_claims(),
             self._listener.listen_forever(),
             self._start_refunds_forever(),
+            self._prune_forever(),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
         return self
@@ -105,6 +114,12 @@ class Relay:
             await self._refund_pace.pause(worked=False)
             while await _guarded("refund_sweep_failed", self._refunds.sweep()) == REFUND_BATCH:
                 pass
+
+    async def _prune_forever(self) -> None:
+        worked = False
+        while True:
+            await self._pruning_pace.pause(worked=worked)
+            worked = await _guarded("inbox_not_pruned", self._pruning.prune()) > 0
 
 
 async def _guarded(event: str, work: Coroutine[Any, Any, int]) -> int:

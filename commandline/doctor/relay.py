@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import httpx
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,9 +16,15 @@ from commandline.doctor.checks import PATIENCE, Check, fail, ok, warn
 HEALTH, INBOX = "Relay health", "Webhook inbox"
 LATE = 60.0  # seconds; an idle relay looks every 15, and an event that cannot be followed up is tried every 10
 
+OVERDUE = timedelta(days=1)  # a relay looks for what may leave every hour
+
 _OLDEST = text("""
     SELECT EXTRACT(EPOCH FROM now() - received_at) AS age, last_error
       FROM webhook_inbox WHERE processed_at IS NULL ORDER BY received_at LIMIT 1
+""")
+
+_KEPT = text("""
+    SELECT now() - processed_at AS age FROM webhook_inbox WHERE processed_at IS NOT NULL ORDER BY processed_at LIMIT 1
 """)
 
 
@@ -44,7 +52,8 @@ async def check_relay_health(settings: Settings) -> list[Check]:
 
 
 async def check_inbox(settings: Settings, late: float = LATE) -> list[Check]:
-    """Whether a webhook has waited for longer than `late` seconds; nothing where the database cannot be asked."""
+    """Whether a webhook has waited for longer than `late` seconds, and whether old ones leave; nothing where the
+    database cannot be asked."""
     try:
         engine = create_engine(settings)
     except (ValueError, SQLAlchemyError):
@@ -52,11 +61,15 @@ async def check_inbox(settings: Settings, late: float = LATE) -> list[Check]:
     try:
         async with engine.connect() as connection:
             oldest = (await connection.execute(_OLDEST)).one_or_none()
+            kept: timedelta | None = (await connection.execute(_KEPT)).scalar_one_or_none()
     except (OSError, TimeoutError, SQLAlchemyError):
         return []  # the check of the database says why
     finally:
         await engine.dispose()
     if oldest is None or oldest.age <= late:
+        if kept is not None and kept > settings.inbox_kept + OVERDUE:
+            found = f"every webhook is followed up, but one has been kept for {kept.days} days"
+            return warn(INBOX, found, "start a relay: it deletes what is older than ORDERSAGA_INBOX_KEPT")
         return ok(INBOX, "every webhook is followed up")
     if oldest.last_error:
         return fail(INBOX, f"a webhook has waited for {oldest.age:.0f} s: {oldest.last_error}", "mend what it says")

@@ -17,6 +17,8 @@ class InboxEvent(SQLModel, table=True):
     __tablename__ = "webhook_inbox"
     __table_args__ = (
         Index("ix_webhook_inbox_unprocessed", "received_at", postgresql_where=text("processed_at IS NULL")),
+        # What may leave, oldest first.
+        Index("ix_webhook_inbox_processed", "processed_at", postgresql_where=text("processed_at IS NOT NULL")),
     )
 
     source: str = Field(primary_key=True, sa_type=Text)  # "stripe" or "carrier"

@@ -27,16 +27,19 @@ from api.app import create_app
 from devstack.stack.stack import Stack
 from domain.webhooks import Arrived
 from events.inbox import Inbox
+from events.inbox_pruning import InboxPruning
 from events.refund_starts import RefundSweep
 from events.relay import Relay
 from services.inbox.arrivals import Arrivals
 from services.inbox.claims import Claims, EventKey
 from services.inbox.inbox import LEASE
+from services.inbox.pruning import OldEvents
 from services.inbox.tables import InboxEvent
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks, swept
 
 HOUR = 3600.0
+KEPT = timedelta(days=3650)  # so that a relay of this file touches no other test's events
 
 
 class Looks:
@@ -80,7 +83,8 @@ def running(writes: AsyncEngine, settings: Settings, temporal_client: Client, so
     async def run(looks: Looks, shortest: float, longest: float) -> AsyncIterator[Relay]:
         paced = settings.model_copy(update={"sweep_interval": longest})
         inbox = Inbox(Claims(writes), {source: looks})
-        async with Relay(paced, inbox, RefundSweep(writes, temporal_client, paced), shortest) as relay:
+        pruning = InboxPruning(OldEvents(writes, KEPT))
+        async with Relay(paced, inbox, RefundSweep(writes, temporal_client, paced), pruning, shortest) as relay:
             await asyncio.wait_for(relay.listening.wait(), 60)
             yield relay
 
@@ -186,6 +190,24 @@ async def test_a_relay_that_stops_gives_back_what_it_could_not_finish(
     assert await swept(Inbox(Claims(writes), {source: Looks()})) == 1
     row = await hooks.row(source, event_id)
     assert row is not None and row.processed_at is not None
+
+
+async def test_a_relay_deletes_what_is_long_done_with(
+    hooks: Hooks, writes: AsyncEngine, source: str, running: RunRelay
+) -> None:
+    """By itself, while it runs; what was followed up lately stays."""
+    old, young = [await hooks.leave_behind(source, "obj") for _ in range(2)]
+    for event_id, ago in ((old, KEPT + timedelta(days=1)), (young, timedelta(days=1))):
+        ended = update(InboxEvent).where(col(InboxEvent.event_id) == event_id).values(processed_at=now() - ago)
+        async with writes.connect() as connection:
+            await connection.execute(ended)
+
+    async def is_there() -> bool:
+        return await hooks.row(source, old) is not None
+
+    async with running(Looks(), 0.05, 0.1):
+        await until(is_there, False)
+    assert await hooks.row(source, young) is not None
 
 
 async def test_claims_no_more_than_it_can_work_on(

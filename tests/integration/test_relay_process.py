@@ -23,6 +23,7 @@ from devstack.stack.ports import LOOPBACK, free_port
 from events.health import STUCK, RelayHealth
 from events.relay import Relay
 from relay import build_relay
+from services.inbox.tables import InboxEvent
 from tests.support.webhooks import Hooks
 from tests.support.worker_process import Start
 
@@ -112,3 +113,20 @@ async def test_the_doctor_finds_webhooks_that_nobody_follows_up(
     assert (late.state, "start a relay" in late.mend) == (State.FAIL, True)
     nowhere = settings.model_copy(update={"database_url": SecretStr(f"postgresql://x:x@{LOOPBACK}:9/x")})
     assert await check_inbox(nowhere) == []
+
+
+async def test_the_doctor_finds_webhooks_that_never_leave(
+    settings: Settings, api: httpx.AsyncClient, sessions: Sessions, own_inbox: None
+) -> None:
+    """They are followed up, but no relay deletes them when their time is over."""
+    short = settings.model_copy(update={"inbox_kept": timedelta(days=7)})  # the suite's own relay keeps it for longer
+    processed_at = now() - timedelta(days=9)
+    source = f"source-{secrets.token_hex(4)}"
+    event_id = await Hooks(api, settings, sessions).leave_behind(source, "obj", processed_at)
+    async with sessions() as session, session.begin():
+        (await session.get_one(InboxEvent, (source, event_id))).processed_at = processed_at
+    (kept,) = await check_inbox(short)
+    assert (kept.state, "kept for 9 days" in kept.found) == (State.WARN, True)
+    async with sessions() as session, session.begin():
+        await session.delete(await session.get_one(InboxEvent, (source, event_id)))
+    assert [check.state for check in await check_inbox(short)] == [State.OK]
