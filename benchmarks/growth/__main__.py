@@ -69,8 +69,11 @@ class Growth:
             await copies.sort_samples(connection, self.samples)
 
     async def grow_to(self, orders: int) -> None:
+        await self.shop.set(full_page_writes="off")  # of a copy, a whole page for each of its rows
         async with self.shop.database.acquire() as connection:
-            await copies.grow(connection, self.orders, orders - self.orders, self.tell)
+            more = orders - self.orders
+            await copies.grow(connection, self.orders, more, self.tell, pruned=self.options.pruned)
+        await self.shop.set(full_page_writes="on")
         self.orders = orders
 
     async def at(self, orders: int) -> Size:
@@ -160,6 +163,7 @@ def options_of(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--concurrency", type=positive, default=20, help="orders at once (default 20)")
     parser.add_argument("--parked", type=positive, default=10_000, help="orders that wait for their parcel")
     parser.add_argument("--woken", type=positive, help="how many of them the carrier wakes (default all)")
+    parser.add_argument("--pruned", action="store_true", help="inbox and outbox have the last 30 days only")
     parser.add_argument("--ask", action="store_true", help="wait for Enter before what should run alone")
     options = parser.parse_args(words)
     options.woken = min(options.woken or options.parked, options.parked)

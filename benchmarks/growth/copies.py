@@ -83,6 +83,9 @@ _PRODUCTS = """
     SELECT product_id, 1000000000, 0, 0 FROM products WHERE product_id LIKE 'growth-%'
 """
 
+PRUNED = f"made.ago < interval '{YOUNGEST + 30} days'"
+NOT_COPIED = ("made", "samples", "courses", "sampled_rows", "tickets", "ends_by_our_fault", "opened")
+
 Tell = Callable[[str], None]
 
 
@@ -95,7 +98,8 @@ async def sort_samples(database: asyncpg.Connection, samples: Mapping[str, str])
     """Notes which order is the original of which share of the copies, and what its webhooks are about."""
     await database.execute("""
         CREATE UNLOGGED TABLE courses (sample text, first int, last int, open bool);
-        CREATE UNLOGGED TABLE sampled_rows (sample text, source text, event_id text)
+        CREATE UNLOGGED TABLE sampled_rows (sample text, source text, event_id text);
+        CREATE UNLOGGED TABLE samples AS SELECT order_id FROM orders
     """)
     first = 0
     for course, share in SHARES.items():
@@ -110,8 +114,19 @@ async def sort_samples(database: asyncpg.Connection, samples: Mapping[str, str])
     """)
 
 
-async def grow(database: asyncpg.Connection, first: int, orders: int, tell: Tell, course: str = BY_SHARE) -> None:
-    """Adds so many orders, numbered from `first`. Foreign keys are not checked, and hold."""
+async def grow(
+    database: asyncpg.Connection,
+    first: int,
+    orders: int,
+    tell: Tell,
+    *,
+    course: str = BY_SHARE,
+    pruned: bool = False,
+) -> None:
+    """Adds so many orders, numbered from `first`. Foreign keys are not checked, and hold.
+
+    `pruned`: inbox and outbox get only what is younger than 30 days beyond the youngest copies.
+    """
     await database.execute("SET session_replication_role = replica; SET synchronous_commit = off")
     await database.execute(
         "DROP TABLE IF EXISTS made; DROP TABLE IF EXISTS opened;"
@@ -126,7 +141,7 @@ async def grow(database: asyncpg.Connection, first: int, orders: int, tell: Tell
         )
     )
     await database.execute("ANALYZE made")
-    for table, statement in (await _copies(database)).items():
+    for table, statement in (await _copies(database, PRUNED if pruned else "true")).items():
         tell(f"{table} of {orders:,} orders")
         await database.execute(statement, timeout=3600)
     tell("customers, tickets and stock")
@@ -138,29 +153,35 @@ async def grow(database: asyncpg.Connection, first: int, orders: int, tell: Tell
     await database.execute("CHECKPOINT", timeout=3600)
 
 
-async def _copies(database: asyncpg.Connection) -> dict[str, str]:
-    """A statement for each table that has rows of an order."""
+async def _copies(database: asyncpg.Connection, events: str) -> dict[str, str]:
+    """A statement for each table that has rows of an order; `events` says whose events have not left yet."""
     columns: dict[str, dict[str, str]] = {}
     for row in await database.fetch(_COLUMNS):
         columns.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
     mine = {
-        table: _copy(table, kinds, "JOIN made ON made.sample = t.order_id")
+        table: _copy(table, kinds, "SELECT t.*, order_id AS sample FROM {table} AS t JOIN samples USING (order_id)")
         for table, kinds in columns.items()
-        if "order_id" in kinds and table not in ("made", "courses", "tickets", "ends_by_our_fault", "opened")
+        if "order_id" in kinds and table not in NOT_COPIED
     }
-    inbox = "JOIN sampled_rows AS s USING (source, event_id) JOIN made ON made.sample = s.sample"
-    outbox = "JOIN made ON made.sample = t.subject"
+    inbox = "SELECT t.*, sample FROM {table} AS t JOIN sampled_rows USING (source, event_id)"
+    outbox = "SELECT t.*, subject AS sample FROM {table} AS t WHERE subject IN (SELECT order_id FROM samples)"
     return mine | {
-        "webhook_inbox": _copy("webhook_inbox", columns["webhook_inbox"], inbox),
-        "outbox": _copy("outbox", columns["outbox"], outbox),
+        "webhook_inbox": _copy("webhook_inbox", columns["webhook_inbox"], inbox, events),
+        "outbox": _copy("outbox", columns["outbox"], outbox, events),
     }
 
 
-def _copy(table: str, kinds: Mapping[str, str], join: str) -> str:
+def _copy(table: str, kinds: Mapping[str, str], originals: str, which: str = "true") -> str:
+    """The originals are the side that is hashed: so an order's rows follow each other, as in life, and in indexes."""
     names = [name for name, kind in kinds.items() if not (name == "id" and kind == "bigint")]
     values = ", ".join(_value(table, name, kinds[name]) for name in names)
     quoted = ", ".join(f'"{name}"' for name in names)
-    return f"INSERT INTO {table} ({quoted}) SELECT {values} FROM {table} AS t {join}"  # noqa: S608
+    return f"""
+        CREATE TEMPORARY TABLE originals AS {originals.format(table=table)};
+        ANALYZE originals;
+        INSERT INTO {table} ({quoted}) SELECT {values} FROM made JOIN originals AS t USING (sample) WHERE {which};
+        DROP TABLE originals
+    """  # noqa: S608
 
 
 def _value(table: str, name: str, kind: str) -> str:

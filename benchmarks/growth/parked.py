@@ -67,7 +67,7 @@ class Parking:
         """Rows and parcels of so many orders; their ids. Their workflows are not there yet."""
         async with self._shop.database.acquire() as connection:
             known = set(await self._ids())
-            await grow(connection, self._first, orders, self._tell, PARKED)
+            await grow(connection, self._first, orders, self._tell, course=PARKED)
         made = [order_id for order_id in await self._ids() if order_id not in known]
         rows = await self._shop.database.fetch(
             "SELECT order_id, shipment_id FROM shipments WHERE order_id = ANY($1)", made

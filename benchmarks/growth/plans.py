@@ -15,9 +15,8 @@ from typing import Any
 
 import asyncpg
 
-DO_NOT_GROW = frozenset(
-    ["products", "stock", "order_transitions", "cursors", "brake_pulls", "alembic_version", "courses", "sampled_rows"]
-)
+OURS = frozenset(["courses", "samples", "sampled_rows"])
+DO_NOT_GROW = OURS | {"products", "stock", "order_transitions", "cursors", "brake_pulls", "alembic_version"}
 """They have a row per product, status or job, however many orders there are."""
 
 LARGE = 50
@@ -65,7 +64,9 @@ async def plan_of(connection: asyncpg.Connection, statement: str, *, forced: boo
     async with connection.transaction():
         await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         if forced:
-            await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off")
+            await connection.execute(
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+            )
         await connection.execute(f"PREPARE asked AS {statement}")
         try:
             words = f"EXPLAIN (FORMAT JSON) EXECUTE asked{f'({values})' if values else ''}"

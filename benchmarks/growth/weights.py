@@ -31,7 +31,7 @@ _WEIGHTS = """
     SELECT relname AS name, pg_table_size(oid) AS rows_size, pg_indexes_size(oid) AS index_size,
            reltuples::bigint AS rows
       FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-       AND relname NOT IN ('courses', 'sampled_rows', 'made', 'alembic_version')
+       AND relname NOT IN ('courses', 'sampled_rows', 'samples', 'made', 'alembic_version')
      ORDER BY pg_total_relation_size(oid) DESC
 """
 _JSON = """
