@@ -11,7 +11,7 @@ STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check check-tools bench proof overload chaos lint format lock clean venv
+.PHONY: help demo up test check check-tools bench bench-quick bench-peers proof overload chaos lint format lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -35,6 +35,11 @@ check: venv lint test check-tools  ## what CI runs: lint, format, types, all tes
 bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
 	@$(ISOLATED) $(VENV) -m benchmarks.throughput
 
+bench-quick: venv  ## the service beside the toy saga, against the last recorded ratios (under 2 minutes)
+	@$(ISOLATED) $(VENV) -m benchmarks.quick
+bench-peers: venv  ## this saga beside DBOS and Restate, which it installs into build/ (network, the second with npm; 5 minutes)
+	@$(ISOLATED) $(VENV) -m benchmarks.peers
+
 proof: venv  ## the long run: an order file (ORDER_FILE=...), the payment storm (SEED=n), the races in every form
 	@$(ISOLATED) $(VENV) -m benchmarks.order_file $(ORDER_FILE)
 	@$(ISOLATED) $(VENV) -m chaos.storm --seed $(SEED)
@@ -56,13 +61,14 @@ format: venv  ## put the code into its format
 	@$(ISOLATED) $(VENV) -m ruff check --fix .
 	@$(ISOLATED) $(VENV) -m ruff format .
 
-LOCK := pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+LOCK := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
   --python-version 3.11
 
 lock:  ## pin the dependencies anew from pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (https://docs.astral.sh/uv/)" >&2; exit 1; }
-	@$(UV) $(LOCK) -o requirements.txt
-	@$(UV) $(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+	@$(UV) $(LOCK) pyproject.toml -o requirements.txt
+	@$(UV) $(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	@$(UV) $(LOCK) benchmarks/peers/requirements.in -c requirements.txt -o benchmarks/peers/requirements.txt
 
 clean:  ## remove the kept state and the caches
 	@$(PYTHON) -m devstack.cleaning

@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import Runtime
-from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Interceptor, UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig, WorkflowRunner
 
 from activities.brake.brake import Brakes
 from activities.interceptors.attempts import Attempts
@@ -159,11 +158,13 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
         await dispose(engine)
 
 
-def workflow_runner() -> SandboxedWorkflowRunner:
-    """The sandbox of production, for the replay of histories too."""
-    # The saga's own modules are loaded once, not once per order; replay tests guard their determinism.
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("workflows", "activities", "domain")
-    return SandboxedWorkflowRunner(restrictions=restrictions)
+def workflow_runner() -> WorkflowRunner:
+    """How workflows run in production, for the replay of histories too.
+
+    The SDK's sandbox guards only code that it loads itself, anew for every order. Ours was passed through;
+    tests guard it instead (docs/decisions/0025-fewer-events.md).
+    """
+    return UnsandboxedWorkflowRunner()
 
 
 def deployment(settings: Settings) -> WorkerDeploymentConfig | None:

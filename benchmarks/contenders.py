@@ -26,10 +26,18 @@ class Entry:
     says: str
     together: bool = False
     by_default: bool = True
+    own_station: str = ""  # where neither of the usual two places its orders
+
+    @property
+    def station(self) -> str:
+        """The process that places its orders."""
+        return self.own_station or ("worker" if self.together else "load")
 
 
 BASELINE = "plain"
-SHIPPED = "service, ready to ship"  # a second row of the service: the same orders, followed further
+SHIPPED = "service, ready to ship"  # further rows of the service: the same orders, followed further,
+TAKEN = "service, once taken on"  # and without the time in which an order was put off (503)
+FURTHER = (SHIPPED, TAKEN)
 
 ENTRIES = (
     Entry("empty", "empty", "an empty workflow, start and result: the engine's limit"),
@@ -46,8 +54,8 @@ class Contender(Protocol):
         """Carries one order until its answer; returns what it is known by afterwards."""
         ...
 
-    async def settle(self, shift: Shift) -> Shift | None:
-        """Comes back when nothing of the shift is left to do; a second shift where the orders went on after it.
+    async def settle(self, shift: Shift) -> list[Shift]:
+        """Comes back when nothing of the shift is left to do; what else is known of the same orders, as `FURTHER`.
 
         Raises BenchmarkFailed unless every order left its effects once.
         """
@@ -63,9 +71,9 @@ class _Engine:
         self._client = client
         self._steps = steps
 
-    async def settle(self, shift: Shift) -> Shift | None:
+    async def settle(self, shift: Shift) -> list[Shift]:
         await self._steps.check(shift.keys)
-        return None
+        return []
 
     def workflow_id(self, key: str) -> str:
         return key
@@ -76,8 +84,8 @@ class EmptyWorkflow(_Engine):
         await self._client.execute_workflow(Empty.run, id=order_id, task_queue=OUR_QUEUE)
         return order_id
 
-    async def settle(self, shift: Shift) -> Shift | None:
-        return None
+    async def settle(self, shift: Shift) -> list[Shift]:
+        return []
 
 
 class Plain(_Engine):
@@ -126,9 +134,9 @@ def _completed(order_id: str, status: str) -> str:
     return order_id
 
 
-def chosen(names: Sequence[str]) -> list[Entry]:
+def chosen(names: Sequence[str], among: Sequence[Entry] = ENTRIES) -> list[Entry]:
     """The entries of these names; without any, those of a default run. Raises BenchmarkFailed for another name."""
-    known = {entry.name.replace(",", "").replace(" ", "-"): entry for entry in ENTRIES}
+    known = {entry.name.replace(",", "").replace(" ", "-"): entry for entry in among}
     if unknown := [name for name in names if name not in known]:
         raise BenchmarkFailed(f"no contender {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in names] if names else [entry for entry in ENTRIES if entry.by_default]
+    return [known[name] for name in names] if names else [entry for entry in among if entry.by_default]

@@ -25,18 +25,18 @@ _SCHEMA = """
 """
 
 # Each is one statement, and a repeat changes nothing: an engine runs a step at least once.
-_RESERVE = """
+RESERVE = """
     WITH held AS (INSERT INTO bench.reservations VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING product_id)
     UPDATE bench.stock SET reserved = reserved + 1 FROM held WHERE stock.product_id = held.product_id
 """
-_RELEASE = """
+RELEASE = """
     WITH held AS (DELETE FROM bench.reservations WHERE order_id = $1 RETURNING product_id)
     UPDATE bench.stock SET reserved = reserved - 1 FROM held WHERE stock.product_id = held.product_id
 """
-_PAY = "INSERT INTO bench.payments VALUES ($1, 1999) ON CONFLICT DO NOTHING"
-_REFUND = "DELETE FROM bench.payments WHERE order_id = $1"
-_SHIP = "INSERT INTO bench.shipments VALUES ($1, 'booked') ON CONFLICT DO NOTHING"
-_UNSHIP = "DELETE FROM bench.shipments WHERE order_id = $1"
+PAY = "INSERT INTO bench.payments VALUES ($1, 1999) ON CONFLICT DO NOTHING"
+REFUND = "DELETE FROM bench.payments WHERE order_id = $1"
+SHIP = "INSERT INTO bench.shipments VALUES ($1, 'booked') ON CONFLICT DO NOTHING"
+UNSHIP = "DELETE FROM bench.shipments WHERE order_id = $1"
 
 _COUNT = """
     SELECT (SELECT count(*) FROM bench.reservations WHERE order_id = ANY ($1)),
@@ -46,6 +46,11 @@ _COUNT = """
 """
 
 
+def product_of(order_id: str) -> int:
+    """Spreads the orders over the products, always the same way."""
+    return zlib.crc32(order_id.encode()) % PRODUCTS
+
+
 class DatabaseSteps:
     """Reserve, pay, ship, and the undo of each."""
 
@@ -53,22 +58,22 @@ class DatabaseSteps:
         self._pool = pool
 
     async def reserve(self, order_id: str) -> None:
-        await self._pool.execute(_RESERVE, order_id, zlib.crc32(order_id.encode()) % PRODUCTS)
+        await self._pool.execute(RESERVE, order_id, product_of(order_id))
 
     async def release(self, order_id: str) -> None:
-        await self._pool.execute(_RELEASE, order_id)
+        await self._pool.execute(RELEASE, order_id)
 
     async def pay(self, order_id: str) -> None:
-        await self._pool.execute(_PAY, order_id)
+        await self._pool.execute(PAY, order_id)
 
     async def refund(self, order_id: str) -> None:
-        await self._pool.execute(_REFUND, order_id)
+        await self._pool.execute(REFUND, order_id)
 
     async def ship(self, order_id: str) -> None:
-        await self._pool.execute(_SHIP, order_id)
+        await self._pool.execute(SHIP, order_id)
 
     async def unship(self, order_id: str) -> None:
-        await self._pool.execute(_UNSHIP, order_id)
+        await self._pool.execute(UNSHIP, order_id)
 
     async def check(self, order_ids: Sequence[str]) -> None:
         """Raises BenchmarkFailed unless every order was carried out exactly once: a fast loss is no speed."""
@@ -78,10 +83,11 @@ class DatabaseSteps:
 
 
 @asynccontextmanager
-async def open_steps(database_url: str) -> AsyncIterator[DatabaseSteps]:
+async def open_steps(database_url: str, connections: int = POOL) -> AsyncIterator[DatabaseSteps]:
     """The steps over a pool of connections, their tables made where they are missing."""
     settings = {"application_name": "ordersaga-bench", "jit": "off"}
-    async with asyncpg.create_pool(database_url, min_size=POOL, max_size=POOL, server_settings=settings) as pool:
+    size = {"min_size": connections, "max_size": connections}
+    async with asyncpg.create_pool(database_url, **size, server_settings=settings) as pool:
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock(4242)")  # both stations start at once
             await connection.execute(_SCHEMA)

@@ -24,6 +24,8 @@ class Measurement:
     events: float
     elsewhere: float  # share of the machine's CPU that others took meanwhile, 0 to 1
     late: int = 0  # orders whose answer was no more than "pending"
+    refused: int = 0  # answers that put an order off
+    wall: float = 0.0  # seconds until nothing was left to do: the time of `cpu`
 
     @property
     def rate(self) -> float:

@@ -17,6 +17,7 @@ class Shift:
     latencies: list[float]
     keys: list[str]
     late: int = 0  # orders that were answered before they were confirmed or refused
+    refused: int = 0  # answers that put an order off: more checkouts than could be served
 
 
 async def drive(place: Callable[[str], Awaitable[str]], order_ids: Sequence[str], at_once: int) -> Shift:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,11 +40,18 @@ def tied(command: list[str]) -> list[str]:
 
 
 class StationProcess:
-    """A `benchmarks.station` in a process of its own, running inside `async with`."""
+    """A `benchmarks.station`, or another `program` that obeys, in a process of its own; runs inside `async with`."""
 
-    def __init__(self, role: str, at_once: int, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        role: str,
+        at_once: int,
+        environment: Mapping[str, str],
+        log: Path,
+        program: Sequence[str] = (sys.executable, "-m", "benchmarks.station"),
+    ) -> None:
         self._role = role
-        self._command = tied([sys.executable, "-m", "benchmarks.station", role, str(at_once)])
+        self._command = tied([*program, role, str(at_once)])
         self._environment = dict(environment)
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -84,6 +91,12 @@ class StationProcess:
         assert self._process is not None and self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": do, **more}).encode() + b"\n")
         return await self._answer()
+
+    async def kill(self) -> None:
+        """SIGKILL; it can be started again by entering it again."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
 
     async def _answer(self) -> Any:
         assert self._process is not None and self._process.stdout is not None

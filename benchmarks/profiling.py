@@ -110,4 +110,4 @@ async def _place(load: StationProcess, name: str, orders: int, at_once: int) -> 
     """Seconds until every order is ready to ship."""
     order_ids = [f"profile-{name}-{number}" for number in range(orders)]
     await load.tell("place", kind="service", order_ids=order_ids, at_once=at_once)
-    return float((await load.tell("settle"))["seconds"])
+    return float((await load.tell("settle"))[0]["seconds"])

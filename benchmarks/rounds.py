@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import SHIPPED, Entry
+from benchmarks.contenders import FURTHER, Entry
 from benchmarks.figures import Measurement
 from benchmarks.processes import CpuMeter, StationProcess
 from benchmarks.teller import Teller
@@ -16,6 +16,9 @@ from benchmarks.teller import Teller
 PAUSE = 0.2  # seconds between measurements, for what the servers do after they have answered
 REST = 2.0  # seconds in which the servers are watched doing nothing
 FEWER_ALONE = 5  # with one order at once, one in so many of the orders is placed
+
+
+Columns = Callable[[Mapping[str, float], Entry], dict[str, float]]  # of a table, from CPU seconds by group
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,18 @@ class Bench:
     """The measurements of one run on a stack that is there already."""
 
     def __init__(
-        self, plan: Plan, stations: Mapping[str, StationProcess], pids: Mapping[str, int], teller: Teller
+        self,
+        plan: Plan,
+        stations: Mapping[str, StationProcess],
+        groups: Mapping[str, list[int]],
+        teller: Teller,
+        columns: Columns | None = None,
     ) -> None:
+        """`groups` are the processes of the run, `columns` what is shown of them."""
         self._plan, self._stations, self._tell = plan, stations, teller
-        self._meter = CpuMeter(
-            {
-                "Temporal": [pids["temporal"]],
-                "PostgreSQL": [pids["postgres"]],
-                "service's worker": [pids["worker"]],
-                "engine worker": [stations["worker"].pid],
-                "API": [pids["api"]],
-                "relay": [pids["relay"]],
-                "simulators": [pids["stripe"], pids["carrier"]],
-                "load generator": [stations["load"].pid],
-            }
-        )
+        self._begun = 0  # measurements: a contender may come twice in a round, its orders may not
+        self._columns = columns or of_interest
+        self._meter = CpuMeter(groups)
 
     async def at_rest(self) -> dict[str, float]:
         before = self._meter.read()
@@ -64,9 +64,10 @@ class Bench:
             self._tell.doing(f"warm-up, {entry.name}")
             await self._measure(entry, most, min(self._plan.orders, 2 * most), 0)
 
-    async def rounds(self) -> list[Measurement]:
+    async def rounds(self, after: int = 0) -> list[Measurement]:
+        """As many as the plan says; `after` is the number of the last one before."""
         found = []
-        for number in range(1, self._plan.rounds + 1):
+        for number in range(after + 1, after + self._plan.rounds + 1):
             for at_once in self._plan.at_once:
                 for entry in rotated(self._plan.entries, number + self._plan.seed):
                     self._tell.doing(f"round {number}, {at_once} at once, {entry.name}")
@@ -80,13 +81,13 @@ class Bench:
         return names.index(one.contender) if one.contender in names else len(names)
 
     async def _measure(self, entry: Entry, at_once: int, orders: int, number: int) -> list[Measurement]:
-        station = self._stations["worker" if entry.together else "load"]
-        prefix = f"bench-{self._plan.seed}-{entry.name.replace(' ', '_')}-{at_once}-{number}"
+        station = self._stations[entry.station]
+        self._begun += 1
+        prefix = f"bench-{self._plan.seed}-{entry.name.replace(' ', '_')}-{at_once}-{number}-{self._begun}"
         order_ids = [f"{prefix}-{order}" for order in range(orders)]
         cpu, began = self._meter.read(), time.perf_counter()
         shifts = [await station.tell("place", kind=entry.kind, order_ids=order_ids, at_once=at_once)]
-        further = await station.tell("settle")
-        shifts += [further] if further else []
+        shifts += await station.tell("settle")
         await asyncio.sleep(PAUSE)
         spent, wall = self._meter.read().since(cpu), time.perf_counter() - began
         events = await station.tell("look")
@@ -98,16 +99,32 @@ class Bench:
                 orders=orders,
                 seconds=shift["seconds"],
                 latencies=shift["latencies"],
-                cpu=_of_interest(spent.groups, entry),
+                cpu=self._columns(spent.groups, entry),
                 events=events,
                 elsewhere=spent.elsewhere / wall / (os.cpu_count() or 1),
                 late=shift["late"],
+                refused=shift["refused"],
+                wall=wall,
             )
-            for name, shift in zip((entry.name, SHIPPED), shifts, strict=False)
+            for name, shift in zip((entry.name, *FURTHER), shifts, strict=False)
         ]
 
 
-def _of_interest(groups: Mapping[str, float], entry: Entry) -> dict[str, float]:
+def groups_of(pids: Mapping[str, int], stations: Mapping[str, StationProcess]) -> dict[str, list[int]]:
+    """The processes of a run of the service and of what it is compared with."""
+    return {
+        "Temporal": [pids["temporal"]],
+        "PostgreSQL": [pids["postgres"]],
+        "service's worker": [pids["worker"]],
+        "engine worker": [stations["worker"].pid],
+        "API": [pids["api"]],
+        "relay": [pids["relay"]],
+        "simulators": [pids["stripe"], pids["carrier"]],
+        "load generator": [stations["load"].pid],
+    }
+
+
+def of_interest(groups: Mapping[str, float], entry: Entry) -> dict[str, float]:
     """By process; the worker is the one that works for this contender, the other one idles."""
     idle = "engine worker" if entry.kind == "service" else "service's worker"
     busy = "service's worker" if entry.kind == "service" else "engine worker"

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ PATIENCE = 120.0  # seconds until every order of a shift is ready to ship
 LOOK_EVERY = 0.1  # seconds
 QUIET = 1.2  # seconds without a new webhook: longer than the relay lets one settle
 
-_READY = "SELECT order_id, at FROM timeline WHERE order_id = ANY ($1) AND to_status = 'READY_TO_SHIP'"
+_REACHED = "SELECT order_id, at FROM timeline WHERE order_id = ANY ($1) AND to_status = $2"
 # By two small ranges of indexes: a count of all events would be what a large shop's database is busy with.
 _WEBHOOKS = """
     SELECT (SELECT max(processed_at) FROM webhook_inbox),
@@ -38,7 +39,8 @@ class Service:
         self._database = database
         self._placed = 0
         self._asked: dict[str, float] = {}
-        self._late = 0
+        self._taken: dict[str, float] = {}
+        self._late = self._refused = 0
 
     async def prepare(self) -> None:
         """Stocks the shop; what is there stays."""
@@ -58,21 +60,21 @@ class Service:
         """The order's id in the service; `order_id` goes along as the Idempotency-Key, as a shop would do it.
 
         A 202 is an answer too: the API's budget was over, the order goes on. They are counted and told. A 503 says
-        that the API has as many checkouts as it can answer: sent again when it says, and the wait counts.
+        that the API has as many checkouts as it can answer: sent again when it says, and the wait counts; how long
+        the try took that was not refused is kept beside it.
         """
         self._placed += 1
         body = self.body(self._placed)
-        asked = time.time()
-        while True:
-            answer = await self._http.post("/api/orders", json=body, headers={"Idempotency-Key": order_id})
-            if answer.status_code != 503:
-                break
+        asked = tried = time.time()
+        while (answer := await self._post(body, order_id)).status_code == 503:
+            self._refused += 1
             await asyncio.sleep(float(answer.headers["Retry-After"]))
+            tried = time.time()
         if answer.status_code not in (201, 202):
             raise BenchmarkFailed(f"POST /api/orders: {answer.status_code} {answer.text}")
         self._late += answer.status_code == 202
         key = str(answer.json()["orderId"])
-        self._asked[key] = asked
+        self._asked[key], self._taken[key] = asked, time.time() - tried
         return key
 
     def body(self, number: int) -> dict[str, Any]:
@@ -83,28 +85,34 @@ class Service:
             "paymentMethod": "pm_card_visa",
         }
 
-    async def settle(self, shift: Shift) -> Shift | None:
+    async def _post(self, body: dict[str, Any], key: str) -> httpx.Response:
+        return await self._http.post("/api/orders", json=body, headers={"Idempotency-Key": key})
+
+    async def settle(self, shift: Shift) -> list[Shift]:
         """Until every order is READY_TO_SHIP and the webhooks that this caused are followed up."""
-        ready = await self._all_ready(shift.keys)
-        await self._webhooks_followed_up()
+        ready = await self.all_reached(shift.keys, "READY_TO_SHIP")
+        await self.webhooks_followed_up()
         latencies = [ready[key].timestamp() - self._asked.pop(key) for key in shift.keys]
         seconds = max(at.timestamp() for at in ready.values()) - shift.began
-        late, self._late = self._late, 0
-        return Shift(shift.began, seconds, latencies, shift.keys, late)
+        shipped = Shift(shift.began, seconds, latencies, shift.keys, self._late, self._refused)
+        self._late = self._refused = 0
+        return [shipped, replace(shift, latencies=[self._taken.pop(key) for key in shift.keys])]
 
-    async def _all_ready(self, keys: list[str]) -> dict[str, datetime]:
+    async def all_reached(self, keys: list[str], status: str) -> dict[str, datetime]:
+        """When each order reached the status; comes back when all have. Raises BenchmarkFailed after two minutes."""
         deadline = time.monotonic() + PATIENCE
         while True:
             ready: dict[str, datetime] = {
-                row["order_id"]: row["at"] for row in await self._database.fetch(_READY, keys)
+                row["order_id"]: row["at"] for row in await self._database.fetch(_REACHED, keys, status)
             }
             if len(ready) == len(keys):
                 return ready
             if time.monotonic() > deadline:
-                raise BenchmarkFailed(f"{len(keys) - len(ready)} orders are not ready to ship after {PATIENCE:.0f} s")
+                raise BenchmarkFailed(f"{len(keys) - len(ready)} orders are not {status} after {PATIENCE:.0f} s")
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _webhooks_followed_up(self) -> None:
+    async def webhooks_followed_up(self) -> None:
+        """Comes back when the relay has done what there is, and nothing new comes. Raises BenchmarkFailed."""
         deadline, quiet_since = time.monotonic() + PATIENCE, time.monotonic()
         known: tuple[Any, Any] | None = None
         while time.monotonic() < deadline:

@@ -6,8 +6,6 @@ Commands come as lines of JSON on standard input, answers go to standard output;
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import statistics
 import sys
@@ -19,17 +17,17 @@ from typing import IO, Any, cast
 import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from benchmarks.contenders import Contender, EmptyWorkflow, Ours, OursEager, Plain
+from benchmarks.conversation import answers_alone, converse
 from benchmarks.database_steps import DatabaseSteps, open_steps
 from benchmarks.load import Shift, drive
 from benchmarks.our_saga import OUR_QUEUE, Empty, OurActivities, OurSaga
 from benchmarks.plain_saga import PLAIN_QUEUE, PlainActivities, PlainSaga
 from benchmarks.service import Service, open_service
-from worker import Activities, build_worker, workflow_runner
+from worker import Activities, build_worker
 
 SAMPLE = 5  # workflows of a shift whose history is looked at
 
@@ -53,8 +51,7 @@ class Station:
                 self._shift = await drive(self._contender.place, order_ids, at_once)
                 return asdict(self._shift)
             case {"do": "settle"}:
-                further = await self._contender.settle(self._shift)
-                return further and asdict(further)
+                return [asdict(further) for further in await self._contender.settle(self._shift)]
             case {"do": "look"}:
                 return await self._events()
         raise ValueError(f"no such command: {command}")
@@ -71,8 +68,6 @@ def our_worker(client: Client, settings: Settings, steps: DatabaseSteps) -> Work
     activities = cast(Activities, OurActivities(steps))  # it has all that build_worker asks for
     template = build_worker(client, settings.model_copy(update={"task_queue": "bench-template"}), activities)
     config = template.config()
-    restrictions = workflow_runner().restrictions.with_passthrough_modules("benchmarks")
-    config["workflow_runner"] = SandboxedWorkflowRunner(restrictions=restrictions)
     config["task_queue"], config["workflows"] = OUR_QUEUE, [OurSaga, Empty]
     return Worker(**config)
 
@@ -105,23 +100,9 @@ async def open_station(settings: Settings, role: str, at_once: int) -> AsyncIter
 
 async def run(role: str, at_once: int, answers: IO[str]) -> None:
     async with open_station(Settings(), role, at_once) as station:
-        _say(answers, None)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            try:
-                _say(answers, await station.obey(json.loads(line)))
-            except Exception as error:
-                told = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-                _say(answers, None, f"{type(told).__name__}: {told}")
-
-
-def _say(answers: IO[str], done: Any, error: str | None = None) -> None:
-    answers.write(json.dumps({"done": done, "error": error}) + "\n")
-    answers.flush()
+        await converse(station.obey, answers)
 
 
 if __name__ == "__main__":
-    # Whatever a library prints must not get among the answers.
-    own = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    uvloop.run(run(sys.argv[1], int(sys.argv[2]), own))
+    uvloop.run(run(sys.argv[1], int(sys.argv[2]), answers_alone()))
     os._exit(0)  # as worker.py does: the SDK's threads may abort the interpreter's own way out

@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks import profiling, report
-from benchmarks.contenders import BASELINE, SHIPPED, chosen
+from benchmarks.contenders import BASELINE, SHIPPED, TAKEN, chosen
 from benchmarks.figures import rows
+from benchmarks.options import positive, positive_each
 from benchmarks.processes import PROJECT, StationProcess
-from benchmarks.rounds import Bench, Plan
+from benchmarks.rounds import Bench, Plan, groups_of
 from benchmarks.service import PARCELS_STAY
 from benchmarks.teller import Teller
 from devstack.stack.interruption import run_command
@@ -29,10 +31,10 @@ QUICK = {"rounds": 1, "orders": 20, "concurrency": (1, 10)}
 USUAL = {"rounds": 5, "orders": 150, "concurrency": (1, 50)}
 
 
-async def measure(plan: Plan, out: Console) -> report.Run:
-    """A whole run on a stack of its own, which is gone afterwards."""
+@asynccontextmanager
+async def open_bench(plan: Plan, out: Console) -> AsyncIterator[Bench]:
+    """Warmed up, on a stack of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ordersaga-bench-", ignore_cleanup_errors=True) as folder:
-        machine = report.machine_facts()
         async with AsyncExitStack() as running:
             stack = await running.enter_async_context(Stack(Path(folder), carrier_clock=PARCELS_STAY))
             stations = {}
@@ -41,12 +43,17 @@ async def measure(plan: Plan, out: Console) -> report.Run:
                 station = StationProcess(role, max(plan.at_once), stack.environment, log)
                 stations[role] = await running.enter_async_context(station)
             await stations["load"].tell("prepare")
-            steps = plan.rounds * len(plan.at_once) * len(plan.entries)
-            teller = running.enter_context(Teller(out, steps))
-            bench = Bench(plan, stations, stack.pids, teller)
+            teller = running.enter_context(Teller(out, plan.rounds * len(plan.at_once) * len(plan.entries)))
+            bench = Bench(plan, stations, groups_of(stack.pids, stations), teller)
             await bench.warm_up()
-            at_rest = await bench.at_rest()
-            measured = await bench.rounds()
+            yield bench
+
+
+async def measure(plan: Plan, out: Console) -> report.Run:
+    machine = report.machine_facts()
+    async with open_bench(plan, out) as bench:
+        at_rest = await bench.at_rest()
+        measured = await bench.rounds()
     parameters = asdict(plan) | {"entries": [entry.name for entry in plan.entries]}
     return report.Run(machine, parameters, at_rest, measured, rows(measured, BASELINE))
 
@@ -56,6 +63,7 @@ def tell(run: report.Run, plan: Plan, out: Console) -> None:
     says = {entry.name: entry.says for entry in plan.entries}
     if "service" in says:
         says[SHIPPED] = "the same orders until the payment is captured and the label bought, from the request on"
+        says[TAKEN] = "the same orders, from the request that was not put off (503) until its 201"
     text = report.markdown(run, says)
     (BUILD / "bench.md").write_text(text)
     if out.is_terminal:
@@ -75,17 +83,6 @@ async def bench(options: argparse.Namespace) -> int:
     seconds = time.monotonic() - began
     out.print(f"{seconds:.0f} s; all figures in build/bench.json, the tables in build/bench.md", highlight=False)
     return 0
-
-
-def positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError(word)
-    return number
-
-
-def positive_each(words: str) -> tuple[int, ...]:
-    return tuple(positive(word) for word in words.split(","))
 
 
 def options_of(words: list[str] | None = None) -> argparse.Namespace:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.money import Money
 from domain.order_states import OrderStatus
+from domain.processes import Process
 
 REASON_LENGTH = 500
 NO_REASON = "requested"
@@ -35,6 +36,7 @@ class FulfillOrder(Message):
     grace_period: timedelta = timedelta(0)
     payment_retry_window: timedelta = timedelta(0)
     customer_patience: timedelta | None = None  # for 3-D Secure; None of an order from before it was a setting
+    process: Process = Process.FIRST  # also of an order from before there were several
 
     def ship_at(self, confirmed_at: datetime) -> datetime:
         """When shipping may begin: the end of the grace period or `ship_not_before`, whichever is later."""

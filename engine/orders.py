@@ -20,6 +20,7 @@ from adapters.temporal.client import workflow_id
 from domain.commands import FulfillOrder
 from domain.money import Money
 from domain.order_states import OrderStatus
+from domain.processes import NEWEST
 from services.orders.tables import Order
 from workflows.order import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
@@ -69,6 +70,7 @@ def _message(settings: Settings, row: Order) -> FulfillOrder:
         grace_period=settings.grace_period,
         payment_retry_window=settings.payment_retry_window,
         customer_patience=settings.customer_patience,
+        process=NEWEST,
     )
 
 

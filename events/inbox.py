@@ -1,7 +1,8 @@
 """Follows up the webhooks of the inbox: claims them, looks at what they are about, notes the end; a crash loses none.
 
 Following up never trusts the event: it looks at the current state at the far end (`payment_follow_up.py`,
-`parcel_follow_up.py`), so that doubles, old news and two processes at once do no harm.
+`parcel_follow_up.py`), so that doubles, old news and two processes at once do no harm. What our books say already
+(`services/inbox/echoes.py`) has ended by then and is not looked at.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import structlog
 
 from adapters.clock import now
 from domain.errors import OurMistake
-from services.inbox.claims import LEASE, Claimed, Claims, EventKey
+from services.inbox.arrivals import SETTLING
+from services.inbox.claims import Claimed, Claims, EventKey
+from services.inbox.inbox import LEASE
 
 AT_ONCE = 8  # looks of one process at a time
 MOST = 1000  # events that one process has claimed at a time; the others are left to other processes, or for later
 BATCH = 100  # events claimed by one statement
 RENEW_EVERY = LEASE.total_seconds() / 3
 LOOK_TIMEOUT = 60.0  # seconds; every call of a look has a shorter limit of its own
-
-SETTLING = 1.0  # seconds in which a running step of ours writes down what it has just done
 
 
 class FollowUp(Protocol):
@@ -81,7 +82,10 @@ class Inbox:
             return 0
         claimed = await self._claims.claim(self._follow_ups.keys(), limit)
         for event in claimed:
-            self._begin(event)
+            if event.is_echo:
+                self._followed_up(event.key.source, max(0.0, (now() - event.received_at).total_seconds()))
+            else:
+                self._begin(event)
         return len(claimed)
 
     async def keep_claims(self) -> None:

@@ -13,6 +13,7 @@ class RelayMetrics:
         self._lag = meter.create_histogram_float(WEBHOOK_LAG, words)
         words = "Webhook events that left the inbox, long after they were followed up"
         self._pruned = meter.create_counter("ordersaga_webhooks_pruned", words)
+        self._pruned.add(0)  # shown from the start: it may take a month until one leaves
 
     def followed_up(self, source: str, seconds: float) -> None:
         """Counts one event of `source`."""

@@ -87,7 +87,7 @@ class ParcelFollowUp:
     async def _note(self, order_id: str, current: ParcelStatus) -> None:
         """In one transaction: where the parcel is, and the ticket if it should not be there."""
         async with self._book.locked(order_id) as order:
-            row = await shipment_of(order)
+            row = shipment_of(order)
             assert row is not None
             note_parcel(order, row, current)
             if current.scanned and _called_back(order.status, row.state):

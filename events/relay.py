@@ -30,8 +30,8 @@ log = structlog.get_logger()
 class Relay:
     """The loops of one process, which run inside `async with`. Several processes share the work by claims.
 
-    The inbox is looked at whenever PostgreSQL notifies, and by itself: soon after work, then ever later, up to
-    `sweep_interval`. So a lost notification delays and loses nothing.
+    The inbox is looked at whenever PostgreSQL notifies, and by itself every `sweep_interval`; while no notifications
+    arrive also soon after work, then ever later. So a lost notification delays and loses nothing.
     """
 
     def __init__(
@@ -106,7 +106,8 @@ class Relay:
             self._turned_at = time.monotonic()
             taken = await _guarded("inbox_not_read", self._inbox.take())
             if taken != BATCH and not self._stopping:
-                await self._pace.pause(worked=taken > 0)
+                # Where notifications arrive there is nothing to find soon after work that did not wake us.
+                await self._pace.pause(worked=taken > 0 and not self.listening.is_set())
 
     async def _start_refunds_forever(self) -> None:
         while True:

@@ -27,20 +27,45 @@ from devstack.stack.stack import Stack
 from events import inbox
 from events.relay import Relay
 from relay import build_relay
+from services.inbox import arrivals
+from tests.support.distribution import Distribution, check_sharing
 from tests.support.fakes import StepFaults
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps
 from tests.support.repairs import Desk
+from tests.support.shared_servers import Share, SharedServers
 from tests.support.stripe_contract import ContractGuard
+from tests.support.warm_interpreter import warm
 from tests.support.webhooks import Hooks, put_aside
 from worker import Activities, build_activities, build_worker
 
 PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
+WHERE_SHARED = "shared_servers"
 NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps tables that others use, too
 
 
+SHARED = pytest.StashKey[SharedServers]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker of pytest-xdist where the servers of all are."""
+    config: pytest.Config = node.config
+    if SHARED not in config.stash:
+        folder: Path = node.config._tmp_path_factory.mktemp("servers")
+        config.stash[SHARED] = shared = SharedServers(folder, node.workerinput["workercount"])
+        config.add_cleanup(shared.close)
+    node.workerinput[WHERE_SHARED] = config.stash[SHARED].address
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution | None:
+    return Distribution(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    check_sharing(items)
     items[:] = [items[index] for index in longest_first([item.path for item in items])]
 
 
@@ -70,11 +95,30 @@ def stripe_contract(contract_guard: ContractGuard) -> Iterator[ContractGuard]:
 
 
 @pytest.fixture(scope="session")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    folder: Path = tmp_path_factory.mktemp("stack")
-    parts = {"postgres", "temporal", "stripe", "carrier"}
-    async with Stack(folder, ephemeral=True, parts=parts, carrier_clock=(NEVER, NEVER)) as running:
+def share(request: pytest.FixtureRequest) -> Share | None:
+    """The worker's share of the common servers; None in a run of a single process."""
+    given: dict[str, str] = getattr(request.config, "workerinput", {})
+    return Share(given[WHERE_SHARED], given["workerid"]) if WHERE_SHARED in given else None
+
+
+@pytest.fixture(scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory, share: Share | None) -> AsyncIterator[Stack]:
+    """With simulators of its own, and with servers of its own unless workers share them."""
+    parts, uses = {"postgres", "temporal", "stripe", "carrier"}, {}
+    if share is not None:
+        parts, uses = {"stripe", "carrier"}, await share.servers()
+    folder = tmp_path_factory.mktemp("stack")
+    async with Stack(folder, parts=parts, uses=uses, migrate=not uses, carrier_clock=(NEVER, NEVER)) as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_interpreter(share: Share | None) -> Iterator[None]:
+    """Runs programs of this project; it starts with the first call, once for all workers."""
+    if share is not None:
+        warm.found = share.interpreter
+    yield
+    warm.close()
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +189,7 @@ async def relay(settings: Settings, own_inbox: None, monkeypatch: pytest.MonkeyP
     It sweeps no refunds.
     """
     monkeypatch.setattr(inbox, "SETTLING", 0.1)
+    monkeypatch.setattr(arrivals, "SETTLING", 0.1)
     async with build_relay(settings) as parts, parts.relay as relay:
         yield relay
 

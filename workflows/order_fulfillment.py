@@ -7,6 +7,7 @@ retries and cancels, as of any saga, in `saga/`; the desks for payment, label an
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -19,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.shipping.parcels import Parcels
     from domain.commands import CancelRequest, CheckoutAnswer, FulfillOrder, NewPaymentMethod, OrderRef
     from domain.order_states import OrderStatus
+    from domain.processes import Process
     from workflows.order.cancel_rules import SCANNED
     from workflows.order.order_workflow import OrderWorkflow
     from workflows.order.payment_desk import PaymentDesk
@@ -35,8 +37,9 @@ class OrderFulfillment(OrderWorkflow):
 
     @workflow.init
     def __init__(self, order: FulfillOrder) -> None:
-        super().__init__(Progress(order), OrderRef(order_id=order.order_id))
-        self.order = order
+        lean = order.process >= Process.LEAN
+        super().__init__(Progress(order, lean=lean), OrderRef(order_id=order.order_id), lean=lean)
+        self.order, self._lean = order, lean
         self.payment = PaymentDesk(order, self.saga, self.progress, self.cancels)
         self.ship_at: datetime | None = None
         self.ship_at_once = False
@@ -55,18 +58,18 @@ class OrderFulfillment(OrderWorkflow):
         self.progress.tell("label bought")
 
         await self._wait_until_it_may_ship()  # a review may have been opened meanwhile
-        await self.saga.step(Payments.capture_payment)
+        await self.saga.step(Payments.capture_payment, short=True)
         await self._deliver()
 
     async def _deliver(self) -> None:
         """The parcel's way. A cancel can still call it back until the carrier has scanned it, and not later."""
         self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
         await self.parcel.leaves()
-        await self.saga.insist(Parcels.record_shipped)
+        await self.saga.insist(Parcels.record_shipped, short=True)
         self.progress.reached(OrderStatus.SHIPPED, "scanned by the carrier")
 
         if await self.parcel.arrives():
-            await self.saga.insist(Parcels.record_delivered)
+            await self.saga.insist(Parcels.record_delivered, short=True)
             self.progress.reached(OrderStatus.DELIVERED, "delivered")
 
     async def _fulfil_or_undo(self) -> OrderStatus:
@@ -77,11 +80,14 @@ class OrderFulfillment(OrderWorkflow):
             await self._undo(OrderStatus.CANCELED, "canceled", granted.request)
         except StepFailed as failed:
             await self._turn_back(failed)
+        self.progress.write()
         return self.progress.status
 
     @workflow.run
     async def run(self, order: FulfillOrder) -> OrderStatus:
         """Raises CancelledError when the order was canceled natively: the workflow closes as canceled."""
+        if self._lean:
+            self._writes = asyncio.create_task(self.progress.write_what_lasts(lambda: self.saga.is_at_it))
         return await to_the_end(self._fulfil_or_undo(), self.cancels, canceled=OrderStatus.CANCELED)
 
     # the wait before shipping: it ends early when a cancel is asked for

@@ -79,5 +79,11 @@ class _Tracked(ActivityInboundInterceptor):
 
 
 def time_of(info: activity.Info) -> timedelta:
-    """How long one attempt may take; the server asks for one of the two timeouts at least."""
-    return info.start_to_close_timeout or info.schedule_to_close_timeout or timedelta.max
+    """How long one attempt may take: its own time, and no longer than what is left to all attempts of the step.
+
+    The server asks for one of the two timeouts at least. It gives an attempt up when either has passed, and the step
+    may begin anew then: an attempt that went on would run beside the new one.
+    """
+    own, all_of_them = info.start_to_close_timeout, info.schedule_to_close_timeout
+    left = all_of_them - (info.started_time - info.scheduled_time) if all_of_them else timedelta.max
+    return min(own or timedelta.max, max(left, timedelta(0)))

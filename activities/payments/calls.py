@@ -63,7 +63,7 @@ class StripeCalls:
         moment) is never confirmed, and moves no money. Raises TryAgain where an attempt has read enough.
         """
         async with self._book.locked(call.order_id) as order:
-            read = await list_read(order, call)
+            read = list_read(order, call)
         enough = time.monotonic() + LOOK_BUDGET
         while True:
             page = await self._stripe.created(call.first_sent_at - CLOCKS_DIFFER, read.until, read.after)
@@ -74,7 +74,7 @@ class StripeCalls:
                 return None
             read = replace(read, after=page.after)
             async with self._book.locked(call.order_id) as order:
-                await save_list_read(order, call, read)
+                save_list_read(order, call, read)
             if time.monotonic() > enough:
                 raise TryAgain("Stripe's list is long: the next attempt reads on", delay=PAUSE_IN_A_LIST)
 
@@ -123,7 +123,7 @@ class StripeCalls:
             if (seen := await look()) is not None:
                 return seen
             async with self._book.locked(call.order_id) as order:
-                call = await next_attempt(order, call)
+                call = next_attempt(order, call)
         try:
             return await self.unless_refused(call, send(call), look)
         except PaymentStateDiffers:
@@ -141,14 +141,14 @@ class StripeCalls:
             if (seen := await look()) is not None:
                 return seen
             async with self._book.locked(call.order_id) as order:
-                await mark_refused(order, call)
+                mark_refused(order, call)
             raise
 
 
 async def save_call_after_look(order: LockedOrder, operation: str, params: dict[str, Any], round: int) -> SavedCall:
     """For a caller that has just looked, and seen no effect: a call whose key keeps failing gets a new key."""
-    call = await save_call(order, operation, params, round)
-    return await next_attempt(order, call) if _is_late(call) else call
+    call = save_call(order, operation, params, round)
+    return next_attempt(order, call) if _is_late(call) else call
 
 
 def _is_late(call: SavedCall) -> bool:

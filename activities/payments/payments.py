@@ -48,8 +48,8 @@ class Payments:
             if order.total.minor == 0:
                 answer = Authorization(state=AuthorizationState.AUTHORIZED)
                 return await record_confirmed(order, answer, "nothing to pay")
-            payment = await payment_of(order)
-            create = await save_call(order, "create", create_params(order, ref, stripe_customer))
+            payment = payment_of(order)
+            create = save_call(order, "create", create_params(order, ref, stripe_customer))
         created = None if payment else await self._rounds.create_or_decline(ref, create)
         return await self._rounds.save_and_confirm(ref, created, confirm_params(ref))
 
@@ -58,7 +58,7 @@ class Payments:
         """Looks whether the customer has done what the card's bank asked for. Raises PaymentDeclined."""
         async with self._book.locked(ref.order_id) as order:
             order.require_not_undone(AUTHORIZE)
-            payment = await payment_of(order)
+            payment = payment_of(order)
         if payment is None:
             raise OurMistake("there is no payment to look at")
         intent = await self._stripe.retrieve(payment.payment_intent_id)
@@ -82,14 +82,14 @@ class Payments:
             order.require_not_undone(CAPTURE)
             if order.fence(CAPTURE):
                 return
-            payment = await payment_of(order)
+            payment = payment_of(order)
             if payment is None and order.total.minor == 0:
                 await record_captured(order, 0)
                 return
             if payment is None:
                 raise OurMistake("there is no payment to capture")
-            due = {"amount_to_capture": await amount_due(order)}
-            capture = await save_call(order, "capture", due, payment.attempt)
+            due = {"amount_to_capture": amount_due(order)}
+            capture = save_call(order, "capture", due, payment.attempt)
         intent = await self._calls.capture(payment.payment_intent_id, capture)
         given = await self._refunds.all_of(intent.id) if intent.amount_refunded else []
         async with self._book.locked(ref.order_id) as order:
@@ -97,7 +97,8 @@ class Payments:
             if not order.fence(CAPTURE):
                 await record_captured(order, intent.amount_received)
                 await tell_foreign_capture(order, intent, capture.params["amount_to_capture"])
-                await book_refunds(order, intent.of_order(ref.order_id), given)
+                if given:
+                    await book_refunds(order, intent.of_order(ref.order_id), given)
 
     @activity.defn
     async def return_payment(self, ref: OrderRef) -> None:

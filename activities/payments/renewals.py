@@ -42,7 +42,7 @@ class Renewals:
         async with self._book.locked(ref.order_id) as order:
             if (answer := answered(order, ref)) is not None:
                 return answer
-            payment, present = await payment_of(order), present_authorization(order)
+            payment, present = payment_of(order), present_authorization(order)
         if payment is None:
             return present  # nothing to pay
         if payment.attempt == ref.round:  # a former attempt has come this far
@@ -64,7 +64,7 @@ class Renewals:
         async with self._book.locked(ref.order_id) as order:
             order.require_not_undone(AUTHORIZE)
             under_review = order.row.hold is not None
-            canceled_by_us = await saved_call(order, "void", intent.round) is not None
+            canceled_by_us = saved_call(order, "void", intent.round) is not None
         return canceled_by_us or (intent.expired and not under_review)
 
     async def _note_hold(
@@ -92,8 +92,8 @@ class Renewals:
     async def _save_renewal(self, ref: PaymentTry, former: PaymentSnapshot) -> SavedCall:
         async with self._book.locked(ref.order_id) as order:
             order.require_not_undone(AUTHORIZE)
-            payment = await payment_of(order)
+            payment = payment_of(order)
             assert payment is not None
             if payment.payment_intent_id == former.id:
                 note_state(order, payment, PaymentState.VOIDED)
-            return await save_call(order, "create", renewal_params(order, ref, former), ref.round)
+            return save_call(order, "create", renewal_params(order, ref, former), ref.round)

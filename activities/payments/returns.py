@@ -24,11 +24,10 @@ from domain.payments import IntentStatus
 from domain.refunds import UNDO_REFERENCE
 from domain.steps import RETURN, FenceState
 from services.orders.book import LockedOrder, OrderBook
-from services.payments.book import payment_of, save_intent
+from services.payments.book import payment_known, payment_of, save_intent
 from services.payments.parameters import VOID_PARAMS
 from services.payments.returns import fence_off, record_nothing, record_refund, record_void
 from services.payments.saved_calls import SavedCall, next_attempt, saved_call
-from services.payments.tables import Payment
 from services.payments.undo_waits import note_wait
 from services.refunds.book import sent_unseen
 from services.repairs.settled_payments import settled_payments
@@ -52,7 +51,7 @@ class PaymentReturns:
             if order.state_of(RETURN) is FenceState.DONE and not ref.look_again:
                 return
             fence_off(order)
-            payment, create = await payment_of(order), await saved_call(order, "create")
+            payment, create = payment_of(order), saved_call(order, "create")
         if create is not None and (payment is None or payment.attempt < create.round):
             await self._save_unsaved(create)
         if ref.look_again:
@@ -61,7 +60,7 @@ class PaymentReturns:
                 if payment is None or intent.id != payment.payment_intent_id:
                     await self._give_one_back(ref, intent)
         async with self._book.locked(ref.order_id) as order:
-            payment = await payment_of(order)
+            payment = payment_of(order)
             if payment is None:
                 record_nothing(order)
                 return
@@ -70,7 +69,7 @@ class PaymentReturns:
     async def _is_settled(self, ref: OrderRef, intent: PaymentSnapshot) -> bool:
         """Whether a person has ended the return of this payment: paid back by other means, or written off."""
         async with self._book.locked(ref.order_id) as order:
-            settled = await settled_payments(await order.session.connection(), [ref.order_id])
+            settled = await settled_payments(order.connection, [ref.order_id])
         return intent.id in settled
 
     async def _save_unsaved(self, create: SavedCall) -> None:
@@ -78,9 +77,9 @@ class PaymentReturns:
         found = await self._created(create)
         if found is not None:
             async with self._book.locked(create.order_id) as order:
-                payment = await payment_of(order)
+                payment = payment_of(order)
                 if payment is None or payment.attempt < create.round:
-                    await save_intent(order, found, create.round)
+                    save_intent(order, found, create.round)
 
     async def _created(self, create: SavedCall) -> PaymentSnapshot | None:
         """What a creation that was sent has made: by the same call again, or by looking.
@@ -108,7 +107,7 @@ class PaymentReturns:
     async def _void(self, ref: OrderRef, intent: PaymentSnapshot) -> None:
         if intent.status != IntentStatus.CANCELED:
             async with self._book.locked(ref.order_id) as order:
-                operation = await _operation(order, "void", intent)
+                operation = _operation(order, "void", intent)
                 void = await save_call_after_look(order, operation, VOID_PARAMS, intent.round)
             await self._calls.cancel(intent.id, void)
         async with self._book.locked(ref.order_id) as order:
@@ -148,8 +147,8 @@ class PaymentReturns:
                 raise TryAgain("money has gone back meanwhile: it is counted first", delay=PART_POLL)
 
         async with self._book.locked(ref.order_id) as order:
-            operation = await _operation(order, "refund", intent)
-            call = await saved_call(order, operation, intent.round)
+            operation = _operation(order, "refund", intent)
+            call = saved_call(order, operation, intent.round)
             failed = next((one for one in refunds if one.failed and call and _is_of(one, call)), None)
             if call is not None and failed is not None and not await asked_again(order, RETURN, call.first_sent_at):
                 raise ReturnRefused(
@@ -160,15 +159,15 @@ class PaymentReturns:
             params = {"payment_intent": intent.id, "amount": amount, "metadata": named}
             if call is not None and call.params != params:
                 # The former one failed, or somebody gave back a part since: Stripe would refuse it for ever.
-                call = await next_attempt(order, replace(call, params=params))
+                call = next_attempt(order, replace(call, params=params))
             else:
                 call = await save_call_after_look(order, operation, params, intent.round)
         return await self._calls.unless_refused(call, self._refunds.give_rest(call.params, call.key), look)
 
 
-async def _operation(order: LockedOrder, name: str, intent: PaymentSnapshot) -> str:
+def _operation(order: LockedOrder, name: str, intent: PaymentSnapshot) -> str:
     """A PaymentIntent that our books do not know must not share the keys of the one that they do."""
-    return name if await order.session.get(Payment, intent.id) else f"{name}-{intent.id}"
+    return name if payment_known(order, intent.id) else f"{name}-{intent.id}"
 
 
 def _is_of(refund: GivenRefund, call: SavedCall) -> bool:

@@ -56,15 +56,15 @@ class PaymentRounds:
             if (answer := answered(order, ref)) is not None:
                 return answer
             # Another attempt of this step may have saved its own first: only that one is ever confirmed.
-            payment = await payment_of(order)
+            payment = payment_of(order)
             if payment is None or (created is not None and payment.attempt < created.round):
                 assert created is not None
-                payment = await save_intent(order, created, created.round)
+                payment = save_intent(order, created, created.round)
             method = ref.payment_method or order.row.payment_method
             if not method.startswith("pm_") and "off_session" not in params:
                 return await record_action_needed(order, ref)  # the shop's page confirms with a method of its own
             offer_again(order, payment)
-            confirm = await save_call(order, "confirm", params, ref.round)
+            confirm = save_call(order, "confirm", params, ref.round)
         return await self.conclude(ref, self._calls.confirm(payment.payment_intent_id, confirm))
 
     async def conclude(self, ref: PaymentTry, outcome: Awaitable[PaymentSnapshot]) -> Authorization:

@@ -56,7 +56,7 @@ class Refunds:
             row = await _row(order, refund)
             if row.state != RefundState.PENDING:
                 return _progress(row)
-            call = await saved_call(order, operation_of(row.key))
+            call = saved_call(order, operation_of(row.key))
             age = now() - row.created_at
         if call is None and row.stripe_refund_id is not None:  # one that somebody gave at Stripe
             given: GivenRefund | None = await self._stripe.retrieve(row.stripe_refund_id)
@@ -98,7 +98,7 @@ class Refunds:
 
     async def _new_key(self, call: SavedCall) -> SavedCall:
         async with self._book.locked(call.order_id) as order:
-            return await next_attempt(order, call)
+            return next_attempt(order, call)
 
     # our books
 

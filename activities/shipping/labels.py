@@ -77,12 +77,11 @@ class Shipping:
     @activity.defn
     async def ship_order(self, ref: OrderRef) -> Label:
         """Buys the label. Raises ShipmentRefused, e.g. for an address that the carrier does not serve."""
-        async with self._book.locked(ref.order_id) as order:
-            order.require_not_undone(SHIP)
-            if order.fence(SHIP):
-                return Label.model_validate(order.result_of(SHIP))
-            address = order.row.shipping_address
-            row = await shipment_of(order)
+        order = await self._book.look(ref.order_id)
+        order.require_not_undone(SHIP)
+        if order.fence(SHIP):
+            return Label.model_validate(order.result_of(SHIP))
+        address, row = order.row.shipping_address, shipment_of(order)
         created = await self._carrier.retrieve(row.shipment_id) if row is not None else None
         lost = row is not None and may_be_replaced(row, self._carrier.timeout)
         if created is None or (lost and not created.bought):
@@ -101,7 +100,7 @@ class Shipping:
         """A shipment made with what is sent today replaces one that could never be bought; it was free."""
         async with self._book.locked(ref.order_id) as order:
             order.require_not_undone(SHIP)
-            row = await shipment_of(order)
+            row = shipment_of(order)
             if row is not None and row.shipment_id == former.id:
                 replace_shipment(order, row, fresh.id)
         return fresh
@@ -113,7 +112,7 @@ class Shipping:
                 return Label.model_validate(order.result_of(SHIP))
             label = await _record_label(order, bought)
             order.note(f"label bought: {label.carrier} {label.tracking_number}")
-            await order.emit(EventName.SHIPMENT_BOOKED, tracking=label.tracking_number)
+            order.emit(EventName.SHIPMENT_BOOKED, tracking=label.tracking_number)
             return label
 
     async def _buy(self, ref: OrderRef, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
@@ -123,7 +122,7 @@ class Shipping:
                 raise TryAgain("the payment is on hold: nothing ships meanwhile", delay=HOLD_POLL)
             order.require_not_undone(SHIP)  # stop before anything is bought
             done = order.fence(SHIP) is not None
-            row = await shipment_of(order) or new_shipment(order, shipment.id)
+            row = shipment_of(order) or new_shipment(order, shipment.id)
             ours = row.shipment_id == shipment.id and not done
             if ours:
                 until = begin_purchase(order, row, self._carrier.timeout)
@@ -137,12 +136,12 @@ class Shipping:
             return await self._carrier.retrieve(shipment.id)
         except CallRefused:
             async with self._book.locked(ref.order_id) as order:
-                if (refused := await shipment_of(order)) is not None and refused.shipment_id == shipment.id:
+                if (refused := shipment_of(order)) is not None and refused.shipment_id == shipment.id:
                     refuse_purchase(order, refused)
             raise
         except ShipmentRefused:
             async with self._book.locked(ref.order_id) as order:
-                if (refused := await shipment_of(order)) is not None:
+                if (refused := shipment_of(order)) is not None:
                     end_purchase(order, refused, until)
             raise
 
@@ -165,7 +164,7 @@ class Shipping:
     async def cancel_shipment(self, ref: OrderRef) -> VoidedShipment:
         """Voids the label, if one was bought; a parcel that was scanned stays shipped and is told as such."""
         async with self._book.locked(ref.order_id) as order:
-            row = await shipment_of(order)
+            row = shipment_of(order)
             if order.state_of(CANCEL_SHIPMENT) is FenceState.DONE:
                 return VOIDED  # settled by a person
             begun = order.state_of(SHIP) is FenceState.UNDONE  # a void may have been asked for before the scan
@@ -187,7 +186,7 @@ class Shipping:
         if (left := still_to_arrive(row, self._carrier.timeout)) > timedelta(0):
             raise TryAgain("a purchase was sent and may still arrive", delay=left)
         async with self._book.locked(ref.order_id) as order:
-            note_never_bought(order, await shipment_of(order) or row)
+            note_never_bought(order, shipment_of(order) or row)
         return NOTHING
 
     async def _ask_for_void(self, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
@@ -201,7 +200,7 @@ class Shipping:
 
     async def _record_void(self, ref: OrderRef, shipment: ShipmentSnapshot) -> VoidedShipment:
         async with self._book.locked(ref.order_id) as order:
-            row = await shipment_of(order)
+            row = shipment_of(order)
             assert row is not None
             scanned, refund = await _note_scan(order, row, shipment), shipment.refund_status
             if refund is LabelRefund.REFUNDED or (refund is LabelRefund.NOT_APPLICABLE and not scanned):
@@ -222,7 +221,7 @@ class Shipping:
         To workflows that do not wait themselves it raises TryAgain, or OurMistake when the void was rejected.
         """
         async with self._book.locked(ref.order_id) as order:
-            row = await shipment_of(order)
+            row = shipment_of(order)
             settled = order.state_of(CANCEL_SHIPMENT) is FenceState.DONE  # by a person
         if row is None or row.state == ShipmentState.VOIDED or settled:
             return VOIDED
@@ -235,7 +234,7 @@ class Shipping:
 
     async def _confirm(self, ref: ConfirmVoid, shipment: ShipmentSnapshot) -> VoidedShipment:
         async with self._book.locked(ref.order_id) as order:
-            row = await shipment_of(order)
+            row = shipment_of(order)
             assert row is not None
             scanned, refund = await _note_scan(order, row, shipment), shipment.refund_status
             if refund is LabelRefund.REFUNDED or (refund is LabelRefund.NOT_APPLICABLE and not scanned):
@@ -253,7 +252,7 @@ class Shipping:
 
 
 async def _record_label(order: LockedOrder, shipment: ShipmentSnapshot) -> Label:
-    row = await shipment_of(order)
+    row = shipment_of(order)
     assert row is not None
     return note_label(order, row, shipment.carrier, shipment.tracking_number, shipment.status)
 

@@ -24,12 +24,12 @@ class Parcels:
     async def check_shipment(self, ref: OrderRef) -> Parcel:
         """Asks the carrier where the parcel is."""
         async with self._book.locked(ref.order_id) as order:
-            row = await shipment_of(order)
+            row = shipment_of(order)
         if row is None:
             raise OurMistake("there is no shipment to look at")
         shipment = await self._carrier.retrieve(row.shipment_id)
         async with self._book.locked(ref.order_id) as order:
-            if (row := await shipment_of(order)) is not None:
+            if (row := shipment_of(order)) is not None:
                 note_parcel(order, row, shipment.status)
         return Parcel(status=shipment.status)
 
@@ -39,7 +39,7 @@ class Parcels:
         async with self._book.locked(ref.order_id) as order:
             order.require_not_undone(RECORD_SHIPPED)
             if not order.fence(RECORD_SHIPPED):
-                await reservations.ship(order.session, ref.order_id)
+                await reservations.ship(order)
                 await note_shipped(order)
 
     @activity.defn

@@ -6,16 +6,19 @@ and from looking before anything is repeated. Never run against EasyPost itself.
 
 from __future__ import annotations
 
-import asyncio
+import base64
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import httpx
+import aiohttp
+import certifi
 
 from adapters.clock import now
+from adapters.http_pool import HttpPool
 from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.errors import CallRefused, Misconfigured, OurFault, ShipmentNotFound, ShipmentRefused, TryAgain
@@ -63,12 +66,13 @@ class CarrierGateway:
         self._origin = settings.shipping_origin.model_dump(exclude_none=True)
         self._parcel = {"weight": settings.parcel_weight}
         self._currency, self._most_days = settings.carrier_currency, settings.delivery_days
-        self._http = httpx.AsyncClient(
-            base_url=settings.carrier_api_base,
-            auth=(settings.carrier_api_key.get_secret_value(), ""),
-            timeout=settings.carrier_timeout,
-            trust_env=False,
-        )
+        self._base = settings.carrier_api_base.rstrip("/")
+        login = f"{settings.carrier_api_key.get_secret_value()}:"
+        self._headers = {
+            "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}",
+            "Accept": "application/json",
+        }
+        self._http = HttpPool(certifi.where())
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -117,19 +121,18 @@ class CarrierGateway:
         self, method: str, path: str, body: dict[str, Any] | None, left: timedelta | None = None
     ) -> ShipmentSnapshot:
         timeout = min(self.timeout, left) if left else self.timeout
+        sent = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        headers = self._headers if sent is None else self._headers | {"Content-Type": "application/json"}
         try:
-            async with asyncio.timeout(timeout.total_seconds()):  # httpx's own is one for each phase
-                response = await self._http.request(method, path, json=body)
-            answer = response.json()
-        except (httpx.HTTPError, ValueError, TimeoutError) as error:
+            response = await self._http.request(method, f"{self._base}{path}", headers, sent, timeout.total_seconds())
+            answer = json.loads(response.body)
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
             raise TryAgain(f"the carrier's answer did not arrive: {type(error).__name__}") from None
-        if response.is_success:
+        if 200 <= response.status < 300:
             return _read(answer)
-        known = method == "GET" and response.status_code == 404
+        known = method == "GET" and response.status == 404
         raise (
-            ShipmentNotFound("the carrier does not know the shipment")
-            if known
-            else refusal(response.status_code, answer)
+            ShipmentNotFound("the carrier does not know the shipment") if known else refusal(response.status, answer)
         )
 
 

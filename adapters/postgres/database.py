@@ -219,6 +219,17 @@ def create_sessions(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
 
+def engine_of(sessions: Sessions) -> AsyncEngine:
+    """What the sessions talk to."""
+    engine: AsyncEngine = sessions.kw["bind"]
+    return engine
+
+
+def autocommit(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool, where each statement is a transaction of its own: without round trips for begin and commit."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 async def dispose(engine: AsyncEngine) -> None:
     """Closes the pool's connections; those that do not end within five seconds are left to the kernel."""
     try:

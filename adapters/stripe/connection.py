@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import stripe
 
+from adapters.http_pool import HttpPool, proxy_of_environment
 from adapters.settings import Settings
 from adapters.stripe.errors import UNREADABLE, translate, unreadable
 from domain.errors import OrderSagaError
+
+DEFAULT_BASE = "https://api.stripe.com"
 
 
 class StripeConnection:
@@ -21,8 +23,8 @@ class StripeConnection:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._http = _TimedClient(timeout=settings.stripe_timeout, allow_sync_methods=False)
         base = settings.stripe_api_base
+        self._http = _PooledClient(base or DEFAULT_BASE, settings.stripe_timeout)
         self.client = stripe.StripeClient(
             settings.stripe_api_key.get_secret_value(),
             http_client=self._http,
@@ -30,26 +32,45 @@ class StripeConnection:
             base_addresses={"api": base} if base else None,
         )
 
+    async def call(self, method: str, path: str, params: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
+        """An object as Stripe's JSON has it. Raises what the SDK raises: it stands in a block of `translated`.
+
+        The SDK signs, encodes and tells errors apart, but builds no objects of its own: those cost more than the
+        call. For what is seldom called, `client` has them.
+        """
+        options = {"idempotency_key": key} if key else {}
+        answer = await self.client.raw_request_async(method, path, **params, **options)
+        return dict(answer.data)
+
     async def aclose(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        await self._http.close_async()
 
 
-class _TimedClient(stripe.HTTPXClient):
-    """The SDK's client with one deadline for each whole call.
+class _PooledClient(stripe.HTTPClient):
+    """The SDK's way out, through our pool: one deadline for each whole call, and every failure is a connection's."""
 
-    Its own timeout is one for each phase (https://www.python-httpx.org/advanced/timeouts/), so that an answer that
-    comes in drops would take for ever.
-    """
+    name = "aiohttp"
+
+    def __init__(self, base: str, timeout: float) -> None:
+        super().__init__()
+        self._pool, self._timeout = HttpPool(stripe.ca_bundle_path, proxy_of_environment(base)), timeout
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
+        body = post_data.encode() if isinstance(post_data, str) else post_data
         try:
-            async with asyncio.timeout(self._timeout):  # type: ignore[arg-type]  # a number: it was made with one
-                return await super().request_async(method, url, headers, post_data)
+            answer = await self._pool.request(method, url, headers, body, self._timeout)
         except TimeoutError:
             late = "the answer did not arrive in time"
             raise stripe.APIConnectionError(late) from None  # type: ignore[no-untyped-call]
+        except Exception as error:  # as the SDK's own clients do: what became of the call is unknown
+            said = f"no answer arrived: {type(error).__name__}"
+            raise stripe.APIConnectionError(said) from error  # type: ignore[no-untyped-call]
+        return answer.body, answer.status, answer.headers
+
+    async def close_async(self) -> None:
+        await self._pool.aclose()
 
 
 @asynccontextmanager

@@ -5,12 +5,11 @@ A method's `params` and `key` come from the saved row of `payment_attempts`, nev
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import stripe
+from urllib.parse import quote_plus
 
 from adapters.stripe.connection import StripeConnection, text_of, translated
 from domain.commands import Hold
@@ -18,6 +17,7 @@ from domain.payments import IntentStatus
 from domain.recovery import PaymentAtStripe
 
 PAGE = 100  # the most that Stripe gives at once
+PAYMENTS = "/v1/payment_intents"
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,30 @@ class StripeGateway:
     """Every call about a payment, but those about its refunds (`RefundGateway`)."""
 
     def __init__(self, connection: StripeConnection) -> None:
-        self._client = connection.client
+        self._connection, self._client = connection, connection.client
         self._intents = connection.client.v1.payment_intents
 
     async def create(self, params: Any, key: str) -> PaymentSnapshot:
         """Creates an unconfirmed PaymentIntent: it moves no money."""
-        return await _payment(self._intents.create_async(params, {"idempotency_key": key}))
+        return await self._payment("post", PAYMENTS, params, key)
 
     async def confirm(self, payment_intent_id: str, params: Any, key: str) -> PaymentSnapshot:
         """Authorizes. Raises PaymentDeclined when the card is declined."""
-        return await _payment(self._intents.confirm_async(payment_intent_id, params, {"idempotency_key": key}))
+        return await self._payment("post", _path(payment_intent_id, "confirm"), params, key)
 
     async def capture(self, payment_intent_id: str, params: Any, key: str) -> PaymentSnapshot:
-        return await _payment(self._intents.capture_async(payment_intent_id, params, {"idempotency_key": key}))
+        return await self._payment("post", _path(payment_intent_id, "capture"), params, key)
 
     async def cancel(self, payment_intent_id: str, params: Any, key: str) -> PaymentSnapshot:
-        return await _payment(self._intents.cancel_async(payment_intent_id, params, {"idempotency_key": key}))
+        return await self._payment("post", _path(payment_intent_id, "cancel"), params, key)
 
     async def retrieve(self, payment_intent_id: str) -> PaymentSnapshot:
         """What Stripe says now."""
-        return await _payment(self._intents.retrieve_async(payment_intent_id, {"expand": ["latest_charge"]}))
+        return await self._payment("get", _path(payment_intent_id), {"expand": ["latest_charge"]})
+
+    async def _payment(self, method: str, path: str, params: Any, key: str | None = None) -> PaymentSnapshot:
+        async with translated():
+            return _snapshot(await self._connection.call(method, path, params, key))
 
     async def created(self, since: datetime, until: datetime, after: str | None = None) -> CreatedPage:
         """A page of the PaymentIntents that were created in a time, beginning after `after`; a list: search lags."""
@@ -100,7 +104,8 @@ class StripeGateway:
         params: Any = {"created": window, "limit": PAGE} | ({"starting_after": after} if after else {})
         async with translated():
             page = await self._intents.list_async(params)
-        found = [(_metadata(intent, "order_id") or "", _snapshot(intent)) for intent in page.data]
+            listed = [intent.to_dict() for intent in page.data]
+        found = [(_metadata(intent, "order_id") or "", _snapshot(intent)) for intent in listed]
         return CreatedPage(found, page.data[-1].id if page.has_more else None)
 
     async def find_all(self, order_id: str) -> list[PaymentSnapshot]:
@@ -128,46 +133,47 @@ class StripeGateway:
             return text_of((await self._client.v1.customers.create_async(params, {"idempotency_key": key})).id)
 
 
-async def _payment(call: Awaitable[stripe.PaymentIntent]) -> PaymentSnapshot:
-    async with translated():
-        return _snapshot(await call)
+def _path(payment_intent_id: str, *action: str) -> str:
+    return "/".join((PAYMENTS, quote_plus(payment_intent_id), *action))
 
 
-def _snapshot(intent: stripe.PaymentIntent) -> PaymentSnapshot:
-    failed = intent.last_payment_error
+def _snapshot(intent: Mapping[str, Any]) -> PaymentSnapshot:
+    failed, charge = intent["last_payment_error"], _expanded(intent["latest_charge"])
     return PaymentSnapshot(
-        id=text_of(intent.id),
-        status=text_of(intent.status),
-        client_secret=intent.client_secret,
-        amount=int(intent.amount),
-        amount_capturable=int(intent.amount_capturable or 0),
-        amount_received=int(intent.amount_received or 0),
-        capture_before=_capture_before(intent),
+        id=text_of(intent["id"]),
+        status=text_of(intent["status"]),
+        client_secret=intent["client_secret"],
+        amount=int(intent["amount"]),
+        amount_capturable=int(intent["amount_capturable"] or 0),
+        amount_received=int(intent["amount_received"] or 0),
+        capture_before=_capture_before(charge),
         round=int(_metadata(intent, "round") or 1),
-        customer=_id(intent.customer),
-        payment_method=_id(intent.payment_method),
-        review=_id(intent.review),
-        cancellation_reason=intent.cancellation_reason,
-        disputed=bool(getattr(intent.latest_charge, "disputed", False)),
-        amount_refunded=getattr(intent.latest_charge, "amount_refunded", 0),
-        decline_code=(getattr(failed, "decline_code", None) or failed.code or "card_declined") if failed else None,
+        customer=_id(intent["customer"]),
+        payment_method=_id(intent["payment_method"]),
+        review=_id(intent["review"]),
+        cancellation_reason=intent["cancellation_reason"],
+        disputed=bool(charge.get("disputed", False)),
+        amount_refunded=charge.get("amount_refunded", 0),
+        decline_code=(failed.get("decline_code") or failed.get("code") or "card_declined") if failed else None,
     )
 
 
-def _metadata(intent: stripe.PaymentIntent, name: str) -> str | None:
-    metadata = intent.metadata
+def _metadata(intent: Mapping[str, Any], name: str) -> str | None:
+    metadata = intent["metadata"]
     return str(metadata[name]) if metadata is not None and name in metadata else None
+
+
+def _expanded(reference: Any) -> Mapping[str, Any]:
+    """An object that may be only named: then nothing is known of it."""
+    return {} if reference is None or isinstance(reference, str) else reference
 
 
 def _id(reference: Any) -> str | None:
     """Of an object that may be expanded or only named."""
-    return reference if isinstance(reference, str) else getattr(reference, "id", None)
+    return reference if reference is None or isinstance(reference, str) else reference.get("id")
 
 
-def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:
+def _capture_before(charge: Mapping[str, Any]) -> datetime | None:
     """Until when the authorization holds; known only where `latest_charge` was expanded."""
-    charge = intent.latest_charge
-    if charge is None or isinstance(charge, str) or charge.payment_method_details is None:
-        return None
-    at = getattr(charge.payment_method_details.card, "capture_before", None)
+    at = ((charge.get("payment_method_details") or {}).get("card") or {}).get("capture_before")
     return datetime.fromtimestamp(at, UTC) if at else None

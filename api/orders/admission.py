@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -47,6 +48,7 @@ GOOD_WAIT = 1.0  # seconds until a worker has an order; more means that there ar
 LEAST = 5  # checkouts in flight, however slow the machine is
 PROBES = 3  # checkouts in flight while an order waits for a worker for too long
 SMALLEST_CUT, LARGEST_CUT = 0.9, 0.5  # what is left of the limit when orders waited too long
+LONGEST_LINE = 2.0  # seconds that a checkout waits in line; then it is refused
 POOL_SHARE = 0.75  # of the database pool, for checkouts
 
 Look = Callable[[Collection[str]], Awaitable[set[str]]]
@@ -92,8 +94,10 @@ class Admission:
         connections: int = 20,
         shed: Callable[[Shed], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        longest_line: float = LONGEST_LINE,
     ) -> None:
         self._ask, self._most, self._longest, self._tell, self._clock = look, most, longest, shed, clock
+        self._longest_line = longest_line
         self._limit, self._cut_at = float(most), clock()
         self._in_flight: set[Checkout] = set()
         self._pending: dict[str, float] = {}  # orders whose checkouts were answered "pending": since when
@@ -101,6 +105,7 @@ class Admission:
         self._share = asyncio.Semaphore(max(1, int(POOL_SHARE * connections)))
         self._looked_at = -LOOK_EVERY
         self._looking = asyncio.Lock()
+        self._line: deque[asyncio.Event] = deque()  # who waits for a place, the first one first
 
     @property
     def in_flight(self) -> int:
@@ -112,8 +117,38 @@ class Admission:
         """How many may wait at a time."""
         return int(self._limit)
 
+    @property
+    def in_line(self) -> int:
+        """Checkouts that wait for a place."""
+        return len(self._line)
+
     async def too_many(self) -> Shed | None:
         """Why another checkout would be one too many; None when it may begin."""
+        return Shed.IN_FLIGHT if self._line else await self._reason()
+
+    async def wait_in_line(self, reason: Shed) -> Shed | None:
+        """Waits for a place if the `reason` is that there is none; then as `too_many`."""
+        if reason is not Shed.IN_FLIGHT or len(self._line) >= self.limit:
+            return reason
+        turn = asyncio.Event()
+        self._line.append(turn)
+        try:
+            async with asyncio.timeout(self._longest_line):
+                while self._line[0] is not turn or await self._reason() is Shed.IN_FLIGHT:
+                    await _set_or_some_time(turn)
+            return await self._reason()
+        except TimeoutError:
+            return Shed.IN_FLIGHT
+        finally:
+            self._line.remove(turn)
+            self._next()
+
+    def _next(self) -> None:
+        """Tells the first in line to look whether there is a place."""
+        if self._line:
+            self._line[0].set()
+
+    async def _reason(self) -> Shed | None:
         await self._look()
         counted = sum(checkout.counts and checkout.turn is Turn.NEW for checkout in self._in_flight)
         if counted >= self.limit:
@@ -150,6 +185,7 @@ class Admission:
             yield checkout
         finally:
             self._in_flight.discard(checkout)
+            self._next()
 
     def database(self) -> AbstractAsyncContextManager[None]:
         """Around what a checkout does with the database: the rest of the pool is left to everything else."""
@@ -204,6 +240,14 @@ class Admission:
         for order_id, since in list(self._pending.items()):
             if order_id in taken or since < latest - self._longest:
                 del self._pending[order_id]
+
+
+async def _set_or_some_time(turn: asyncio.Event) -> None:
+    """A place can also come free because an order turns out to wait for somebody else: who is first looks again."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_EVERY):
+            await turn.wait()
+    turn.clear()
 
 
 def admission_of(settings: Settings, reads: AsyncEngine, shed: Callable[[Shed], None]) -> Admission:

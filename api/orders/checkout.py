@@ -65,7 +65,9 @@ async def _turn(services: Services, order_id: str, key: str | None) -> Turn:
         async with admission.database():
             status = await stored_status(services.reads, order_id)
     if status is None:
-        raise admission.refusal(reason)
+        if (still := await admission.wait_in_line(reason)) is None:
+            return Turn.NEW
+        raise admission.refusal(still)
     if turn := admission.turn_of_repeat(order_id, status):
         return turn
     order_links = links(services.settings, order_id).model_dump()

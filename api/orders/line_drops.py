@@ -21,10 +21,10 @@ async def drop_line(services: Services, order_id: str, product_id: str, wanted: 
     would be left: then the order is to be canceled.
     """
     async with named_order(services.sessions, order_id) as order:
-        has_parcel = await shipment_of(order) is not None
+        has_parcel = shipment_of(order) is not None
         dropped = await line_drops.drop_line(
             order, product_id, has_parcel=has_parcel, reason=wanted.reason, by=wanted.by
         )
         if dropped:
-            await reservations.give_back(order.session, order_id, product_id)
+            await reservations.give_back(order, product_id)
             log.info("line_dropped", order_id=order_id, product_id=product_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Request, Response
 
 from api.deps import ServicesDep
 from api.http.problems import documented
@@ -14,28 +14,41 @@ from domain.webhooks import Arrived, Source
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
+REFUSALS = documented(400, 422)
 
-@router.post("/stripe", status_code=202, responses=documented(400, 422), summary="Events of Stripe")
+
+@router.post(
+    "/stripe", status_code=202, response_model=Received, responses=documented(400, 422), summary="Events of Stripe"
+)
 async def stripe_event(
     request: Request, services: ServicesDep, stripe_signature: Annotated[str | None, Header()] = None
-) -> Received:
-    """What an event says is not believed: the payment's current state is retrieved later, by the relay."""
+) -> Response:
+    """What an event says changes nothing: the relay retrieves the payment, unless our books say the same already."""
     raw = await request.body()
     check_stripe(raw, stripe_signature, services.settings.stripe_webhook_secret)
     event = parse_event(StripeEvent, raw)
-    is_new = await services.inbox.take_in(Arrived(Source.STRIPE, event.id, event.type, event.payment_intent_id))
-    return Received(event_id=event.id, duplicate=not is_new)
+    arrived = Arrived(Source.STRIPE, event.id, event.type, event.payment_intent_id, event.echo)
+    return _received(arrived, is_new=await services.inbox.take_in(arrived))
 
 
-@router.post("/carrier", status_code=202, responses=documented(400, 422), summary="Events of the carrier")
+@router.post(
+    "/carrier",
+    status_code=202,
+    response_model=Received,
+    responses=documented(400, 422),
+    summary="Events of the carrier",
+)
 async def carrier_event(
     request: Request, services: ServicesDep, x_hmac_signature: Annotated[str | None, Header()] = None
-) -> Received:
-    """What an event says is not believed: the parcel's current state is retrieved later, by the relay."""
+) -> Response:
+    """What an event says changes nothing: the relay retrieves the parcel, unless our books say the same already."""
     raw = await request.body()
     check_carrier(raw, x_hmac_signature, services.settings.carrier_webhook_secret)
     event = parse_event(CarrierEvent, raw)
-    is_new = await services.inbox.take_in(
-        Arrived(Source.CARRIER, event.id, event.description, event.result.shipment_id)
-    )
-    return Received(event_id=event.id, duplicate=not is_new)
+    arrived = Arrived(Source.CARRIER, event.id, event.description, event.result.shipment_id, event.echo)
+    return _received(arrived, is_new=await services.inbox.take_in(arrived))
+
+
+def _received(event: Arrived, *, is_new: bool) -> Response:
+    said = Received(event_id=event.event_id, duplicate=not is_new)
+    return Response(said.model_dump_json(by_alias=True), 202, media_type="application/json")

@@ -23,8 +23,8 @@ from benchmarks.growth.report import Size
 from benchmarks.growth.shop import GrowingShop, growing_shop
 from benchmarks.growth.tour import Tour
 from benchmarks.growth.weights import weigh, weigh_json
+from benchmarks.options import positive, positive_each
 from benchmarks.processes import PROJECT
-from benchmarks.throughput import positive, positive_each
 from devstack.stack.interruption import run_command
 
 BUILD = PROJECT / "build"

@@ -65,7 +65,7 @@ async def measure(shop: GrowingShop, orders: int, at_once: int, products: int = 
         meter, began = meter_of(shop), time.perf_counter()
         before = meter.read()
         shift = await drive(service.place, [f"{run}-{number}" for number in range(orders)], at_once)
-        shipped = await service.settle(shift)
+        shipped, _ = await service.settle(shift)
         assert shipped is not None
         spent, wall = meter.read().since(before), time.perf_counter() - began
     return Rate(

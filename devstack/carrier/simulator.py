@@ -37,6 +37,7 @@ from starlette.routing import Route
 
 from devstack.carrier.ledger import SCHEMA, audit
 from devstack.carrier.shipments import CarrierRefusal, CarrierSettings, Shipments, hmac_signature
+from devstack.simulators.call_times import CallClock
 from devstack.simulators.control_endpoints import SharedControls, control_route, view_route
 from devstack.simulators.durable_store import Document, DurableStore
 from devstack.simulators.fault_points import REFUSALS, FaultBoard, FaultKind, FaultRule, after_effect, before_effect
@@ -50,9 +51,10 @@ Operation = Callable[[Request, Any], Document]
 class CarrierRequests:
     """Makes routes of operations: key, faults, one transaction, answer."""
 
-    def __init__(self, shipments: Shipments, faults: FaultBoard, api_key: str) -> None:
+    def __init__(self, shipments: Shipments, faults: FaultBoard, calls: CallClock, api_key: str) -> None:
         self._shipments = shipments
         self._faults = faults
+        self._calls = calls
         self._api_key = api_key
 
     def route(self, method: str, path: str, operation: str, run: Operation, status: int = 200) -> Route:
@@ -72,6 +74,7 @@ class CarrierRequests:
             raise CarrierRefusal(429, "RATE_LIMITED", "Too many requests.")
         if fault and fault.kind in REFUSALS:
             raise _refused(REFUSALS[fault.kind], fault.code)
+        await self._calls.take(operation, request.path_params.get("id", ""), request)
         instead = await before_effect(fault)
         if instead is not None:
             return instead
@@ -119,10 +122,10 @@ def build_app(data: Path, api_key: str, webhook_url: str | None, secret: str, se
     store = DurableStore(data, SCHEMA)
     webhooks = WebhookSender(store, webhook_url, hmac_signature(secret))
     shipments = Shipments(store, webhooks, settings)
-    faults = FaultBoard()
+    faults, calls = FaultBoard(), CallClock()
     routes = [
-        *_api_routes(CarrierRequests(shipments, faults, api_key), shipments),
-        *SharedControls(store, faults, webhooks, shipments.timers).routes(),
+        *_api_routes(CarrierRequests(shipments, faults, calls, api_key), shipments),
+        *SharedControls(store, faults, calls, webhooks, shipments.timers).routes(),
         *_control_routes(shipments),
     ]
 

@@ -1,4 +1,4 @@
-"""Control endpoints that both simulators have: health, faults, webhook faults, clock.
+"""Control endpoints that both simulators have: health, faults, times of calls, webhook faults, clock.
 
 They are for tests and demos, protected by nothing but the loopback address. Bodies are JSON; a body that cannot be
 understood is 400 with the reason.
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from devstack.simulators.call_times import CallClock, CallTimes
 from devstack.simulators.durable_store import DurableStore
 from devstack.simulators.fault_points import FaultBoard, FaultKind, FaultMix, FaultRule
 from devstack.simulators.timer_queue import TimerQueue
@@ -43,11 +44,14 @@ def view_route(path: str, view: Callable[[Request], Any]) -> Route:
 
 
 class SharedControls:
-    """Health, faults, webhooks and clock of one simulator."""
+    """Health, faults, times of calls, webhooks and clock of one simulator."""
 
-    def __init__(self, store: DurableStore, faults: FaultBoard, webhooks: WebhookSender, timers: TimerQueue) -> None:
+    def __init__(
+        self, store: DurableStore, faults: FaultBoard, calls: CallClock, webhooks: WebhookSender, timers: TimerQueue
+    ) -> None:
         self._store = store
         self._faults = faults
+        self._calls = calls
         self._webhooks = webhooks
         self._timers = timers
 
@@ -61,6 +65,8 @@ class SharedControls:
             control_route("/_control/faults", self._add_fault),
             Route("/_control/faults", self._clear_faults, methods=["DELETE"]),
             control_route("/_control/fault_mix", self._set_mix),
+            view_route("/_control/call_times", lambda _: self._calls.state()),
+            control_route("/_control/call_times", self._set_call_times),
             control_route("/_control/webhooks", self._set_webhooks),
             control_route("/_control/clock", self._advance_clock),
         ]
@@ -77,6 +83,11 @@ class SharedControls:
         rates = {FaultKind(kind): float(rate) for kind, rate in body["rates"].items()}
         self._faults.set_mix(FaultMix(**{**body, "rates": rates}))
         return self._faults.state()
+
+    def _set_call_times(self, body: dict[str, Any]) -> dict[str, Any]:
+        """An empty body answers at once again."""
+        self._calls.set(CallTimes(**body) if body else None)
+        return self._calls.state()
 
     def _set_webhooks(self, body: dict[str, Any]) -> dict[str, Any]:
         if "url" in body:

@@ -57,7 +57,8 @@ class Stack:
     can, and uses what `DATABASE_URL`, `TEMPORAL_*` and `STRIPE_API_KEY` name instead of its own parts.
     `parts` are those to start, `carrier_clock` the seconds from label to first scan and to delivery. With a
     database comes its schema, unless `migrate` is false; with an API come the reference products and customers.
-    `tailor` may change the parts before they start, and add others.
+    `tailor` may change the parts before they start, and add others. `uses` are variables that name servers of
+    another stack, which a throw-away one uses instead of parts of its own.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Stack:
         carrier_clock: tuple[float, float] = CARRIER_CLOCK,
         migrate: bool = True,
         environ: Mapping[str, str] | None = None,
+        uses: Mapping[str, str] | None = None,
         observe: Observer = lambda part, state: None,
         tailor: Callable[[Blueprint, list[Part]], list[Part]] = lambda plan, parts: parts,
     ) -> None:
@@ -79,6 +81,7 @@ class Stack:
         self._chosen = frozenset(parts) | (frozenset({"migrations"}) if migrate else frozenset())
         self._carrier_clock = carrier_clock
         self._environ = settled(os.environ if environ is None else environ)
+        self._uses = dict(uses or {})
         self._observe = observe
         self._tailor = tailor
         self._lock: IO[str] | None = None
@@ -97,7 +100,7 @@ class Stack:
 
     async def start(self) -> None:
         """Come back when every part is ready. Raises PartFailed, StackBusy, SettingRefused and the like."""
-        external = External() if self._ephemeral else external_parts(self._environ)
+        external = external_parts(self._uses if self._ephemeral else self._environ)
         self._take_folder()
         try:
             self._plan = await asyncio.to_thread(self._decide, external)
@@ -207,7 +210,7 @@ class Stack:
             ports=claim_ports(wishes),
             credentials=credentials_of(self.folder),
             external=external,
-            base=harmless(self._environ) if self._ephemeral else shared(self._environ),
+            base=harmless(self._environ) | self._uses if self._ephemeral else shared(self._environ),
             carrier_clock=self._carrier_clock,
             task_queue=queue or "orders",
             postgres=home,

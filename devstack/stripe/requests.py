@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from devstack.simulators.call_times import CallClock
 from devstack.simulators.fault_points import REFUSALS, FaultBoard, FaultKind, FaultRule, after_effect, before_effect
 from devstack.stripe.account import Call, StripeAccount
 from devstack.stripe.errors import (
@@ -57,15 +58,19 @@ class _Arrival:
     fingerprint: str
     request_id: str
     key: str | None
+    request: Request
 
 
 class StripeRequests:
     """Makes routes of operations. Keys in flight live in memory: a killed process executed nothing that it held."""
 
-    def __init__(self, account: StripeAccount, reads: StripeReads, faults: FaultBoard, api_key: str) -> None:
+    def __init__(
+        self, account: StripeAccount, reads: StripeReads, faults: FaultBoard, calls: CallClock, api_key: str
+    ) -> None:
         self._account = account
         self._reads = reads
         self._faults = faults
+        self._calls = calls
         self._api_key = api_key
         self._in_flight: set[str] = set()
 
@@ -99,7 +104,7 @@ class StripeRequests:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         fingerprint = f"{request.method} {request.url.path} {json.dumps(raw, sort_keys=True)}"
         arrival = _Arrival(
-            operation, run, request.path_params.get("id", ""), raw, fingerprint, request_id, key
+            operation, run, request.path_params.get("id", ""), raw, fingerprint, request_id, key, request
         )  # fmt: skip
         return await self._admit(arrival, fault)
 
@@ -118,6 +123,7 @@ class StripeRequests:
             self._in_flight.discard(key)
 
     async def _execute(self, arrival: _Arrival, fault: FaultRule | None) -> Response:
+        await self._calls.take(arrival.operation, arrival.key or arrival.subject, arrival.request)
         instead = await before_effect(fault)
         if instead is not None:
             return instead

@@ -54,6 +54,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from devstack.simulators.call_times import CallClock
 from devstack.simulators.control_endpoints import SharedControls
 from devstack.simulators.durable_store import Document, DurableStore
 from devstack.simulators.fault_points import FaultBoard
@@ -80,18 +81,18 @@ def build_app(data: Path, api_key: str, webhook_url: str | None, webhook_secret:
     store = DurableStore(data, LEDGER_SCHEMA + REQUESTS_SCHEMA + METHODS_SCHEMA)
     webhooks = WebhookSender(store, webhook_url, webhook_signature(webhook_secret))
     account = StripeAccount(store, webhooks)
-    faults = FaultBoard()
+    faults, calls = FaultBoard(), CallClock()
     reviews = Reviews(account)
     intents, refunds, disputes = (
         PaymentIntents(account, reviews),
         Refunds(account, reviews),
         Disputes(account, reviews),
     )
-    requests = StripeRequests(account, StripeReads(account), faults, api_key)
+    requests = StripeRequests(account, StripeReads(account), faults, calls, api_key)
     routes = [
         *_payment_routes(requests, account, intents),
         *_other_routes(requests, account, refunds, reviews),
-        *SharedControls(store, faults, webhooks, account.timers).routes(),
+        *SharedControls(store, faults, calls, webhooks, account.timers).routes(),
         *StripeControls(account, intents, refunds, disputes, reviews).routes(),
         Route("/{path:path}", requests.unknown, methods=_EVERY_METHOD),
     ]

@@ -7,22 +7,31 @@ that died are free for others when it is over.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import func, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.clock import now
 from adapters.postgres.notifications import notify
 from services.inbox.arrivals import CHANNEL
-from services.inbox.inbox import NOBODY, inbox
-
-LEASE = timedelta(seconds=10)
-"""How long a claim holds that is not renewed; after a failed follow-up also the pause until the next one."""
+from services.inbox.echoes import IS_ECHO
+from services.inbox.inbox import LEASE, NOBODY, inbox
 
 # The commit of a claim need not wait for the disk: one that a crash of the server loses is made again.
-_WITHOUT_WAITING = func.set_config("synchronous_commit", "off", True)
+_CLAIM = text(f"""
+    WITH due AS (
+        SELECT source, event_id FROM webhook_inbox
+         WHERE processed_at IS NULL AND attempted_at < now() - CAST(:lease AS interval) AND source = ANY(:sources)
+         ORDER BY attempted_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    UPDATE webhook_inbox AS event
+       SET attempted_at = now(), processed_at = CASE WHEN {IS_ECHO} THEN now() END
+      FROM due
+     WHERE event.source = due.source AND event.event_id = due.event_id
+    RETURNING event.source, event.event_id, event.object_id, event.received_at,
+              event.processed_at IS NOT NULL AS is_echo, set_config('synchronous_commit', 'off', true)
+""")  # noqa: S608  # nothing but constants of `echoes.py`
 
 
 class EventKey(NamedTuple):
@@ -38,6 +47,7 @@ class Claimed(NamedTuple):
     key: EventKey
     object_id: str
     received_at: datetime
+    is_echo: bool = False  # of a step of ours: it has ended
 
 
 class Claims:
@@ -48,28 +58,14 @@ class Claims:
         self._writes = writes
 
     async def claim(self, sources: Collection[str], limit: int) -> list[Claimed]:
-        """Claims up to `limit` events of these sources that are due, each for one process only."""
-        due = (
-            select(inbox.c.source, inbox.c.event_id)
-            .where(
-                inbox.c.processed_at.is_(None),
-                inbox.c.attempted_at < func.now() - LEASE,
-                inbox.c.source.in_(sorted(sources)),
-            )
-            .order_by(inbox.c.attempted_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
-        claimed = (
-            update(inbox)
-            .where(inbox.c.source == due.c.source, inbox.c.event_id == due.c.event_id)
-            .values(attempted_at=func.now())
-            .returning(inbox.c.source, inbox.c.event_id, inbox.c.object_id, inbox.c.received_at, _WITHOUT_WAITING)
-        )
+        """Claims up to `limit` events of these sources that are due, each for one process only; echoes it ends."""
+        values = {"sources": sorted(sources), "limit": limit, "lease": LEASE}
         async with self._writes.connect() as connection:
-            rows = (await connection.execute(claimed)).all()
-        return [Claimed(EventKey(row.source, row.event_id), row.object_id, row.received_at) for row in rows]
+            rows = (await connection.execute(_CLAIM, values)).all()
+        return [
+            Claimed(EventKey(row.source, row.event_id), row.object_id, row.received_at, is_echo=row.is_echo)
+            for row in rows
+        ]
 
     async def renew(self, events: Collection[EventKey]) -> None:
         """Begins the lease of these events anew."""

@@ -11,6 +11,9 @@ from adapters.clock import now
 from domain.webhooks import Arrived
 from services.inbox.tables import InboxEvent
 
+LEASE = timedelta(seconds=10)
+"""How long a claim holds that is not renewed; after a failed follow-up also the pause until the next one."""
+
 NOBODY = timedelta(hours=1)
 """How long ago an event counts as claimed that nobody has: longer than any lease and any difference of clocks."""
 

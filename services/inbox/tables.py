@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Index, Text, text
 from sqlmodel import Field, SQLModel
 
-from adapters.postgres.columns import maybe_time_column, time_column
+from adapters.postgres.columns import maybe_json_column, maybe_time_column, time_column
 
 
 class InboxEvent(SQLModel, table=True):
@@ -27,4 +28,6 @@ class InboxEvent(SQLModel, table=True):
     received_at: datetime = time_column()
     attempted_at: datetime = time_column()  # when a process last took it on: others leave it alone for a while
     processed_at: datetime | None = maybe_time_column()
+    # Of an event that may be an echo of a step of ours which has not written yet (`domain/echoes.py`): no bodies.
+    says: dict[str, Any] | None = maybe_json_column()
     last_error: str | None = Field(default=None, sa_type=Text)

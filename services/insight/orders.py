@@ -5,12 +5,13 @@ Reads only, over the tables of several areas.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, func, literal_column, select, tuple_
+from sqlalchemy import Row, Select, bindparam, exists, func, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -66,10 +67,8 @@ class OrderRead:
 
 async def read_order(reads: AsyncEngine, order_id: str) -> OrderRead:
     """Everything about one order. Raises NotFound for one that does not exist."""
-    more = (_timeline_rows(), _latest_payment(), _refused_cancels())
-    query = _summaries().add_columns(*more).where(orders.c.order_id == order_id)
     async with reads.connect() as connection:
-        row = (await connection.execute(query)).one_or_none()
+        row = (await connection.execute(_one_order(), {"order_id": order_id})).one_or_none()
         entries = await _with_words(connection, row.timeline_rows) if row else []
     if row is None:
         raise no_such_order()
@@ -96,6 +95,13 @@ async def list_orders(
     async with reads.connect() as connection:
         found: Sequence[SummaryRow] = (await connection.execute(statement.limit(most))).all()
         return found
+
+
+@functools.cache
+def _one_order() -> Select[Any]:
+    """Built once, since every checkout reads its order: building it costs more than running it."""
+    more = (_timeline_rows(), _latest_payment(), _refused_cancels())
+    return _summaries().add_columns(*more).where(orders.c.order_id == bindparam("order_id"))
 
 
 async def _with_words(connection: AsyncConnection, entries: list[Entry]) -> list[Entry]:

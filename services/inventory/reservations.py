@@ -7,11 +7,7 @@ fence and event are written in the same transaction, under the order's lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import OutOfStock
 from domain.events import EventName
@@ -20,19 +16,20 @@ from domain.order_states import OrderStatus
 from domain.steps import RESERVE, FenceState
 from services.inventory.events import inventory_updated
 from services.orders.book import LockedOrder
-from services.orders.tables import OrderLine
 
 _LOCK = text("SELECT product_id FROM stock WHERE product_id = ANY(:products) ORDER BY product_id FOR UPDATE")
 _HOLD = text("""
-    UPDATE stock SET reserved = stock.reserved + wanted.quantity
-      FROM unnest(CAST(:products AS text[]), CAST(:quantities AS bigint[])) AS wanted (product_id, quantity)
-     WHERE stock.product_id = wanted.product_id AND stock.on_hand - stock.reserved >= wanted.quantity
- RETURNING stock.product_id
-""")
-_REMEMBER = text("""
+    WITH wanted AS (
+        SELECT * FROM unnest(CAST(:products AS text[]), CAST(:quantities AS bigint[])) AS line (product_id, quantity)
+    ), held AS (
+        UPDATE stock SET reserved = stock.reserved + wanted.quantity
+          FROM wanted
+         WHERE stock.product_id = wanted.product_id AND stock.on_hand - stock.reserved >= wanted.quantity
+     RETURNING stock.product_id, wanted.quantity
+    )
     INSERT INTO reservations (order_id, product_id, quantity, state)
-    SELECT :order_id, wanted.product_id, wanted.quantity, 'held'
-      FROM unnest(CAST(:products AS text[]), CAST(:quantities AS bigint[])) AS wanted (product_id, quantity)
+    SELECT :order_id, product_id, quantity, 'held' FROM held
+ RETURNING product_id
 """)
 _LOCK_HELD = text("""
     SELECT stock.product_id FROM stock JOIN reservations USING (product_id)
@@ -67,12 +64,12 @@ async def reserve(order: LockedOrder) -> None:
     order.require_not_undone(RESERVE)
     if order.fence(RESERVE):
         return
-    short = await hold_lines(order.session, order.row.order_id, await order.lines())
+    short = await hold_lines(order)
     if short:
         raise OutOfStock(short)
     order.move(OrderStatus.RESERVED, "stock reserved")
     order.mark(RESERVE, FenceState.DONE)
-    await order.emit(EventName.INVENTORY_RESERVED)
+    order.emit(EventName.INVENTORY_RESERVED)
 
 
 async def release(order: LockedOrder, *, look_again: bool = False) -> None:
@@ -83,40 +80,36 @@ async def release(order: LockedOrder, *, look_again: bool = False) -> None:
     if order.state_of(RESERVE) is FenceState.UNDONE and not look_again:
         return
     order.mark(RESERVE, FenceState.UNDONE)
-    if await give_back(order.session, order.row.order_id):
+    if await give_back(order):
         order.note("stock released")
-        await order.emit(EventName.INVENTORY_RELEASED)
+        order.emit(EventName.INVENTORY_RELEASED)
 
 
-async def hold_lines(session: AsyncSession, order_id: str, lines: Sequence[OrderLine]) -> list[str]:
+async def hold_lines(order: LockedOrder) -> list[str]:
     """Reserves every line or tells which products fall short; in that case the caller must roll back."""
-    wanted: dict[str, Any] = {
-        "products": [line.product_id for line in lines],
-        "quantities": [line.quantity for line in lines],
-    }
-    connection = await session.connection()
-    await connection.execute(_LOCK, {"products": wanted["products"]})
-    held = set((await connection.execute(_HOLD, wanted)).scalars())
-    if len(held) == len(lines):
-        await connection.execute(_REMEMBER, {"order_id": order_id, **wanted})
-    return sorted(set(wanted["products"]) - held)
+    lines = order.lines()
+    products = [line.product_id for line in lines]
+    quantities = [line.quantity for line in lines]
+    if len(products) > 1:  # one row cannot be locked in the wrong order
+        await order.connection.execute(_LOCK, {"products": products})
+    wanted = {"order_id": order.row.order_id, "products": products, "quantities": quantities}
+    held = set((await order.connection.execute(_HOLD, wanted)).scalars())
+    return sorted(set(products) - held)
 
 
-async def give_back(session: AsyncSession, order_id: str, product_id: str | None = None) -> bool:
+async def give_back(order: LockedOrder, product_id: str | None = None) -> bool:
     """Gives back what the order holds, or its one line of a product; False when it holds nothing."""
-    connection = await session.connection()
-    order = {"order_id": order_id, "product_id": product_id}
-    await connection.execute(_LOCK_HELD, order)
-    released = (await connection.execute(_RELEASE, order)).rowcount
-    await connection.execute(_CLOSE, {"state": ReservationState.RELEASED, **order})
+    of = {"order_id": order.row.order_id, "product_id": product_id}
+    await order.connection.execute(_LOCK_HELD, of)
+    released = (await order.connection.execute(_RELEASE, of)).rowcount
+    await order.connection.execute(_CLOSE, {"state": ReservationState.RELEASED, **of})
     return released > 0
 
 
-async def ship(session: AsyncSession, order_id: str) -> None:
+async def ship(order: LockedOrder) -> None:
     """Takes what the order holds out of the stock: the parcel has left. Writes an InventoryUpdated per product."""
-    connection = await session.connection()
-    order = {"order_id": order_id}
-    await connection.execute(_LOCK_HELD, order)
-    for product_id, quantity, on_hand, sequence in (await connection.execute(_SHIP, order)).all():
-        session.add(inventory_updated(product_id, -quantity, on_hand, sequence))
-    await connection.execute(_CLOSE, {"state": ReservationState.SHIPPED, "product_id": None, **order})
+    of = {"order_id": order.row.order_id}
+    await order.connection.execute(_LOCK_HELD, of)
+    for product_id, quantity, on_hand, sequence in (await order.connection.execute(_SHIP, of)).all():
+        order.add(inventory_updated(product_id, -quantity, on_hand, sequence))
+    await order.connection.execute(_CLOSE, {"state": ReservationState.SHIPPED, "product_id": None, **of})

@@ -1,7 +1,8 @@
 """An order, its timeline, its fences and its events, changed together under the lock of the order's row.
 
 Every step of the saga writes through `LockedOrder`, so that status, timeline row and events are one transaction and
-a repeat of the step writes nothing.
+a repeat of the step writes nothing. One statement locks and reads the order with all that its steps need; another
+one writes what they have changed (docs/decisions/0024-one-read-one-write.md).
 """
 
 from __future__ import annotations
@@ -9,24 +10,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import bindparam
-from sqlmodel import col, select
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.clock import now
-from adapters.postgres.database import Sessions
+from adapters.postgres.database import Sessions, autocommit, engine_of
+from adapters.postgres.rows import Rows, new_row, parsed, write_new
 from domain.errors import StepUndone
-from domain.events import EventItem, EventName, OrderEventData, item
+from domain.events import EventName
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.steps import FenceState
+from services.orders.events import order_event
 from services.orders.tables import Order, OrderLine, OrderStep, TimelineEntry
-from services.outbox.events import new_event_id, outbox_row
-from services.outbox.tables import OutboxEvent
-
-EVENT_SOURCE = "/orders"
 
 Reached = Callable[[Order, OrderStatus], None]
 """Told of each new status of an order, once its transaction is committed."""
@@ -34,15 +34,66 @@ Opened = Callable[[Order], None]
 """Told of each order that is opened, as its row is before anything is changed."""
 
 
-class LockedOrder:
-    """One order in an open transaction that holds the lock of its row."""
+Row = TypeVar("Row", bound=SQLModel)
 
-    def __init__(self, session: AsyncSession, row: Order, steps: dict[str, OrderStep]) -> None:
-        self.session = session
-        self.row = row
+
+class LockedOrder:
+    """One order in an open transaction that holds the lock of its row.
+
+    What is changed in its rows, and what is added, is written at the end of the transaction, or before the next query
+    of `session`.
+    """
+
+    def __init__(self, connection: AsyncConnection, rows: Rows, session: AsyncSession | None = None) -> None:
+        self._connection = connection
+        self._rows = rows
+        self._session = session
+        if session is not None:
+            self._write_before_queries_of(session)
+        self.row = rows.of(Order)[0]
         self.reached: list[OrderStatus] = []  # in this transaction
-        self._steps = steps
-        self._lines: list[OrderLine] | None = None
+        self._steps = {step.step: step for step in rows.of(OrderStep)}
+
+    # rows ------------------------------------------------------------------------------------------------------
+
+    def rows_of(self, model: type[Row]) -> list[Row]:
+        """The order's rows of a table that is read with it (`lock_order`, in the migrations): changes are written.
+
+        Payments and calls come by their attempts, lines as the client named them.
+        """
+        return self._rows.of(model)
+
+    def add(self, row: SQLModel) -> None:
+        """Adds a row of the order to one of these tables, or to its timeline and events."""
+        self._rows.add(row)
+
+    @property
+    def session(self) -> AsyncSession:
+        """For all other tables. It never touches those that are read with the order."""
+        if self._session is None:
+            self._session = AsyncSession(self._connection, expire_on_commit=False)
+            self._write_before_queries_of(self._session)
+        return self._session
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """For plain statements about other tables."""
+        return self._connection
+
+    async def write(self) -> None:
+        """Writes what was changed since the last time."""
+        if self._session is not None:
+            await self._session.flush()
+        if (changes := self._rows.take_changes()) is not None:
+            await changes.execute(self._connection)
+
+    def _write_before_queries_of(self, session: AsyncSession) -> None:
+        def write(*_: Any) -> None:
+            if (changes := self._rows.take_changes()) is not None:
+                changes.execute_sync(session.sync_session.connection())
+
+        event.listen(session.sync_session, "do_orm_execute", write)
+        event.listen(session.sync_session, "before_flush", write)
 
     @property
     def status(self) -> OrderStatus:
@@ -79,10 +130,9 @@ class LockedOrder:
         """Sets the step's fence: its state, and the answer that a repeat of the step gives."""
         fence = self._steps.get(name)
         if fence is None:
-            fence = OrderStep(order_id=self.row.order_id, step=name, state=state.value)
-            self._steps[name] = fence
+            fence = self._steps[name] = new_row(OrderStep, order_id=self.row.order_id, step=name, state=state.value)
+            self.add(fence)
         fence.state, fence.result, fence.updated_at = state.value, result, now()
-        self.session.add(fence)
 
     # timeline and events ---------------------------------------------------------------------------------------
 
@@ -94,8 +144,9 @@ class LockedOrder:
         row, at = self.row, now()
         if to != row.status:
             self.reached.append(to)
-        self.session.add(
-            TimelineEntry(
+        self.add(
+            new_row(
+                TimelineEntry,
                 order_id=row.order_id,
                 sequence=row.version + 1,
                 previous=row.version,
@@ -117,7 +168,7 @@ class LockedOrder:
         """Sets the order's payment status; the payment's own row is the caller's to write."""
         self.row.payment_status = status.value
 
-    async def emit(
+    def emit(
         self,
         *names: EventName,
         reason: str | None = None,
@@ -129,54 +180,14 @@ class LockedOrder:
 
         `reason` is a code or words of ours; for what a person wrote the event names the text, as `reason_id`.
         """
-        lines = await self.lines()
+        lines = self.lines()
         for name in names:
             self.row.event_sequence += 1
-            self.session.add(_event_of(self.row, lines, name, reason, reason_id, tracking, amount))
+            self.add(order_event(self.row, lines, name, reason, reason_id, tracking, amount))
 
-    async def lines(self) -> list[OrderLine]:
+    def lines(self) -> list[OrderLine]:
         """The order's lines in the order in which the client named them; but for `dropped`, they never change."""
-        if self._lines is None:
-            self._lines = await order_lines(self.session, self.row.order_id)
-        return self._lines
-
-
-def _event_of(
-    row: Order,
-    lines: list[OrderLine],
-    name: EventName,
-    reason: str | None = None,
-    reason_id: str | None = None,
-    tracking: str | None = None,
-    amount: Money | None = None,
-) -> OutboxEvent:
-    data = OrderEventData(
-        event_id=new_event_id(),
-        event_type=name,
-        detail_type=name,
-        timestamp=now(),
-        order_id=row.order_id,
-        user_id=row.customer_id,
-        customer_id=row.customer_id,
-        order_status=OrderStatus(row.status),
-        payment_status=PaymentStatus(row.payment_status),
-        items=_items(row, lines),
-        currency=row.currency,
-        total_amount=Money(minor=row.total_minor, currency=row.currency).decimal,
-        reason=reason,
-        reason_id=reason_id,
-        tracking_number=tracking,
-        amount=amount.decimal if amount else None,
-    )
-    return outbox_row(EVENT_SOURCE, row.order_id, row.event_sequence, data)
-
-
-def _items(row: Order, lines: list[OrderLine]) -> list[EventItem]:
-    return [
-        item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
-        for line in lines
-        if not line.dropped
-    ]
+        return self.rows_of(OrderLine)
 
 
 class OrderBook:
@@ -185,7 +196,8 @@ class OrderBook:
     def __init__(
         self, sessions: Sessions, reached: Reached = lambda row, status: None, opened: Opened = lambda row: None
     ) -> None:
-        self._sessions = sessions
+        self._engine = engine_of(sessions)
+        self._each_alone = autocommit(self._engine)
         self._reached = reached
         self._opened = opened
 
@@ -195,57 +207,52 @@ class OrderBook:
 
         Raises LookupError for an order that does not exist. Never call a far end inside the block.
         """
-        async with self._sessions() as session, session.begin():
-            order = await lock_order(session, order_id)
+        async with self._engine.begin() as connection:
+            order = await lock_order(connection, order_id)
             self._opened(order.row)
             yield order
+            await order.write()
         for status in order.reached:
             self._reached(order.row, status)
 
+    async def look(self, order_id: str) -> LockedOrder:
+        """The order as it is now; its lock is given back at once, and nothing can be changed.
 
-# Built once: building a statement costs about as much as running it.
-_ORDER = select(Order).where(Order.order_id == bindparam("order_id")).with_for_update()
-_STEPS = select(OrderStep).where(OrderStep.order_id == bindparam("order_id"))
-_LINES = select(OrderLine).where(OrderLine.order_id == bindparam("order_id")).order_by(col(OrderLine.line_number))
+        Raises LookupError for an order that does not exist.
+        """
+        async with self._each_alone.connect() as connection:
+            order = await lock_order(connection, order_id)
+        self._opened(order.row)
+        return order
 
 
-async def lock_order(session: AsyncSession, order_id: str) -> LockedOrder:
-    """The order with its fences, locked until the transaction ends. Raises LookupError where there is none."""
-    of = {"order_id": order_id}
-    row = (await session.exec(_ORDER, params=of)).one_or_none()
-    if row is None:
+async def lock_order(connection: AsyncConnection, order_id: str, session: AsyncSession | None = None) -> LockedOrder:
+    """The order, locked until the transaction ends. Raises LookupError where there is none.
+
+    `session`: the caller's, in the same transaction.
+    """
+    found = (await connection.exec_driver_sql("SELECT lock_order($1)::text", (order_id,))).scalar_one()
+    if found is None:
         raise LookupError(f"no order {order_id}")
-    steps = await session.exec(_STEPS, params=of)  # only now: what is read before the lock may be old
-    return LockedOrder(session, row, {step.step: step for step in steps})
-
-
-async def order_lines(session: AsyncSession, order_id: str) -> list[OrderLine]:
-    """The order's lines in the order in which the client named them."""
-    return list(await session.exec(_LINES, params={"order_id": order_id}))
+    return LockedOrder(connection, Rows(parsed(found)), session)
 
 
 async def place_order(
-    session: AsyncSession, row: Order, lines: list[OrderLine], *, at: datetime | None = None
-) -> LockedOrder:
-    """Stores a new order: row, lines, the first timeline row (PLACED) and OrderPlaced.
+    connection: AsyncConnection, row: Order, lines: list[OrderLine], *, at: datetime | None = None
+) -> None:
+    """Stores a new order in one statement: row, lines, the first timeline row (PLACED) and OrderPlaced.
 
-    The caller has made sure, in the same transaction, that no order of that id exists.
+    Raises IntegrityError where an order of that id, or of that customer and key, exists.
     """
     at = at or row.created_at
     row.status, row.version, row.event_sequence = OrderStatus.PLACED.value, 1, 1
-    session.add(row)
-    await session.flush()
-    session.add_all(lines)
-    session.add(
-        TimelineEntry(
-            order_id=row.order_id,
-            sequence=1,
-            previous=0,
-            at=at,
-            to_status=OrderStatus.PLACED,
-            what="order placed",
-        )
+    placed = new_row(
+        TimelineEntry,
+        order_id=row.order_id,
+        sequence=1,
+        previous=0,
+        at=at,
+        to_status=OrderStatus.PLACED,
+        what="order placed",
     )
-    session.add(_event_of(row, lines, EventName.ORDER_PLACED))
-    await session.flush()
-    return LockedOrder(session, row, {})
+    await write_new([row, *lines, placed, order_event(row, lines, EventName.ORDER_PLACED)]).execute(connection)

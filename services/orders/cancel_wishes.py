@@ -48,7 +48,7 @@ async def refuse(order: LockedOrder, wish_id: str, by: str, code: str) -> None:
         wish.code = code
     if first:
         order.note(f"cancel refused: {code}", by=by)
-        await order.emit(EventName.CANCEL_REFUSED, reason=code)
+        order.emit(EventName.CANCEL_REFUSED, reason=code)
 
 
 async def refuse_by_row(

@@ -48,7 +48,7 @@ async def record_cancel_request(order: LockedOrder, cancel: RecordCancel) -> Non
             order.note(f"cancel requested, the carrier decides: {why.words}", by=by, texts=why.texts)
         elif order.status is OrderStatus.CANCELING:
             order.note(f"cancel joined: {why.words}", by=by, texts=why.texts)
-        await order.emit(EventName.CANCEL_REQUESTED, reason=why.code, reason_id=why.text_id)
+        order.emit(EventName.CANCEL_REQUESTED, reason=why.code, reason_id=why.text_id)
     if cancel.code != "carrier_decides" and order.status is not OrderStatus.CANCELING:
         order.move(OrderStatus.CANCELING, f"cancel accepted: {why.words}", by=by, texts=why.texts)
 
@@ -80,7 +80,7 @@ async def close(order: LockedOrder, wanted: CloseOrder) -> OrderStatus:
         if order.status is not OrderStatus.CANCELING:
             order.move(OrderStatus.CANCELING, why.words, by=wanted.by, texts=why.texts)
         order.move(OrderStatus.CANCELED, f"canceled: {why.words}", by=wanted.by, texts=why.texts)
-    await order.emit(EventName.ORDER_REJECTED if rejected else EventName.ORDER_CANCELED, reason=wanted.code)
+    order.emit(EventName.ORDER_REJECTED if rejected else EventName.ORDER_CANCELED, reason=wanted.code)
     return order.status
 
 

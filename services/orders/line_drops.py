@@ -22,29 +22,28 @@ async def drop_line(
     `has_parcel` says whether the order has a shipment. Raises NotFound for a product that is not in the order,
     Conflict where it is too early or too late, or nothing else would be left to pay.
     """
-    line = next((line for line in await order.lines() if line.product_id == product_id), None)
+    line = next((line for line in order.lines() if line.product_id == product_id), None)
     if line is None:
         raise NotFound("no_such_line", "the order has no line of this product")
     if line.dropped:
         return False
-    await _require_droppable(order, line, has_parcel)
+    _require_droppable(order, line, has_parcel)
     line.dropped = True
-    order.session.add(line)
     what, quoted = f"line dropped, {line.quantity} x {line.product_id}", []
     if reason:
         quoted = [await texts.keep(order.session, TextKind.DROP_REASON, reason, order_id=order.row.order_id)]
         what = f"{what}: {PLACE}"
     order.note(what, by=by or "operations", texts=quoted)
-    await order.emit(EventName.INVENTORY_RELEASED, reason=f"line dropped: {line.product_id}")
+    order.emit(EventName.INVENTORY_RELEASED, reason=f"line dropped: {line.product_id}")
     return True
 
 
-async def _require_droppable(order: LockedOrder, line: OrderLine, has_parcel: bool) -> None:
+def _require_droppable(order: LockedOrder, line: OrderLine, has_parcel: bool) -> None:
     if order.status is not OrderStatus.CONFIRMED:
         raise _refused(order, "line_not_droppable", f"only a CONFIRMED order can lose a line (it is {order.status})")
     if has_parcel:
         raise _refused(order, "already_shipping", "the parcel is on its way to the carrier: give a refund instead")
-    others = [other for other in await order.lines() if not other.dropped and other is not line]
+    others = [other for other in order.lines() if not other.dropped and other is not line]
     free = order.total.minor > 0 and not any(other.unit_price_minor for other in others)
     if not others or free:
         raise _refused(order, "last_line", "nothing else would be left to pay: cancel the order")

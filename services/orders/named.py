@@ -20,7 +20,8 @@ async def named_order(sessions: Sessions, order_id: str) -> AsyncIterator[Locked
     """The order under its row's lock, as `OrderBook.locked` opens it. Raises NotFound where there is none."""
     async with sessions() as session, session.begin():
         try:
-            order = await lock_order(session, order_id)
+            order = await lock_order(await session.connection(), order_id, session)
         except LookupError:
             raise no_such_order() from None
         yield order
+        await order.write()

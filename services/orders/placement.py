@@ -11,15 +11,15 @@ from decimal import Decimal
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.clock import now
-from adapters.postgres.database import Sessions
+from adapters.postgres.database import Sessions, autocommit, engine_of
+from adapters.postgres.rows import new_row
 from domain.errors import InvalidInput
 from domain.order_states import OrderStatus, PaymentStatus
 from services.orders.book import place_order
-from services.orders.pricing import MergedLine, Pieces, PricedProduct, look_up, merge, price
+from services.orders.pricing import Found, MergedLine, Pieces, PricedProduct, known_products, look_up, merge, price
 from services.orders.tables import Order, OrderLine
 
 _STATUS = text("SELECT status FROM orders WHERE order_id = :order_id")
@@ -71,17 +71,16 @@ async def place(sessions: Sessions, new: NewOrder) -> Order:
     when the catalogue's total is not the expected one.
     """
     lines = merge(new.items)
-    try:
-        async with sessions() as session, session.begin():
-            row = await session.get(Order, new.order_id) if new.key is not None else None
+    async with autocommit(engine_of(sessions)).connect() as connection:
+        found = await look_up(connection, new.order_id, new.customer_id, list(lines))
+        row = found.order
+        try:
             if row is None:
-                row = await _insert(session, new, lines)
-    except IntegrityError:
-        # A twin of this request was faster.
-        async with sessions() as session:
-            row = await session.get(Order, new.order_id)
-        if row is None:
-            raise
+                row = await _insert(connection, new, lines, found)
+        except IntegrityError:  # a twin of this request was faster
+            row = (await look_up(connection, new.order_id, new.customer_id, [])).order
+            if row is None:
+                raise
     if row.fingerprint != new.fingerprint:
         raise key_reused()
     return row
@@ -93,10 +92,11 @@ def key_reused() -> InvalidInput:
     return InvalidInput("idempotency_key_reused", detail)
 
 
-async def _insert(session: AsyncSession, new: NewOrder, lines: Mapping[str, MergedLine]) -> Order:
-    products = await look_up(session, new.customer_id, lines)
+async def _insert(connection: AsyncConnection, new: NewOrder, lines: Mapping[str, MergedLine], found: Found) -> Order:
+    products = known_products(found, lines)
     amount = price(lines, products, currency=new.currency, expected=new.expected_total)
-    row = Order(
+    row = new_row(
+        Order,
         order_id=new.order_id,
         customer_id=new.customer_id,
         idempotency_key=new.key,
@@ -112,7 +112,7 @@ async def _insert(session: AsyncSession, new: NewOrder, lines: Mapping[str, Merg
         created_at=(at := now()),
         updated_at=at,
     )
-    await place_order(session, row, _snapshot(new.order_id, lines, products))
+    await place_order(connection, row, _snapshot(new.order_id, lines, products))
     return row
 
 
@@ -121,7 +121,8 @@ def _snapshot(
 ) -> list[OrderLine]:
     """The lines at today's names and prices, which they keep."""
     return [
-        OrderLine(
+        new_row(
+            OrderLine,
             order_id=order_id,
             product_id=product_id,
             line_number=number,

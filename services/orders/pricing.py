@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.postgres.rows import parsed, row_of
 from domain.errors import BadField, Conflict, InvalidInput, bad_fields
 from domain.limits import MAX_QUANTITY
 from domain.money import Money, charge_refusal, total
+from services.orders.tables import Order
 
-# Customer and products in one round trip; one row at least, also where no product is known.
-_LOOK_UP = text(
-    """
-    SELECT EXISTS (SELECT FROM customers WHERE customer_id = :customer_id) AS customer_known,
-           product_id, name, price_minor, currency
-    FROM (SELECT) AS always
-    LEFT JOIN products ON product_id = ANY (:ids)
-    """
-)
+# The order of an earlier try, the customer and the products in one round trip.
+_LOOK_UP = text("""
+    SELECT (SELECT row_to_json(orders)::text FROM orders WHERE order_id = :order_id) AS placed,
+           EXISTS (SELECT FROM customers WHERE customer_id = :customer_id) AS customer_known,
+           (SELECT json_agg(products)::text FROM products WHERE product_id = ANY (:ids)) AS products
+""")
 
 
 class Pieces(NamedTuple):
@@ -62,22 +61,35 @@ def merge(items: Iterable[Pieces]) -> dict[str, MergedLine]:
     return lines
 
 
-async def look_up(
-    session: AsyncSession, customer_id: str, lines: Mapping[str, MergedLine]
-) -> dict[str, PricedProduct]:
-    """The products by id. Raises InvalidInput that names each unknown product and the unknown customer."""
-    connection = await session.connection()
-    rows = (await connection.execute(_LOOK_UP, {"customer_id": customer_id, "ids": list(lines)})).all()
+class Found(NamedTuple):
+    """What a checkout begins with: the order, if an earlier try has stored it, and the catalogue."""
+
+    order: Order | None
+    customer_known: bool
+    products: Mapping[str, PricedProduct]
+
+
+async def look_up(connection: AsyncConnection, order_id: str, customer_id: str, product_ids: Sequence[str]) -> Found:
+    """What is known of the order, its customer and its products."""
+    asked = {"order_id": order_id, "customer_id": customer_id, "ids": product_ids}
+    found = (await connection.execute(_LOOK_UP, asked)).one()
     products = {
-        row.product_id: PricedProduct(row.name, row.price_minor, row.currency) for row in rows if row.product_id
+        product["product_id"]: PricedProduct(product["name"], product["price_minor"], product["currency"])
+        for product in parsed(found.products or "[]")
     }
-    unknown = {} if rows[0].customer_known else {"customer_id": "there is no customer of this id"}
+    placed = row_of(Order, parsed(found.placed)) if found.placed else None
+    return Found(placed, found.customer_known, products)
+
+
+def known_products(found: Found, lines: Mapping[str, MergedLine]) -> Mapping[str, PricedProduct]:
+    """The products by id. Raises InvalidInput that names each unknown product and the unknown customer."""
+    unknown = {} if found.customer_known else {"customer_id": "there is no customer of this id"}
     for product_id, line in lines.items():
-        if product_id not in products:
+        if product_id not in found.products:
             unknown[f"items[{line.first}].product_id"] = "there is no product of this id"
     if unknown:
         raise bad_fields(unknown)
-    return products
+    return found.products
 
 
 def price(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from adapters.postgres.rows import new_row
 from domain.events import EventData
 from services.outbox.tables import OutboxEvent
 
@@ -19,7 +20,8 @@ def outbox_row(source: str, subject: str, sequence: int, data: EventData) -> Out
     `source` and `subject` name the stream of events, e.g. `/orders` and an order's id. `sequence` numbers the events
     of a stream without gaps: the caller has taken it under the lock of the row that it counts for.
     """
-    return OutboxEvent(
+    return new_row(
+        OutboxEvent,
         event_id=data.event_id,
         type=data.event_type.type,
         source=source,

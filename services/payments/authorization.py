@@ -51,7 +51,7 @@ async def record_authorized(
     order: LockedOrder, ref: PaymentTry, intent: PaymentSnapshot, hold: Hold | None
 ) -> Authorization:
     """The bank holds the money: the order is CONFIRMED. `hold` keeps its goods here."""
-    payment = await payment_of(order)
+    payment = payment_of(order)
     assert payment is not None
     payment.capture_before = intent.capture_before
     note_state(order, payment, PaymentState.AUTHORIZED)
@@ -69,27 +69,27 @@ async def record_confirmed(order: LockedOrder, answer: Authorization, what: str)
     order.paid(PaymentStatus.AUTHORIZED)
     order.move(OrderStatus.CONFIRMED, "authorization renewed" if renewed else what)
     order.mark(AUTHORIZE, FenceState.DONE, answer.model_dump(mode="json"))
-    await order.emit(EventName.PAYMENT_AUTHORIZED, *([] if renewed else [EventName.ORDER_CONFIRMED]))
+    order.emit(EventName.PAYMENT_AUTHORIZED, *([] if renewed else [EventName.ORDER_CONFIRMED]))
     return answer
 
 
 async def record_action_needed(order: LockedOrder, ref: PaymentTry) -> Authorization:
     """The customer has to act, e.g. 3-D Secure: the order is AWAITING_CUSTOMER."""
     answer = Authorization(state=AuthorizationState.REQUIRES_ACTION, round=ref.round)
-    payment = await payment_of(order)
+    payment = payment_of(order)
     assert payment is not None
     note_state(order, payment, PaymentState.REQUIRES_ACTION)
     order.row.refusal = None
     order.paid(PaymentStatus.REQUIRES_ACTION)
     order.move(OrderStatus.AWAITING_CUSTOMER, "the customer has to complete the payment")
     order.mark(AUTHORIZE, FenceState.DONE, answer.model_dump(mode="json"))
-    await order.emit(EventName.PAYMENT_ACTION_REQUIRED)
+    order.emit(EventName.PAYMENT_ACTION_REQUIRED)
     return answer
 
 
 async def record_declined(order: LockedOrder, ref: PaymentTry, declined: PaymentDeclined) -> Authorization | None:
     """The answer where another payment method may follow; None for the final decline."""
-    payment = await payment_of(order)
+    payment = payment_of(order)
     if payment is not None:
         note_state(order, payment, PaymentState.DECLINED)
     order.paid(PaymentStatus.FAILED)
@@ -104,5 +104,5 @@ async def record_declined(order: LockedOrder, ref: PaymentTry, declined: Payment
         order.mark(AUTHORIZE, FenceState.REFUSED, answer.model_dump(mode="json"))
         order.row.refusal = refusal | {"retryUntil": ref.retry_until.isoformat(timespec="seconds")}
         order.move(OrderStatus.AWAITING_CUSTOMER, "the customer may offer another payment method")
-    await order.emit(EventName.PAYMENT_DECLINED, reason=declined.code)
+    order.emit(EventName.PAYMENT_DECLINED, reason=declined.code)
     return answer

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlmodel import col, select
-
 from adapters.stripe.payments import PaymentSnapshot
 from domain.order_states import PaymentStatus
 from domain.payments import PaymentState
@@ -11,16 +9,21 @@ from services.orders.book import LockedOrder
 from services.payments.tables import Payment
 
 
-async def payment_of(order: LockedOrder) -> Payment | None:
+def payment_of(order: LockedOrder) -> Payment | None:
     """The order's latest payment."""
-    payments = Payment
-    query = select(payments).where(payments.order_id == order.row.order_id).order_by(col(payments.attempt).desc())
-    return (await order.session.exec(query.limit(1))).first()
+    payments = order.rows_of(Payment)
+    return payments[-1] if payments else None
 
 
-async def save_intent(order: LockedOrder, intent: PaymentSnapshot, attempt: int = 1) -> Payment:
+def payment_known(order: LockedOrder, payment_intent_id: str) -> Payment | None:
+    """The order's payment by its PaymentIntent; None for one that our books do not know."""
+    payments = order.rows_of(Payment)
+    return next((payment for payment in payments if payment.payment_intent_id == payment_intent_id), None)
+
+
+def save_intent(order: LockedOrder, intent: PaymentSnapshot, attempt: int = 1) -> Payment:
     """Remembers a PaymentIntent before it is confirmed; the same one again changes nothing."""
-    known = await order.session.get(Payment, intent.id)
+    known = payment_known(order, intent.id)
     if known is not None:
         return known
     payment = Payment(
@@ -31,20 +34,18 @@ async def save_intent(order: LockedOrder, intent: PaymentSnapshot, attempt: int 
         amount_minor=intent.amount,
         currency=order.row.currency,
     )
-    order.session.add(payment)
-    await order.session.flush()
+    order.add(payment)
     return payment
 
 
-async def amount_due(order: LockedOrder) -> int:
+def amount_due(order: LockedOrder) -> int:
     """What the customer owes, in minor units: the lines without those that cannot be shipped."""
-    return sum(line.quantity * line.unit_price_minor for line in await order.lines() if not line.dropped)
+    return sum(line.quantity * line.unit_price_minor for line in order.lines() if not line.dropped)
 
 
 def note_state(order: LockedOrder, payment: Payment, state: PaymentState) -> None:
     """Writes the payment's state; what the order shows of it, the caller writes."""
     payment.state = state.value
-    order.session.add(payment)
 
 
 def offer_again(order: LockedOrder, payment: Payment) -> None:

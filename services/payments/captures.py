@@ -16,7 +16,7 @@ from services.tickets.book import open_ticket
 
 async def record_captured(order: LockedOrder, amount: int) -> None:
     """The order is READY_TO_SHIP; `amount` was taken, in minor units, 0 for an order over nothing."""
-    payment = await payment_of(order)
+    payment = payment_of(order)
     if payment is not None:
         payment.captured_minor = amount
         note_refunded_sum(order, payment)  # somebody may have captured it at Stripe, and given a part back
@@ -25,7 +25,7 @@ async def record_captured(order: LockedOrder, amount: int) -> None:
     order.move(OrderStatus.READY_TO_SHIP, "payment captured")
     order.mark(CAPTURE, FenceState.DONE)
     part = Money(minor=amount, currency=order.row.currency) if amount != order.row.total_minor else None
-    await order.emit(EventName.PAYMENT_CAPTURED, amount=part)
+    order.emit(EventName.PAYMENT_CAPTURED, amount=part)
 
 
 async def tell_foreign_capture(order: LockedOrder, intent: PaymentSnapshot, due: int) -> None:

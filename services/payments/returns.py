@@ -9,7 +9,7 @@ from domain.order_states import PaymentStatus
 from domain.payments import PaymentState
 from domain.steps import AUTHORIZE, CAPTURE, RETURN, FenceState
 from services.orders.book import LockedOrder
-from services.payments.book import note_state
+from services.payments.book import note_state, payment_known
 from services.payments.tables import Payment
 
 
@@ -26,7 +26,7 @@ def is_undone(order: LockedOrder, payment: Payment) -> bool:
 
 async def record_void(order: LockedOrder, intent: PaymentSnapshot) -> None:
     """The hold on the customer's money is released. A repeat writes nothing."""
-    payment = await order.session.get(Payment, intent.id)
+    payment = payment_known(order, intent.id)
     if _is_written(order, payment, PaymentState.VOIDED):
         return
     declined = order.row.payment_status == PaymentStatus.FAILED
@@ -37,12 +37,12 @@ async def record_void(order: LockedOrder, intent: PaymentSnapshot) -> None:
         return  # nothing was held, so there is nothing to tell
     order.paid(PaymentStatus.VOIDED)
     order.note("payment voided")
-    await order.emit(EventName.PAYMENT_VOIDED)
+    order.emit(EventName.PAYMENT_VOIDED)
 
 
 async def record_refund(order: LockedOrder, intent: PaymentSnapshot) -> None:
     """All that was captured has gone back; the event tells the rest, without what went back before."""
-    payment = await order.session.get(Payment, intent.id)
+    payment = payment_known(order, intent.id)
     if _is_written(order, payment, PaymentState.REFUNDED):
         return
     refunded = payment is not None and payment.state == PaymentState.REFUNDED
@@ -56,7 +56,7 @@ async def record_refund(order: LockedOrder, intent: PaymentSnapshot) -> None:
     rest = intent.amount_received - before  # what went back before was told before
     part = None if rest == order.row.total_minor else Money(minor=rest, currency=order.row.currency)
     if rest > 0:
-        await order.emit(EventName.PAYMENT_REFUNDED, amount=part)
+        order.emit(EventName.PAYMENT_REFUNDED, amount=part)
 
 
 def record_nothing(order: LockedOrder) -> None:

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import col, select
-
 from adapters.clock import now
+from adapters.postgres.rows import new_row
 from services.orders.book import LockedOrder
 from services.payments.tables import PaymentAttempt
 
@@ -56,87 +55,84 @@ class ListRead:
     after: str | None = None
 
 
-async def saved_call(order: LockedOrder, operation: str, round: int | None = None) -> SavedCall | None:
+def saved_call(order: LockedOrder, operation: str, round: int | None = None) -> SavedCall | None:
     """The call's latest attempt, of all rounds or of one; None where it was never saved."""
-    calls = PaymentAttempt
-    query = select(calls).where(calls.order_id == order.row.order_id, calls.operation == operation)
-    if round is not None:
-        query = query.where(calls.round == round)
-    row = (await order.session.exec(query.order_by(col(calls.attempt).desc()).limit(1))).first()
-    if row is None:
+    calls = [
+        row for row in order.rows_of(PaymentAttempt) if row.operation == operation and round in (None, row.round)
+    ]
+    if not calls:
         return None
+    row = max(calls, key=lambda call: call.attempt)
     refused = row.refused_at is not None
     return SavedCall(row.order_id, operation, row.attempt, row.params, row.first_sent_at, row.round, refused)
 
 
-async def save_call(order: LockedOrder, operation: str, params: dict[str, Any], round: int = 1) -> SavedCall:
+def save_call(order: LockedOrder, operation: str, params: dict[str, Any], round: int = 1) -> SavedCall:
     """Saves the call if its round has none; returns what is saved, which a former version may have written otherwise.
 
     A refused call whose parameters are not today's gets a next attempt with today's: as it was saved it would be
     refused for ever, whatever is mended. With the same parameters it is sent again as it is.
     """
-    latest = await saved_call(order, operation)
-    saved = await saved_call(order, operation, round) if latest is not None and latest.round > round else latest
+    latest = saved_call(order, operation)
+    saved = saved_call(order, operation, round) if latest is not None and latest.round > round else latest
     replaces_a_refused_one = False
     if saved is not None and saved.round == round:
         if not saved.refused:
             return saved
         if saved.params == params:
-            await _set_refused_at(order, saved, None)  # what is sent from now on may take effect
+            _set_refused_at(order, saved, None)  # what is sent from now on may take effect
             return saved
         replaces_a_refused_one = True
     attempt = latest.attempt + 1 if latest else 1
     new = SavedCall(order.row.order_id, operation, attempt, params, now(), round, replaces_a_refused_one)
-    return await _insert(order, new)
+    return _insert(order, new)
 
 
-async def next_attempt(order: LockedOrder, call: SavedCall) -> SavedCall:
+def next_attempt(order: LockedOrder, call: SavedCall) -> SavedCall:
     """The next business attempt of a call, with the same parameters and a key of its own.
 
     Only after a look has shown that the former attempts have not taken effect: Stripe keeps a failure under its key,
     so that the same key would get the same failure for a day.
     """
-    latest = await saved_call(order, call.operation)
+    latest = saved_call(order, call.operation)
     assert latest is not None
     if latest.attempt > call.attempt and latest.round == call.round:
         return latest
-    return await _insert(order, replace(call, attempt=latest.attempt + 1, first_sent_at=now(), refused=False))
+    return _insert(order, replace(call, attempt=latest.attempt + 1, first_sent_at=now(), refused=False))
 
 
-async def mark_refused(order: LockedOrder, call: SavedCall) -> None:
+def mark_refused(order: LockedOrder, call: SavedCall) -> None:
     """Stripe has refused the call for what was sent, and a look has shown that it has not taken effect."""
-    await _set_refused_at(order, call, now())
+    _set_refused_at(order, call, now())
 
 
-async def list_read(order: LockedOrder, call: SavedCall) -> ListRead:
+def list_read(order: LockedOrder, call: SavedCall) -> ListRead:
     """Where the look for what `call` has created goes on; a new look ends at what is there by now."""
-    row = await _row_of(order, call)
+    row = _row_of(order, call)
     if row.look is None:
         return ListRead(until=now())
     return ListRead(until=datetime.fromisoformat(row.look["until"]), after=row.look["after"])
 
 
-async def save_list_read(order: LockedOrder, call: SavedCall, read: ListRead) -> None:
+def save_list_read(order: LockedOrder, call: SavedCall, read: ListRead) -> None:
     """Saves how far the look has come, for the attempt that goes on with it."""
-    row = await _row_of(order, call)
+    row = _row_of(order, call)
     row.look = {"until": read.until.isoformat(), "after": read.after}
-    order.session.add(row)
 
 
-async def _set_refused_at(order: LockedOrder, call: SavedCall, at: datetime | None) -> None:
-    row = await _row_of(order, call)
+def _set_refused_at(order: LockedOrder, call: SavedCall, at: datetime | None) -> None:
+    row = _row_of(order, call)
     row.refused_at = at
-    order.session.add(row)
 
 
-async def _row_of(order: LockedOrder, call: SavedCall) -> PaymentAttempt:
-    return await order.session.get_one(PaymentAttempt, (call.order_id, call.operation, call.attempt))
+def _row_of(order: LockedOrder, call: SavedCall) -> PaymentAttempt:
+    named = (call.operation, call.attempt)
+    return next(row for row in order.rows_of(PaymentAttempt) if (row.operation, row.attempt) == named)
 
 
-async def _insert(order: LockedOrder, call: SavedCall) -> SavedCall:
+def _insert(order: LockedOrder, call: SavedCall) -> SavedCall:
     """Under the lock of the order's row, so that there is no other writer."""
     row = asdict(call)
     del row["refused"]
-    order.session.add(PaymentAttempt(**row))
-    await order.session.flush()
+    order.add(new_row(PaymentAttempt, **row))
     return call

@@ -19,7 +19,7 @@ from domain.repairs import REFUND_FAILED
 from domain.steps import CAPTURE, RETURN, FenceState
 from domain.texts import PLACE
 from services.orders.book import LockedOrder
-from services.payments.book import note_refunded_sum, payment_of
+from services.payments.book import note_refunded_sum, payment_known, payment_of
 from services.payments.returns import is_undone
 from services.payments.saved_calls import SavedCall, save_call, saved_call
 from services.payments.tables import Payment
@@ -50,7 +50,7 @@ async def sent_unseen(order: LockedOrder) -> bool:
     For an undo that is about to give back the rest: it looks at the list, and would count such a refund twice.
     """
     asked = [row for row in await refunds_of(order) if row.state == RefundState.ASKED]
-    calls = [await saved_call(order, operation_of(row.key)) for row in asked]
+    calls = [saved_call(order, operation_of(row.key)) for row in asked]
     return any(call is not None for call in calls)
 
 
@@ -68,7 +68,7 @@ async def save_refund_call(order: LockedOrder, row: Refund) -> SavedCall | None:
 
     The order may have changed since the refund was asked for. Raises OurMistake for an order without a payment.
     """
-    if (saved := await saved_call(order, operation_of(row.key))) is not None:
+    if (saved := saved_call(order, operation_of(row.key))) is not None:
         return saved
     if order.state_of(CAPTURE) is FenceState.UNDONE:
         why = "the order was canceled meanwhile, which gives back the whole payment"
@@ -77,10 +77,10 @@ async def save_refund_call(order: LockedOrder, row: Refund) -> SavedCall | None:
     if order.row.hold == Hold.DISPUTE:
         await fail(order, row, "the payment is disputed: the bank decides who has the money")
         return None
-    payment = await payment_of(order)
+    payment = payment_of(order)
     if payment is None:
         raise OurMistake("there is no payment to give back")
-    return await save_call(order, operation_of(row.key), refund_params(order, row, payment))
+    return save_call(order, operation_of(row.key), refund_params(order, row, payment))
 
 
 async def record_refusal(order: LockedOrder, row: Refund, refused: RefundRefused) -> None:
@@ -106,7 +106,7 @@ async def fail(order: LockedOrder, row: Refund, detail: str, *, ticket: bool = T
 
 async def _tell_failed(order: LockedOrder, row: Refund, about: str) -> None:
     """The ticket stands under the refund, or under the undo where that has counted the refund as its own."""
-    payment = await _payment(order, row)
+    payment = _payment(order, row)
     counted = payment is not None and is_undone(order, payment)
     step, subject = (RETURN, payment.payment_intent_id) if payment and counted else (operation_of(row.key), None)
     ticket = Attention(order_id=row.order_id, step=step, kind=REFUND_FAILED, detail=about)
@@ -134,25 +134,25 @@ async def _succeed(order: LockedOrder, row: Refund) -> None:
     why, quoted = (PLACE, [row.reason_id]) if row.reason_id else (row.reason, [])
     what = f"refunded at Stripe: {amount}" if foreign else f"refunded {amount}: {why}"
     order.note(what, by=row.by, texts=[] if foreign else quoted)
-    payment = await _payment(order, row)
+    payment = _payment(order, row)
     if payment is None or payment.state == PaymentState.REFUNDED:
         return
     payment.refunded_minor += row.amount_minor
     note_refunded_sum(order, payment)
     ours = row.reason if foreign else None  # words of ours, unlike what an operator wrote
-    await order.emit(EventName.PAYMENT_REFUNDED, reason=ours, reason_id=row.reason_id, amount=amount)
+    order.emit(EventName.PAYMENT_REFUNDED, reason=ours, reason_id=row.reason_id, amount=amount)
 
 
-async def _payment(order: LockedOrder, row: Refund) -> Payment | None:
+def _payment(order: LockedOrder, row: Refund) -> Payment | None:
     """The one that the refund was sent for, which is not the order's latest for ever; None before it was sent."""
     if row.payment_intent_id is not None:
-        return await order.session.get_one(Payment, row.payment_intent_id)
-    call = await saved_call(order, operation_of(row.key))
-    return await order.session.get_one(Payment, call.params["payment_intent"]) if call else None
+        return payment_known(order, row.payment_intent_id)
+    call = saved_call(order, operation_of(row.key))
+    return payment_known(order, call.params["payment_intent"]) if call else None
 
 
 async def _take_off(order: LockedOrder, row: Refund) -> None:
-    payment = await _payment(order, row)
+    payment = _payment(order, row)
     if payment is None or is_undone(order, payment):
         return  # an undo gave everything back: the ticket says that it did not arrive
     payment.refunded_minor -= row.amount_minor

@@ -19,7 +19,7 @@ from domain.refunds import AT_STRIPE_KEY, BY_STRIPE, RefundState, is_the_undos, 
 from domain.repairs import FOREIGN_REFUND
 from domain.steps import AT_STRIPE, RETURN, FenceState
 from services.orders.book import LockedOrder, OrderBook
-from services.payments.book import note_state
+from services.payments.book import note_state, payment_known
 from services.payments.tables import Payment
 from services.refunds import book as refund_book
 from services.refunds.holds import note_hold
@@ -49,7 +49,7 @@ class RefundBooking:
 async def book_refunds(order: LockedOrder, payment: PaymentAtStripe, given: Sequence[GivenRefund]) -> None:
     """Under the order's lock: each refund of the list is booked as it is now, and one that is not ours is told."""
     rows = await refund_book.refunds_of(order)
-    booked = await order.session.get(Payment, payment.id)
+    booked = payment_known(order, payment.id)
     for refund in reversed(given):  # the oldest first
         row = next((row for row in rows if _is_of(row, refund)), None)
         if row is not None:
@@ -99,10 +99,10 @@ async def _book_foreign(order: LockedOrder, booked: Payment, received: int, refu
 
 async def _book_release(order: LockedOrder, payment: PaymentAtStripe) -> None:
     """Money that was only held, and let go of at Stripe after a person had written it off."""
-    booked = await order.session.get(Payment, payment.id)
+    booked = payment_known(order, payment.id)
     if booked is None or booked.state not in UNCAPTURED or order.status not in UNDONE:
         return
     note_state(order, booked, PaymentState.VOIDED)
     order.paid(PaymentStatus.VOIDED)
     order.note("payment voided at Stripe", by=BY_STRIPE)
-    await order.emit(EventName.PAYMENT_VOIDED)
+    order.emit(EventName.PAYMENT_VOIDED)

@@ -26,7 +26,7 @@ async def _of_a_refund(order: LockedOrder) -> Hold | None:
     """What this service gave back itself was somebody's decision about this order; what Stripe tells may be news."""
     if order.status not in UNSHIPPED or order.state_of(RELEASE) is not None:
         return None
-    rows, payment = await refunds_of(order), await payment_of(order)
+    rows, payment = await refunds_of(order), payment_of(order)
     foreign = any(row.by == BY_STRIPE and row.state != RefundState.FAILED for row in rows)
     if not foreign or payment is None or await refundable(order, payment) > 0:
         return None

@@ -99,7 +99,7 @@ async def read_refund(session: AsyncSession, order_id: str, key: str) -> RefundR
 
 async def _is_the_same(order: LockedOrder, row: Refund, amount: Money, asked: RefundRequest) -> bool:
     """Whether what is asked for again is what was asked for; of an erased reason, any may be the one."""
-    words = await _words(await order.session.connection(), [row])
+    words = await _words(order.connection, [row])
     same = (row.amount_minor, row.by) == (amount.minor, asked.by)
     return same and _reason(row, words) in (asked.reason, ERASED)
 
@@ -126,7 +126,7 @@ async def _require_refundable(order: LockedOrder, amount: Money) -> None:
     state: dict[str, Any] = {"order_id": order.row.order_id, "order_status": order.status.value}
     if order.status in GONE_BACK:
         raise Conflict("order_canceled", "a canceled order is given back as a whole", **state)
-    payment = await payment_of(order)
+    payment = payment_of(order)
     if payment is None or payment.captured_minor == 0:
         raise Conflict("not_captured", "no money of this order was captured", **state)
     if order.row.hold == Hold.DISPUTE:

@@ -66,7 +66,7 @@ async def resolve(order: LockedOrder, ticket: Ticket, wanted: Resolution) -> Res
         close(order.session, ticket, wanted.by)
         others = [one for one in await open_tickets(order) if one.id != ticket.id]
         order.row.needs_attention = bool(others)
-        await order.emit(EventName.ORDER_RESOLVED, reason=ticket.kind)
+        order.emit(EventName.ORDER_RESOLVED, reason=ticket.kind)
     said, quoted = _told(ticket, wanted)
     order.note(said, by=wanted.by, texts=quoted)
     order.session.add(_decision(ticket, wanted))

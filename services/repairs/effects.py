@@ -27,7 +27,7 @@ from domain.steps import CANCEL_SHIPMENT, CAPTURE, RECORD_DELIVERED, RELEASE, RE
 from services.orders.book import LockedOrder
 from services.payments.book import note_state, payment_of
 from services.payments.returns import fence_off
-from services.shipping.tables import ShipmentRow
+from services.shipping.book import shipment_of
 
 Effect = Callable[[LockedOrder, Resolution], Awaitable[bool]]
 
@@ -50,14 +50,14 @@ async def _returned(order: LockedOrder, wanted: Resolution) -> bool:
     _close_payment(order, wanted)
     if order.row.payment_status == PaymentStatus.FAILED:
         return True  # declined: nothing was held
-    payment, taken = await payment_of(order), order.row.payment_status == PaymentStatus.CAPTURED
+    payment, taken = payment_of(order), order.row.payment_status == PaymentStatus.CAPTURED
     if payment is not None:
         taken = taken or payment.captured_minor > 0
         payment.refunded_minor = payment.captured_minor
         payment.updated_at = now()
         note_state(order, payment, PaymentState.REFUNDED if taken else PaymentState.VOIDED)
     order.paid(PaymentStatus.REFUNDED if taken else PaymentStatus.VOIDED)
-    await order.emit(EventName.PAYMENT_REFUNDED if taken else EventName.PAYMENT_VOIDED)
+    order.emit(EventName.PAYMENT_REFUNDED if taken else EventName.PAYMENT_VOIDED)
     return True
 
 
@@ -76,18 +76,17 @@ def _close_payment(order: LockedOrder, wanted: Resolution) -> None:
 
 async def _void(order: LockedOrder, wanted: Resolution) -> bool:
     """The label is off, by the operator's word."""
-    shipment = await order.session.get(ShipmentRow, order.row.order_id)
+    shipment = shipment_of(order)
     if shipment is not None:
         if shipment.state == ShipmentState.VOIDED:
             return False
         shipment.state, shipment.updated_at = ShipmentState.VOIDED.value, now()
-        order.session.add(shipment)
     return _stop_shipping(order, wanted)
 
 
 async def _give_label_up(order: LockedOrder, wanted: Resolution) -> bool:
     """The label keeps its row, which is the truth; nobody asks the carrier for it any more."""
-    shipment = await order.session.get(ShipmentRow, order.row.order_id)
+    shipment = shipment_of(order)
     return _stop_shipping(order, wanted) if shipment is None or shipment.state != ShipmentState.VOIDED else False
 
 

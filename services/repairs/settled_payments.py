@@ -69,7 +69,7 @@ def _settled(row: Row[tuple[Any, ...]]) -> Settled:
 
 async def keep_what_is_known(order: LockedOrder, ticket: Ticket) -> None:
     """Before a decision changes the books: which payment it is about, and what they say of it."""
-    payment = await payment_of(order)
+    payment = payment_of(order)
     if ticket.step not in STEPS or ticket.seen is not None or payment is None:
         return
     ticket.subject = ticket.subject or payment.payment_intent_id

@@ -17,9 +17,10 @@ CLOCK_MARGIN = timedelta(seconds=2)
 """The carrier's clock, and the way there: a purchase counts as lost so long after its deadline."""
 
 
-async def shipment_of(order: LockedOrder) -> ShipmentRow | None:
+def shipment_of(order: LockedOrder) -> ShipmentRow | None:
     """The order's shipment; None before it was saved."""
-    return await order.session.get(ShipmentRow, order.row.order_id)
+    shipments = order.rows_of(ShipmentRow)
+    return shipments[0] if shipments else None
 
 
 def note_parcel(order: LockedOrder, row: ShipmentRow, news: ParcelStatus) -> bool:
@@ -28,7 +29,6 @@ def note_parcel(order: LockedOrder, row: ShipmentRow, news: ParcelStatus) -> boo
     if known.then(news) is known:
         return False
     row.parcel_status, row.updated_at = news.value, now()
-    order.session.add(row)
     return True
 
 
@@ -38,7 +38,6 @@ def note_label(
     """The label is bought: the step is done."""
     row.carrier, row.tracking_number = carrier, tracking
     row.state, row.updated_at = ShipmentState.BOUGHT.value, now()
-    order.session.add(row)
     note_parcel(order, row, parcel)
     label = Label(carrier=carrier or "", tracking_number=tracking or "")
     order.mark(SHIP, FenceState.DONE, label.model_dump(mode="json"))
@@ -54,14 +53,14 @@ def replace_shipment(order: LockedOrder, row: ShipmentRow, shipment_id: str) -> 
     """A shipment made with what is sent today replaces one that could never be bought; that one was free."""
     row.shipment_id, row.state, row.updated_at = shipment_id, ShipmentState.CREATED.value, now()
     row.buy_sent_at = row.buy_deadline = row.refused_at = None
-    order.session.add(row)
 
 
 def begin_purchase(order: LockedOrder, row: ShipmentRow, timeout: timedelta) -> datetime:
     """A purchase may be sent until the time that this returns; whoever undoes it waits until then."""
     row.state, row.buy_sent_at, row.updated_at = ShipmentState.BUYING.value, now(), now()
     row.buy_deadline = row.buy_sent_at + timeout
-    order.session.add(row)
+    if shipment_of(order) is not row:
+        order.add(row)
     return row.buy_deadline
 
 
@@ -70,13 +69,11 @@ def end_purchase(order: LockedOrder, row: ShipmentRow, until: datetime) -> None:
     if row.state == ShipmentState.BUYING and row.buy_deadline == until:
         row.state, row.updated_at = ShipmentState.CREATED.value, now()
         row.buy_sent_at = row.buy_deadline = None
-        order.session.add(row)
 
 
 def refuse_purchase(order: LockedOrder, row: ShipmentRow) -> None:
     """The carrier has refused the purchase for what was sent: another shipment may take over."""
     row.refused_at = now()
-    order.session.add(row)
 
 
 def may_be_replaced(row: ShipmentRow, timeout: timedelta) -> bool:
@@ -94,13 +91,11 @@ def still_to_arrive(row: ShipmentRow, timeout: timedelta) -> timedelta:
 def note_never_bought(order: LockedOrder, row: ShipmentRow) -> None:
     """No label was bought, and none will be."""
     row.state, row.updated_at = ShipmentState.VOIDED.value, now()
-    order.session.add(row)
 
 
 def wait_for_void(order: LockedOrder, row: ShipmentRow) -> timedelta:
     """The carrier neither takes the label back nor has it scanned; since when it was asked."""
     row.void_requested_at = row.void_requested_at or now()
-    order.session.add(row)
     return now() - row.void_requested_at
 
 
@@ -121,10 +116,9 @@ async def call_back(order: LockedOrder, row: ShipmentRow, state: ShipmentState, 
     if row.state == state:
         return
     if row.state == ShipmentState.BOUGHT:  # of a label that is not in our books the warehouse never heard
-        await order.emit(EventName.SHIPMENT_HELD, tracking=row.tracking_number)
+        order.emit(EventName.SHIPMENT_HELD, tracking=row.tracking_number)
     row.state, row.updated_at = state.value, now()
     row.void_requested_at = row.void_requested_at or now()
-    order.session.add(row)
     order.note(what)
 
 
@@ -133,7 +127,7 @@ async def note_shipped(order: LockedOrder) -> None:
     tracking = await _parcel_at(order, ParcelStatus.IN_TRANSIT)
     order.move(OrderStatus.SHIPPED, "scanned by the carrier")
     order.mark(RECORD_SHIPPED, FenceState.DONE)
-    await order.emit(EventName.ORDER_SHIPPED, tracking=tracking)
+    order.emit(EventName.ORDER_SHIPPED, tracking=tracking)
 
 
 async def note_delivered(order: LockedOrder) -> None:
@@ -141,12 +135,12 @@ async def note_delivered(order: LockedOrder) -> None:
     tracking = await _parcel_at(order, ParcelStatus.DELIVERED)
     order.move(OrderStatus.DELIVERED, "delivered")
     order.mark(RECORD_DELIVERED, FenceState.DONE)
-    await order.emit(EventName.ORDER_DELIVERED, tracking=tracking)
+    order.emit(EventName.ORDER_DELIVERED, tracking=tracking)
 
 
 async def _parcel_at(order: LockedOrder, status: ParcelStatus) -> str | None:
     """Notes where the parcel is; its tracking number, None for an order without a label in our books."""
-    row = await shipment_of(order)
+    row = shipment_of(order)
     if row is None:
         return None
     note_parcel(order, row, status)

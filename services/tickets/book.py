@@ -43,7 +43,7 @@ async def open_ticket(
     order.row.needs_attention = True
     if opened:
         order.note(f"needs attention: {about.step}: {about.kind}", by=SAGA)
-        await order.emit(EventName.ORDER_NEEDS_ATTENTION, reason=about.kind)
+        order.emit(EventName.ORDER_NEEDS_ATTENTION, reason=about.kind)
     return ticket_id
 
 
@@ -68,7 +68,7 @@ async def close_tickets(order: LockedOrder, step: str) -> None:
     order.row.needs_attention = len(tickets) > len(closed)
     if closed:
         order.note(f"succeeded by itself: {step}", by=SAGA)
-        await order.emit(EventName.ORDER_RESOLVED, reason=step)
+        order.emit(EventName.ORDER_RESOLVED, reason=step)
 
 
 async def close_ticket_about(session: AsyncSession, kind: str, step: str, *, subject: str | None = None) -> None:

@@ -161,7 +161,8 @@ async def test_an_autovacuum_gives_way_to_a_migration(stack: Stack, second: str)
         await mine.execute("ALTER SYSTEM SET autovacuum_naptime = 1")
         try:
             await mine.execute("SELECT pg_reload_conf()")
-            vacuums = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'orders'::regclass"
+            vacuums = """SELECT count(*) FROM pg_stat_progress_vacuum
+                          WHERE relid = 'orders'::regclass AND datname = current_database()"""
             await until(lambda: mine.fetchval(vacuums), 1, 60)
             with pytest.raises(asyncpg.LockNotAvailableError):
                 await mine.execute("SET lock_timeout = '50ms'; ALTER TABLE orders ADD COLUMN x TEXT")

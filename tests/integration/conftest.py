@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,20 +12,12 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from devstack.stack.stack import Stack
 from services.orders.book import OrderBook
-from tests.support.command import warm
 from tests.support.held_gateways import LateAttempts
 from tests.support.orders import Shop
 from tests.support.services import Services, running_services
 from tests.support.steps import Steps
 from tests.support.worker_process import Start, worker_starter
 from worker import Activities
-
-
-@pytest.fixture(scope="session", autouse=True)
-def warm_interpreter() -> Iterator[None]:
-    """The one of `Command`, which starts with its first call."""
-    yield
-    warm.close()
 
 
 @pytest.fixture
@@ -54,7 +47,7 @@ async def front(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def start(stack: Stack) -> AsyncIterator[Start]:
+async def start(stack: Stack, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts workers with the stack's settings and those given."""
-    async with worker_starter(stack.environment) as start:
+    async with worker_starter(stack.environment, tmp_path) as start:
         yield start

@@ -22,8 +22,9 @@ from domain.order_states import OrderStatus
 from services.inbox.tables import InboxEvent
 from tests.support.orders import Shop
 from tests.support.scrape import Scrape
-from tests.support.services import PROJECT, Services
+from tests.support.services import Services
 from tests.support.waiting import until
+from tests.support.warm_interpreter import PROJECT
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
 

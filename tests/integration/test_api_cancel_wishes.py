@@ -80,11 +80,10 @@ async def scanned(shop: Shop, sessions: Sessions) -> str:
     async with OrderBook(sessions).locked(order_id) as order:
         for status in (OrderStatus.RESERVED, OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP):
             order.move(status, "for the test")
-            await order.session.flush()
         order.mark("ship_order", FenceState.DONE)
         shipment = ShipmentRow(order_id=order_id, shipment_id=f"shp_{order_id}", state="bought")
         shipment.parcel_status = "in_transit"
-        order.session.add(shipment)
+        order.add(shipment)
     return order_id
 
 

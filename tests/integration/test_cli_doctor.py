@@ -24,15 +24,18 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueResponse, Registe
 from temporalio.client import Client
 
 from adapters.settings import Settings
+from adapters.temporal import client as temporal
 from api.app import create_app
-from commandline.configuration import Configuration
+from commandline.configuration import DEV_NAMESPACE, Configuration
 from commandline.doctor.checks import POLL_LIFE, Check, State, check_api, check_temporal, check_worker
 from commandline.doctor.command import examine
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.places import Place
+from devstack.stack.parts import ALL_PARTS
 from devstack.stack.stack import Stack
 from tests.support.command import Command, served
 from tests.support.waiting import until
+from worker import Activities, build_worker
 
 NOWHERE = "http://127.0.0.1:1"
 NOWHERE_DATABASE = "postgresql://nobody:hidden@127.0.0.1:1/none"
@@ -68,17 +71,18 @@ async def execute(settings: Settings, *statements: str) -> None:
 
 
 async def test_finds_all_well_by_what_a_running_stack_says(
-    app: FastAPI, stack: Stack, settings: Settings, worker: None, own_inbox: None, tmp_path: Path
+    app: FastAPI, stack: Stack, settings: Settings, activities: Activities, own_inbox: None, tmp_path: Path
 ) -> None:
-    """Addresses from stack.json and keys from beside it: nothing has to be set. Exit code 0."""
+    """Addresses from stack.json and keys from beside it: nothing has to be set but the queue. Exit code 0."""
     folder = tmp_path / ".ordersaga"
     folder.mkdir()
     (folder / "credentials.json").write_text(json.dumps(asdict(stack.secrets)))
-    urls = stack.urls
-    async with served(app) as url:
+    urls, there = stack.urls, but(settings, temporal_namespace=DEV_NAMESPACE)
+    async with served(app) as url, build_worker(await temporal.connect(there), there, activities):
         known = {
             "api": url, "temporalAddress": urls.temporal_address, "temporalUi": urls.temporal_ui,
-            "databaseUrl": urls.database_url, "stripe": urls.stripe, "carrier": urls.carrier, "pids": stack.pids,
+            "databaseUrl": urls.database_url, "stripe": urls.stripe, "carrier": urls.carrier,
+            "pids": dict.fromkeys(ALL_PARTS, 1),
         }  # fmt: skip
         (folder / "stack.json").write_text(json.dumps(known))
         ran = await Command(tmp_path, {"ORDERSAGA_TASK_QUEUE": settings.task_queue})("doctor", "--json")

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from adapters.clock import now
 from adapters.settings import Settings
 from domain.order_states import OrderStatus
-from tests.support.command import Command, served
+from tests.support.command import Command, engine_of, served
 from tests.support.orders import Shop
 from tests.support.waiting import until
 
@@ -22,7 +22,7 @@ from tests.support.waiting import until
 async def command(app: FastAPI, settings: Settings, tmp_path: Path) -> AsyncIterator[Command]:
     """The command for the test's own API."""
     async with served(app) as url:
-        yield Command(tmp_path, {"ORDERSAGA_API_URL": url, "TEMPORAL_ADDRESS": settings.temporal_address})
+        yield Command(tmp_path, {"ORDERSAGA_API_URL": url} | engine_of(settings))
 
 
 async def place(command: Command, shop: Shop, *more: str) -> str:

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from adapters.settings import Settings
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
-from tests.support.command import Command, served
+from tests.support.command import Command, engine_of, served
 from tests.support.orders import Shop
 from tests.support.repairs import Desk
 from tests.support.waiting import until
@@ -24,7 +24,7 @@ from workflows.order_fulfillment import OrderFulfillment
 async def command(app: FastAPI, settings: Settings, tmp_path: Path) -> AsyncIterator[Command]:
     """The command for the test's own API."""
     async with served(app) as url:
-        yield Command(tmp_path, {"ORDERSAGA_API_URL": url, "TEMPORAL_ADDRESS": settings.temporal_address})
+        yield Command(tmp_path, {"ORDERSAGA_API_URL": url} | engine_of(settings))
 
 
 async def lost_parcel(shop: Shop, api: httpx.AsyncClient) -> tuple[str, str]:
@@ -135,11 +135,11 @@ async def test_a_bulk_cancel_takes_a_visibility_query(command: Command, shop: Sh
     _, (order_id,) = await orders_of_one_product(shop, 1)
     query = f"OrderStatus = 'CONFIRMED' AND WorkflowId = 'order-{order_id}'"
 
-    async def found() -> int:
-        count: int = (await command("cancel", "--query", query, "--json")).document["orders"]
-        return count
+    async def listed() -> int:
+        return (await shop.client.count_workflows(query)).count
 
-    await until(found, 1)
+    await until(listed, 1)
+    assert (await command("cancel", "--query", query, "--json")).document["orders"] == 1
     ran = await command("cancel", "--query", query, "--yes", "--json")
     assert (ran.code, ran.document["outcomes"]["accepted"]) == (0, 1)
     await until(lambda: shop.status(order_id), OrderStatus.CANCELED)

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from adapters.settings import Settings
-from tests.support.services import PROJECT
+from tests.support.warm_interpreter import PROJECT
 
 BEFORE, AFTER = "0006", "0007"
 

@@ -100,7 +100,7 @@ async def test_our_mistake_about_a_confirmed_order_waits_for_a_person(
     shop: Shop, faults: StepFaults, desk: Desk
 ) -> None:
     """Drifted parameters at the capture: a ticket of the order's own, nothing undone, and a retry ends it."""
-    faults.fail("capture_payment", ParametersDrifted("an idempotency key was used with other parameters"))
+    faults.fail("capture_payment", ParametersDrifted("an idempotency key was used with other parameters"), times=2)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     ticket = await desk.called(order.order_id, "step_refused", "capture_payment")
@@ -115,7 +115,7 @@ async def test_an_order_that_waits_for_a_person_after_our_mistake_can_be_cancele
     shop: Shop, faults: StepFaults, desk: Desk
 ) -> None:
     """The pause before the next try ends at once; the ticket goes with it."""
-    faults.fail("capture_payment", ParametersDrifted("an idempotency key was used with other parameters"))
+    faults.fail("capture_payment", ParametersDrifted("an idempotency key was used with other parameters"), times=2)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     ticket = await desk.called(order.order_id, "step_refused", "capture_payment")

@@ -121,7 +121,7 @@ async def test_a_scan_that_only_the_books_know_refuses_a_cancel_and_ships_the_or
     order_id, handle = await ready(shop)
     await shop.parcel(order_id, "in_transit")
     async with OrderBook(shop.sessions).locked(order_id) as order:
-        row = await shipment_of(order)
+        row = shipment_of(order)
         assert row is not None and note_parcel(order, row, ParcelStatus.IN_TRANSIT)
     answer = await handle.execute_update(OrderFulfillment.cancel, CancelRequest())
     assert (answer.accepted, answer.code) == (False, "already_shipped")
@@ -166,6 +166,6 @@ async def test_news_are_kept_in_the_books_and_told_when_the_engine_is_back(
     await follow_up.look(shipment_id)
     assert temporal.signals == (0 if nothing_new else 1)
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
-        row = await shipment_of(locked)
+        row = shipment_of(locked)
         assert row is not None and row.parcel_status == status
     await carrier.aclose()

@@ -51,7 +51,7 @@ async def sent(shop: Shop) -> SavedCall:
     """A creation that was sent, and never answered."""
     order = await shop.put(await shop.product())
     async with OrderBook(shop.sessions).locked(order.order_id) as locked:
-        return await save_call(locked, "create", {})
+        return save_call(locked, "create", {})
 
 
 async def insist(shop: Shop, stripe: Any, call: SavedCall) -> tuple[PaymentSnapshot | None, int]:

@@ -31,7 +31,8 @@ from events.inbox_pruning import InboxPruning
 from events.refund_starts import RefundSweep
 from events.relay import Relay
 from services.inbox.arrivals import Arrivals
-from services.inbox.claims import LEASE, Claims, EventKey
+from services.inbox.claims import Claims, EventKey
+from services.inbox.inbox import LEASE
 from services.inbox.pruning import OldEvents
 from services.inbox.tables import InboxEvent
 from tests.support.waiting import until

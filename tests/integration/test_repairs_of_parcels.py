@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from domain.commands import CancelRequest, ParcelStatus
-from domain.errors import CaptureRefused, TryAgain
+from domain.errors import CaptureRefused
 from domain.order_states import OrderStatus
 from tests.support.fakes import StepFaults
 from tests.support.orders import Books, Handle, Shop
@@ -78,7 +76,7 @@ async def test_a_parcel_that_is_given_up_ends_the_workflow_and_leaves_the_order_
 async def refused_after_scan(shop: Shop, faults: StepFaults, desk: Desk) -> tuple[str, Handle, Ticket]:
     """The parcel leaves while the capture waits; then Stripe refuses it for good."""
     faults.fail("capture_payment", CaptureRefused("authorization_gone", "the authorization has expired"))
-    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("capture_payment", short=True)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     await until(lambda: waits(handle), True)

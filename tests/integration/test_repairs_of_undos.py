@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.postgres.database import Sessions
-from domain.errors import OurMistake, TryAgain
+from domain.errors import OurMistake
 from domain.order_states import OrderStatus
 from services.shipping.tables import ShipmentRow
 from tests.support.fakes import StepFaults
@@ -20,14 +20,15 @@ from workflows.order_fulfillment import OrderFulfillment
 from workflows.saga import policies
 
 
-async def canceled(
-    shop: Shop, faults: StepFaults, failing: str, error: Exception | None = None
-) -> tuple[str, Handle]:
-    """A captured order whose cancel gets no further than `failing`."""
+async def canceled(shop: Shop, faults: StepFaults, failing: str, *, waits: bool = False) -> tuple[str, Handle]:
+    """A captured order whose cancel gets no further than `failing`, which refuses, or `waits` for its next try."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP)
-    faults.fail(failing, error or OurMistake("the far end refuses"))
+    if waits:
+        faults.let_wait(failing)
+    else:
+        faults.fail(failing, OurMistake("the far end refuses"))
     await handle.signal(OrderFulfillment.cancel_order)
     return order.order_id, handle
 
@@ -125,7 +126,7 @@ async def test_a_void_that_is_never_confirmed_is_settled_by_hand(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person is called at once."""
-    monkeypatch.setattr(policies, "ATTENTION_AFTER", timedelta(milliseconds=50))
+    monkeypatch.setattr(policies, "ATTENTION_AFTER", timedelta(seconds=0.5))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ async def test_a_decision_ends_the_engines_own_wait(
     trail: list[tuple[str, str]],
 ) -> None:
     """The undo is still retried, in an hour: it begins anew at once."""
-    order_id, handle = await canceled(shop, faults, "return_payment", TryAgain("away", delay=timedelta(hours=1)))
+    order_id, handle = await canceled(shop, faults, "return_payment", waits=True)
     ticket = await desk.called(order_id, "step_keeps_failing", "return_payment")
     assert ticket["lastError"].startswith("away")
 
@@ -157,7 +158,7 @@ async def test_a_forward_step_is_retried_at_once_and_nothing_else(
     shop: Shop, faults: StepFaults, desk: Desk, impatient: None
 ) -> None:
     """Whether a capture has taken effect is unknown while it is tried: nobody can say that it was done."""
-    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("capture_payment", short=True)
     order = await shop.put(await shop.product())
     await shop.start(order)
     ticket = await desk.called(order.order_id, "step_keeps_failing", "capture_payment")

@@ -45,7 +45,7 @@ async def _order_over(shop: Shop, products: Sequence[str], quantity: int = 1) ->
             )
             for number, product_id in enumerate(products, start=1)
         ]
-        await place_order(session, row, lines)
+        await place_order(await session.connection(), row, lines)
     return order_id
 
 

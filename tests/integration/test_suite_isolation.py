@@ -1,4 +1,4 @@
-"""Tests share one database and must not see each other's events."""
+"""Tests share one database and must not see each other's events; workers of the suite share none."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import pytest
 
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
+from devstack.stack.parts import NAMESPACE
+from devstack.stack.postgres import DATABASE
 from events.relay import Relay
 from tests.conftest import NEVER
+from tests.support.shared_servers import Share
 from tests.support.waiting import until
 from tests.support.webhooks import PUT_ASIDE, Hooks
 
@@ -39,3 +42,13 @@ async def test_a_relay_leaves_out_what_other_tests_left(of_another_test: tuple[H
 async def test_a_relay_of_a_test_sweeps_no_refunds(settings: Settings) -> None:
     """Not before every test has long ended."""
     assert settings.sweep_interval == NEVER
+
+
+async def test_each_worker_of_the_suite_has_a_database_and_a_namespace_of_its_own(
+    settings: Settings, share: Share | None, sessions: Sessions
+) -> None:
+    """They are named after it; a run of a single process has servers of its own."""
+    own = (share.worker, share.worker) if share else (DATABASE, NAMESPACE)
+    async with sessions() as session:
+        database = (await session.connection()).engine.url.database
+    assert (database, settings.temporal_namespace) == own

@@ -6,13 +6,14 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
@@ -20,8 +21,9 @@ from temporalio.worker import Replayer
 from adapters.temporal.client import workflow_id
 from domain.order_states import OrderStatus
 from tests.support.orders import Shop
-from tests.support.services import PROJECT, Services, Span
+from tests.support.services import Services, Span
 from tests.support.waiting import until
+from tests.support.warm_interpreter import PROJECT
 from worker import workflow_runner
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -125,6 +127,7 @@ async def test_log_lines_name_the_trace_that_they_belong_to(services: Services, 
 async def test_a_replay_adds_no_span(check_out: CheckOut, temporal_client: Client) -> None:
     """Workflow code runs again after a restart or an eviction, while its trace has to stay as it was."""
     handle = temporal_client.get_workflow_handle(workflow_id(await check_out()))
+    await until(lambda: _waits(handle), True)  # a task that is not over would go on here, for the first time
     history = await handle.fetch_history()
     exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -139,6 +142,11 @@ async def test_a_replay_adds_no_span(check_out: CheckOut, temporal_client: Clien
 
     assert "_tracer-data" in str(history.events[0])  # there was a trace to go on with
     assert exporter.get_finished_spans() == ()
+
+
+async def _waits(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Whether the order waits for its parcel."""
+    return any(event.HasField("timer_started_event_attributes") for event in (await handle.fetch_history()).events)
 
 
 async def test_requests_keep_no_address_of_who_asked(services: Services, check_out: CheckOut) -> None:

@@ -150,7 +150,7 @@ async def test_a_scan_that_the_books_learn_of_after_the_void_takes_nothing_back(
         await steps.run("cancel_shipment", order_id)
     await shop.parcel(order_id, "in_transit")
     async with OrderBook(shop.sessions).locked(order_id) as order:
-        row = await shipment_of(order)
+        row = shipment_of(order)
         assert row is not None and note_parcel(order, row, ParcelStatus.IN_TRANSIT)
     assert await steps.run("cancel_shipment", order_id) == VOIDED
     assert await tickets(shop, order_id) == ["scan_after_void"]

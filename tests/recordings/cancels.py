@@ -23,6 +23,7 @@ from workflows.order_fulfillment import OrderFulfillment
 Walk = Callable[[Shop, StepFaults], Awaitable[Handle]]
 
 LOCAL = ("reserve_inventory", "authorize_payment")
+SHORT = (*LOCAL, "capture_payment")
 STEPS = (*LOCAL, "ship_order", "capture_payment")
 UNDOS = ("cancel_shipment", "return_payment", "release_inventory")
 
@@ -35,7 +36,7 @@ async def lost_answer(shop: Shop, faults: StepFaults, step: str) -> Handle:
 
 async def canceled_during(shop: Shop, faults: StepFaults, step: str) -> Handle:
     """The attempt that runs, as an ordinary activity, is left to finish."""
-    if step in LOCAL:
+    if step in SHORT:
         faults.fail(step, TryAgain("so that it runs as an ordinary activity"))
     faults.hold(step)
     _, handle = await _started(shop)
@@ -46,7 +47,7 @@ async def canceled_during(shop: Shop, faults: StepFaults, step: str) -> Handle:
 
 
 async def canceled_in_a_retry(shop: Shop, faults: StepFaults, step: str) -> Handle:
-    faults.fail(step, TryAgain("away", delay=timedelta(minutes=10)), times=2)
+    faults.let_wait(step, timedelta(minutes=10), short=step in SHORT)
     _, handle = await _started(shop)
     await until(lambda: _waits_for_a_retry(handle, step), True)
     await handle.execute_update(OrderFulfillment.cancel, CancelRequest(reason="too slow"))
@@ -91,7 +92,7 @@ async def a_void_that_the_carrier_confirmed_later(shop: Shop, faults: StepFaults
 
 async def cancel_refused_before_the_capture(shop: Shop, faults: StepFaults) -> Handle:
     """An early scan, found by the cancel: the capture goes on."""
-    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("capture_payment", short=True)
     order, handle = await _started(shop)
     await until(lambda: _waits_for_a_retry(handle, "capture_payment"), True)
     await shop.parcel(order.order_id, "in_transit")
@@ -100,6 +101,7 @@ async def cancel_refused_before_the_capture(shop: Shop, faults: StepFaults) -> H
 
 
 async def scanned_before_the_capture(shop: Shop, faults: StepFaults) -> Handle:
+    faults.fail("capture_payment", TryAgain("so that it runs as an ordinary activity"))
     faults.hold("capture_payment")
     order, handle = await _started(shop)
     await faults.arrived("capture_payment")

@@ -80,13 +80,13 @@ async def waited_for_its_date(timeless: Timeless) -> Handle:
 
 
 async def a_step_that_kept_failing(timeless: Timeless) -> Handle:
-    timeless.faults.fail("capture_payment", TryAgain("away", delay=timedelta(minutes=3)))
+    timeless.faults.let_wait("capture_payment", timedelta(minutes=3), short=True)
     order = await _put(timeless)
     return await delivered(timeless.shop, order, await timeless.shop.start(order))
 
 
 async def an_undo_that_kept_failing(timeless: Timeless) -> Handle:
-    timeless.faults.fail("return_payment", TryAgain("away", delay=timedelta(minutes=3)))
+    timeless.faults.let_wait("return_payment", timedelta(minutes=3))
     timeless.faults.hold("ship_order")
     handle = await timeless.shop.start(await _put(timeless))
     await timeless.faults.arrived("ship_order")
@@ -97,7 +97,7 @@ async def an_undo_that_kept_failing(timeless: Timeless) -> Handle:
 
 async def an_undo_whose_refund_took_days(timeless: Timeless) -> Handle:
     """Nobody is called: whoever asks hears that the bank has time left."""
-    timeless.faults.fail("return_payment", OnItsWay("the bank has it", delay=timedelta(hours=30)))
+    timeless.faults.fail("return_payment", OnItsWay("the bank has it", delay=timedelta(hours=30)), times=2)
     timeless.faults.hold("ship_order")
     order = await _put(timeless)
     handle = await timeless.shop.start(order)

@@ -25,7 +25,7 @@ LONG = 100  # tries
 
 
 async def our_fault_mended_after_the_confirmation(timeless: Timeless) -> Handle:
-    timeless.faults.fail("ship_order", FAULT, times=5)
+    timeless.faults.fail("ship_order", FAULT, times=6)
     order, handle = await _started(timeless)
     return await delivered(timeless.shop, order, handle)
 
@@ -37,7 +37,7 @@ async def our_fault_not_mended_in_time(timeless: Timeless) -> Handle:
 
 
 async def our_mistake_mended_after_the_confirmation(timeless: Timeless) -> Handle:
-    timeless.faults.fail("capture_payment", MISTAKE, times=2)
+    timeless.faults.fail("capture_payment", MISTAKE, times=3)
     order, handle = await _started(timeless)
     return await delivered(timeless.shop, order, handle)
 

@@ -83,7 +83,7 @@ async def canceled_natively(shop: Shop, faults: StepFaults) -> Handle:
 
 
 async def canceled_in_a_waiting_retry(shop: Shop, faults: StepFaults) -> Handle:
-    faults.fail("ship_order", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("ship_order")
     _, handle = await _started(shop, OrderStatus.CONFIRMED)
     await until(lambda: _waits_for_a_retry(handle, "ship_order"), True)
     await handle.signal(OrderFulfillment.cancel_order)

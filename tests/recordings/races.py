@@ -33,7 +33,7 @@ FIRST = {"cancel": "after_the_cancel", "end": "before_the_cancel"}  # which even
 async def canceled_as_it_ended(shop: Shop, _: StepFaults, step: str, way: str, first: str) -> Handle:
     """The end of an attempt and a cancel. An attempt's success is lost to the order then."""
     faults = StepFaults()
-    if step == "authorize_payment":
+    if step != "ship_order":
         faults.fail(step, TryAgain("so that it runs as an ordinary activity"))
     return await _at_once(shop, faults, step, first, natively if way == "native" else by_signal)
 

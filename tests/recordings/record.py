@@ -1,8 +1,9 @@
 """Records the histories that the replay test guards: `python -m tests.recordings.record [NAME ...]`.
 
-Each path is walked by a real order on real servers, and its history is written to `tests/histories/<name>.json`;
-without a name every path that has none yet. A recorded history stays as long as orders of its version may be running;
-a change of the workflow that is not backward compatible needs `workflow.patched`, not a new recording.
+Each path is walked by a real order on real servers, and its history is written to `tests/histories/<name>.json`, with
+`lean_` before the name of a lean order; without a name every path that has none yet. A history stays as long as
+orders of its version may be running; a change of the workflow that is not backward compatible needs
+`workflow.patched` or a new `Process`, not a new recording.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from adapters.settings import Settings
 from adapters.telemetry.logs import configure_logs
 from adapters.temporal import client as temporal
 from devstack.stack.stack import Stack
+from domain.processes import Process
 from tests.recordings import cancels as recorded_cancels
 from tests.recordings import days as recorded_days
 from tests.recordings import faults as recorded_faults
@@ -40,6 +42,7 @@ from tests.support.orders import Shop
 from tests.support.timeless import skipping_server, timeless_shop
 from worker import build_activities, build_worker
 
+LEAN = "lean_"
 HISTORIES = Path(__file__).resolve().parents[1] / "histories"
 PATHS: dict[str, Callable[[Shop, StepFaults], Awaitable[WorkflowHandle[Any, Any]]]] = {
     **recorded_paths.PATHS,
@@ -107,8 +110,26 @@ async def ended(handle: WorkflowHandle[Any, Any]) -> WorkflowHistory:
     return await handle.fetch_history()
 
 
+def is_recorded(name: str) -> bool:
+    """Whether the path has a history of today's process; those of orders from before stay beside it."""
+    plain = HISTORIES / f"{name}.json"
+    return (HISTORIES / f"{LEAN}{name}.json").exists() or (plain.exists() and not is_order(plain))
+
+
+def is_order(file: Path) -> bool:
+    return '"OrderFulfillment"' in file.read_text()  # which names no other workflow's events
+
+
+def _prefix(history: WorkflowHistory) -> str:
+    """By the workflow's input, in which an order from before says nothing."""
+    started = history.events[0].workflow_execution_started_event_attributes
+    given = json.loads(started.input.payloads[0].data)
+    return LEAN if isinstance(given, dict) and given.get("process") == Process.LEAN else ""
+
+
 def save(folder: Path, name: str, history: WorkflowHistory) -> None:
     """One event a line: small, and readable in a diff."""
+    name = _prefix(history) + name
     events = [json.dumps(clean(event), separators=(",", ":"), sort_keys=True) for event in _events(history)]
     (folder / f"{name}.json").write_text('{"events":[\n' + ",\n".join(events) + "\n]}\n")
     sys.stdout.write(f"{name}: {len(events)} events\n")
@@ -136,7 +157,7 @@ def main(names: list[str]) -> None:
         sys.exit(f"unknown paths {sorted(unknown)}; there are {sorted(known)}")
     configure_logs("warning", "console")
     HISTORIES.mkdir(exist_ok=True)
-    missing = [name for name in known if not (HISTORIES / f"{name}.json").exists()]
+    missing = [name for name in known if not is_recorded(name)]
     asyncio.run(record(names or missing, HISTORIES))
 
 

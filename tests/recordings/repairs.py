@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
 from sqlmodel import col, select
 
 from domain.commands import Attention, CancelRequest, ParcelStatus
-from domain.errors import CaptureRefused, OurMistake, TryAgain
+from domain.errors import CaptureRefused, OurMistake
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
 from services.orders.book import OrderBook
@@ -38,7 +37,7 @@ async def an_undo_written_off(shop: Shop, faults: StepFaults) -> Handle:
 
 
 async def a_waiting_retry_ended_by_a_person(shop: Shop, faults: StepFaults) -> Handle:
-    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("capture_payment", short=True)
     order_id, handle = await _started(shop)
     await until(lambda: _waits_for_a_retry(handle, "capture_payment"), True)
     about = Attention(order_id=order_id, step="capture_payment", kind="step_keeps_failing", detail="away")
@@ -52,7 +51,7 @@ async def a_waiting_retry_ended_by_a_person(shop: Shop, faults: StepFaults) -> H
 
 async def a_refused_capture_written_off_after_the_scan(shop: Shop, faults: StepFaults) -> Handle:
     faults.fail("capture_payment", CaptureRefused("authorization_gone", "expired"))
-    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("capture_payment", short=True)
     order_id, handle = await _started(shop)
     await until(lambda: _waits_for_a_retry(handle, "capture_payment"), True)
     await shop.parcel(order_id, "in_transit")
@@ -64,7 +63,7 @@ async def a_refused_capture_written_off_after_the_scan(shop: Shop, faults: StepF
 
 async def a_cancel_refused_while_a_person_looked(shop: Shop, faults: StepFaults) -> Handle:
     faults.fail("capture_payment", CaptureRefused("authorization_gone", "expired"))
-    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("capture_payment", short=True)
     order_id, handle = await _started(shop)
     await until(lambda: _waits_for_a_retry(handle, "capture_payment"), True)
     await shop.parcel(order_id, "in_transit")

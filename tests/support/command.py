@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -17,13 +18,13 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from devstack.stack.environment import HARMLESS
-from tests.support.warm_interpreter import Call, WarmInterpreter
+from adapters.settings import Settings
+from devstack.stack.environment import harmless
+from tests.support.warm_interpreter import Call, warm
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 280.0  # seconds for one command
 CLI = str(PROJECT / "cli.py")
-warm = WarmInterpreter()
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,18 @@ class Command:
     cold: bool = False
 
     async def __call__(self, *words: str | Path, **variables: str) -> Ran:
-        harmless = {name: value for name, value in os.environ.items() if HARMLESS.fullmatch(name)}
+        environment = harmless(os.environ) | self.variables | variables
         if self.cold:
-            return await self._started(harmless | self.variables | variables, *words)
+            return await self._started(environment, *words)
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
-            environment = harmless | self.variables | variables
-            call = Call(CLI, [*map(str, words)], str(self.folder), environment, str(out), str(err))
-            code = await asyncio.wait_for(warm.run(call, harmless), PATIENCE)
-            return _ran(code, out, err)
+            process = await warm.start(
+                Call([CLI, *map(str, words)], str(self.folder), environment, str(out), str(err))
+            )
+            try:
+                return _ran(await process.ended(PATIENCE), out, err)
+            finally:
+                await process.close()
 
     async def _started(self, environment: dict[str, str], *words: str | Path) -> Ran:
         process = await asyncio.create_subprocess_exec(
@@ -85,6 +89,11 @@ class Command:
 
 def _ran(code: int, out: Path, err: Path) -> Ran:
     return Ran(code, out.read_text(), err.read_text())
+
+
+def engine_of(settings: Settings) -> dict[str, str]:
+    """The variables by which a command finds the test's Temporal."""
+    return {"TEMPORAL_ADDRESS": settings.temporal_address, "TEMPORAL_NAMESPACE": settings.temporal_namespace}
 
 
 class _Server(uvicorn.Server):
@@ -122,13 +131,9 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
 @asynccontextmanager
 async def program(*words: str, environment: Mapping[str, str]) -> AsyncIterator[None]:
     """A Python program of this project beside the test, stopped at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *words, cwd=PROJECT, env=dict(environment), stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    process = await warm.start(Call([*words], str(PROJECT), dict(environment), os.devnull, os.devnull))
     try:
         yield
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        process.send(signal.SIGTERM)
+        await process.ended()

@@ -61,7 +61,7 @@ class Counter:
         """The id of an order as the saga's first two steps leave it."""
         order_id = await self.placed(*product_ids)
         async with named_order(self.sessions, order_id) as order:
-            assert await reservations.hold_lines(order.session, order_id, await order.lines()) == []
+            assert await reservations.hold_lines(order) == []
             order.move(OrderStatus.RESERVED, "stock reserved")
             order.move(OrderStatus.CONFIRMED, "payment authorized")
         return order_id
@@ -70,7 +70,7 @@ class Counter:
         """Money that Stripe has taken for the order, as the step writes it."""
         async with named_order(self.sessions, order_id) as order:
             order.paid(PaymentStatus.CAPTURED)
-            order.session.add(
+            order.add(
                 Payment(
                     payment_intent_id=f"pi_{secrets.token_hex(8)}",
                     order_id=order_id,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from devstack.stack.stack import Stack
-from tests.support.services import PROJECT
+from tests.support.warm_interpreter import PROJECT
 
 
 @asynccontextmanager

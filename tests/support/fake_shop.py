@@ -16,6 +16,7 @@ from adapters.settings import Settings
 from domain.commands import FulfillOrder, ParcelStatus
 from domain.money import Money
 from domain.order_states import OrderStatus
+from domain.processes import NEWEST
 from tests.support.fake_steps import FakeOrder, FakeSteps, Row
 from tests.support.fakes import StepFaults
 from tests.support.orders import Books, Handle, start_order
@@ -49,7 +50,8 @@ class FakeShop:
         order_id, on_hand = secrets.token_hex(16), self._stock[product_id]
         minor = quantity * PRICE
         self._orders[order_id] = FakeOrder(order_id, on_hand, quantity, minor, payment_method, address)
-        return FulfillOrder(order_id=order_id, customer_id="c-1", total=Money(minor=minor, currency="USD"))
+        total = Money(minor=minor, currency="USD")
+        return FulfillOrder(order_id=order_id, customer_id="c-1", total=total, process=NEWEST)
 
     async def start(self, order: FulfillOrder, *, ship_in: timedelta | None = None, by_signal: Any = None) -> Handle:
         return await start_order(self.client, self.settings.task_queue, order, ship_in, by_signal)

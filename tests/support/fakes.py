@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from domain.errors import TryAgain
 
 
 class StepFaults(Interceptor):
@@ -61,6 +64,13 @@ class StepFaults(Interceptor):
     def fail(self, step: str, error: Exception, times: int = 1, *, after: bool = False) -> None:
         """The step's next attempts raise: before the effect, or after it (its answer is lost)."""
         (self._after if after else self._before)[step].extend([error] * times)
+
+    def let_wait(self, step: str, delay: timedelta = timedelta(hours=1), *, short: bool = False) -> None:
+        """The attended step comes to wait for its next attempt: `short` for one that is first tried in the worker.
+
+        The attempt of its first minutes ends with them, since the delay is longer: the next one waits.
+        """
+        self.fail(step, TryAgain("away", delay=delay), times=3 if short else 2)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Faulty(next, self)

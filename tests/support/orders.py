@@ -20,6 +20,7 @@ from devstack.stack.stack import Stack
 from domain.commands import FulfillOrder
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
+from domain.processes import NEWEST
 from domain.texts import quote
 from services.catalogue.tables import Product
 from services.customers.tables import Customer
@@ -105,9 +106,10 @@ class Shop:
                 quantity=quantity,
                 unit_price_minor=product.price_minor,
             )
-            await place_order(session, row, [line])
+            await session.flush()
+            await place_order(await session.connection(), row, [line])
             total = Money(minor=row.total_minor, currency=row.currency)
-        return FulfillOrder(order_id=order_id, customer_id=customer_id, total=total)
+        return FulfillOrder(order_id=order_id, customer_id=customer_id, total=total, process=NEWEST)
 
     async def start(self, order: FulfillOrder, *, ship_in: timedelta | None = None, by_signal: Any = None) -> Handle:
         """Starts the order's workflow, with a `cancel_order` signal in the same breath where `by_signal` is given."""

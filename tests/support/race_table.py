@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from tests.support.races import (
+    ARRIVALS,
     DECLINED,
+    FORMS,
     NO_ADDRESS,
     RETRY_WINDOW,
     End,
@@ -66,7 +69,7 @@ RACES = (
     # the shipment
     Race("label", "ship_order", started(), LABEL_VOIDED, ALL_VOIDED),
     Race("label_refused", "ship_order", started(address=NO_ADDRESS), LABEL_VOIDED, ALL_VOIDED),
-    Race("capture", "capture_payment", started(), LABEL_VOIDED, ALL_REFUNDED),
+    Race("capture", "capture_payment", started(local=True), LABEL_VOIDED, ALL_REFUNDED),
     Race("capture_refused", "capture_payment", capture_refused, LABEL_VOIDED, ALL_VOIDED),
     Race("first_scan", "record_shipped", parcel(SCAN), SHIPPED, ARRIVED),
     Race("delivery", "record_delivered", parcel(SCAN, DELIVERY), DELIVERED, ARRIVED),
@@ -85,3 +88,14 @@ RACES = (
     Race("end_of_a_cancel", CLOSE, canceled(WAITING, TOMORROW), JOINED, MONEY_VOIDED, at_once=True),
     Race("end_of_a_rejection", CLOSE, started(DECLINED), REJECTED, TURNED_DOWN),
 )
+
+
+def on_servers(number: int) -> tuple[str, str]:
+    """The arrival and the form in which the suite runs the race of this number on the real servers."""
+    return list(product(ARRIVALS, FORMS))[number % (len(ARRIVALS) * len(FORMS))]
+
+
+def in_memory(number: int) -> tuple[str, str]:
+    """Those in which it runs the race on steps in memory: the other arrival, and another form."""
+    arrival, form = on_servers(number)
+    return ARRIVALS[1 - ARRIVALS.index(arrival)], FORMS[(FORMS.index(form) + 1) % len(FORMS)]

@@ -39,7 +39,7 @@ class Scene:
         self._hold = faults.hold if arrival == ARRIVALS[0] else faults.hold_answer
 
     def hold(self, *, local: bool = False) -> None:
-        """A `local` step fails at first: the ordinary attempt that follows is one that a cancel can reach."""
+        """A `local` step fails in the worker: the ordinary attempt that follows is one that a cancel can reach."""
         if local:
             self.faults.fail(self.step, TryAgain("so that the step runs as an ordinary activity"))
         self._hold(self.step)
@@ -218,12 +218,12 @@ async def _payment_changed(scene: Scene, order: FulfillOrder, handle: Handle) ->
     return order.order_id, handle
 
 
-def started(method: str = "pm_card_visa", *, address: dict[str, Any] | None = None) -> Begin:
-    """Nothing happens on the way to the step."""
+def started(method: str = "pm_card_visa", *, address: dict[str, Any] | None = None, local: bool = False) -> Begin:
+    """Nothing happens on the way to the step, which is tried in the worker first if it is `local`."""
 
     async def begin(scene: Scene) -> tuple[str, Handle]:
         order = await scene.order(method, address=address)
-        scene.hold()
+        scene.hold(local=local)
         handle = await scene.shop.start(order)
         await scene.held()
         return order.order_id, handle
@@ -235,7 +235,7 @@ async def capture_refused(scene: Scene) -> tuple[str, Handle]:
     """The label is bought, and the money is gone."""
     order = await scene.order()
     scene.faults.before("capture_payment", lambda: scene.shop.bank_lets_go(order.order_id))
-    scene.hold()
+    scene.hold(local=True)
     handle = await scene.shop.start(order)
     await scene.held()
     return order.order_id, handle
@@ -249,7 +249,7 @@ def parcel(*way: ParcelStatus) -> Begin:
         handle = await scene.reach(order, OrderStatus.READY_TO_SHIP)
         for news in way:
             if news is way[-1]:
-                scene.hold()
+                scene.hold(local=True)
             await scene.shop.parcel(order.order_id, news.value)
             await handle.signal(OrderFulfillment.parcel_changed, news)
             if news is not way[-1]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,9 @@ from worker import workflow_runner
 RECORDED = sorted(HISTORIES.glob("*.json"))
 
 
+@functools.cache
 def read(file: Path) -> WorkflowHistory:
+    """Not to be changed: all tests of a process share it."""
     return WorkflowHistory.from_json(f"order-{file.stem}", file.read_text())
 
 
@@ -28,11 +31,16 @@ async def failures(workflows: Sequence[type], files: Iterable[Path]) -> dict[str
         workflows=workflows, data_converter=pydantic_data_converter, workflow_runner=workflow_runner()
     )
     found = {}
-    for file in files:
-        failure = (await replayer.replay_workflow(read(file), raise_on_replay_failure=False)).replay_failure
-        if failure is not None:
-            found[file.stem] = failure
+    async with replayer.workflow_replay_iterator(_histories(files)) as results:
+        async for result in results:
+            if result.replay_failure is not None:
+                found[result.history.workflow_id.removeprefix("order-")] = result.replay_failure
     return found
+
+
+async def _histories(files: Iterable[Path]) -> AsyncIterator[WorkflowHistory]:
+    for file in files:
+        yield read(file)
 
 
 class Told(NamedTuple):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from devstack.stack.ports import LOOPBACK, free_port
 from devstack.stack.stack import Stack
 from tests.support.waiting import until
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.warm_interpreter import PROJECT, Call, WarmProcess, warm
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Services:
     collector: Collector
     folder: Path
     environment: dict[str, str]
-    processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    processes: list[WarmProcess] = field(default_factory=list)
     relay_metrics: str | None = None
 
     @asynccontextmanager
@@ -108,9 +106,9 @@ class Services:
             yield
         finally:
             self.relay_metrics = None
-            process.terminate()
+            process.send(signal.SIGTERM)
             self.processes.remove(process)
-            assert await asyncio.wait_for(process.wait(), 60) == 0
+            assert await process.ended() == 0
 
     @property
     def logs(self) -> list[str]:
@@ -130,19 +128,17 @@ class Services:
             pages += [self.relay_metrics] if self.relay_metrics else []
             return "".join([(await http.get(page)).raise_for_status().text for page in pages])
 
-    async def start(self, name: str, *command: str, **more: str) -> asyncio.subprocess.Process:
-        with (self.folder / f"{name}.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, cwd=PROJECT, env=self.environment | more, stderr=log
-            )
+    async def start(self, name: str, *command: str, **more: str) -> WarmProcess:
+        log = str(self.folder / f"{name}.log")
+        process = await warm.start(Call([*command], str(PROJECT), self.environment | more, os.devnull, log))
         self.processes.append(process)
         return process
 
     async def stop(self) -> list[int]:
         for process in self.processes:
-            if process.returncode is None:
-                process.terminate()
-        return [await asyncio.wait_for(process.wait(), 60) for process in self.processes]
+            if process.running:
+                process.send(signal.SIGTERM)
+        return [await process.ended() for process in self.processes]
 
 
 @asynccontextmanager
@@ -178,7 +174,7 @@ async def running_services(stack: Stack, folder: Path) -> AsyncIterator[Services
 
 
 async def _ready(services: Services) -> bool:
-    assert all(process.returncode is None for process in services.processes), "\n".join(services.logs)
+    assert all(process.running for process in services.processes), "\n".join(services.logs)
     if not any('"worker started"' in line for line in services.logs):
         return False
     return await _answers(f"{services.url}/readyz")

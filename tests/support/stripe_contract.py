@@ -147,9 +147,31 @@ class ContractGuard:
         patch.setattr(StripeService, "_request", request)
         patch.setattr(StripeService, "_request_async", request_async)
 
+        real_raw = stripe.StripeClient.raw_request_async
+
+        def raw_request_async(client: stripe.StripeClient, method: str, path: str, **asked: Any) -> Any:
+            if client._requestor not in _ASKED_WRONGLY_ON_PURPOSE:
+                service, operation = operation_at(method, path)
+                params = {name: value for name, value in asked.items() if name not in _OPTIONS}
+                options = {name: value for name, value in asked.items() if name in _OPTIONS}
+                self.check(service(client._requestor), operation, params, options)
+            return real_raw(client, method, path, **asked)
+
+        patch.setattr(stripe.StripeClient, "raw_request_async", raw_request_async)
+
     def _check_call(self, service: Any, operation: str, more: Mapping[str, Any]) -> None:
         if service._requestor not in _ASKED_WRONGLY_ON_PURPOSE:
             self.check(service, operation, more.get("params"), more.get("options"))
+
+
+def operation_at(method: str, path: str) -> tuple[type[Any], str]:
+    """The service and its method that send this request: for calls that leave the SDK's own methods out."""
+    version, noun, *rest = path.strip("/").split("/")
+    operations = {("post", 0): "create", ("get", 1): "retrieve"}
+    operation = rest[1] if method == "post" and len(rest) == 2 else operations.get((method, len(rest)))
+    if version != "v1" or noun != "payment_intents" or operation is None:
+        raise ContractViolation(f"no operation of the SDK is known for {method} {path}")
+    return stripe.PaymentIntentService, operation
 
 
 @functools.cache

@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
 
 class Trip(BaseModel):
     trip_id: str
+    lean: bool = False
 
 
 class AboutStep(BaseModel):
@@ -33,9 +34,10 @@ class AboutStep(BaseModel):
 
 
 class TripSteps:
-    """Its activities: `ran` names those that succeeded; each can be held, and made to fail."""
+    """Its activities: `ran` names those that succeeded; each can be held, and made to fail. `lean`: how it is run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lean: bool = False) -> None:
+        self.lean = lean
         self.ran: list[str] = []
         self.tickets: list[AboutStep] = []
         self.fails: dict[str, list[Exception]] = defaultdict(list)
@@ -139,7 +141,7 @@ class BookTrip(SagaWorkflow):
     @workflow.init
     def __init__(self, trip: Trip) -> None:
         self.tickets, self.rules = TripTickets(), TripCancels()
-        self.saga = Saga(trip, self.tickets, {"book_room": "a room with a view"})
+        self.saga = Saga(trip, self.tickets, {"book_room": "a room with a view"}, lean=trip.lean)
         self.cancels: CancelDesk[str] = CancelDesk(self.saga, self.rules)
 
     async def _book_or_undo(self) -> str:

@@ -2,75 +2,67 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.support.waiting import until
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.warm_interpreter import PROJECT, Call, WarmProcess, warm
 
 
 class WorkerProcess:
-    """One run of the worker's program. `lines` are what it has logged so far."""
+    """One run of the worker's program."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.lines: list[dict[str, Any]] = []
-        self._reader = asyncio.create_task(self._read())
+    def __init__(self, process: WarmProcess, log: Path) -> None:
+        self._process, self._log = process, log
 
-    async def _read(self) -> None:
-        assert self._process.stderr is not None
-        async for line in self._process.stderr:
-            self.lines.append(json.loads(line))
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has logged so far, without a line that it still writes."""
+        return [json.loads(line) for line in self._log.read_text().rpartition("\n")[0].splitlines()]
 
     async def says(self, event: str) -> None:
         async def said() -> bool:
-            assert self._process.returncode is None, self.lines
+            assert self._process.running, self.lines
             return any(line["event"] == event for line in self.lines)
 
         await until(said, True)
 
     @property
     def running(self) -> bool:
-        return self._process.returncode is None
+        return self._process.running
 
     def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        self._process.send(number)
 
     async def ended(self) -> int:
-        code = await asyncio.wait_for(self._process.wait(), 60)
-        await self._reader
-        return code
+        return await self._process.ended()
 
     async def aclose(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self.ended()
+        await self._process.close()
 
 
 Start = Callable[..., Awaitable[WorkerProcess]]
 
 
 @asynccontextmanager
-async def worker_starter(base: Mapping[str, str]) -> AsyncIterator[Start]:
+async def worker_starter(base: Mapping[str, str], folder: Path) -> AsyncIterator[Start]:
     """Starts workers with the environment `base` and the variables given; what still runs at the end is killed."""
     async with AsyncExitStack() as running:
+        started = 0
 
         async def start(*program: str, **environment: str) -> WorkerProcess:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *(program or ("worker.py",)),
-                cwd=PROJECT,
-                env={**base, **environment},
-                stderr=asyncio.subprocess.PIPE,
-            )
-            worker = WorkerProcess(process)
+            nonlocal started
+            started += 1
+            log = folder / f"worker-{started}.log"
+            log.touch()
+            words = [*(program or ("worker.py",))]
+            call = Call(words, str(PROJECT), {**base, **environment}, os.devnull, str(log))
+            worker = WorkerProcess(await warm.start(call), log)
             running.push_async_callback(worker.aclose)
             return worker
 

@@ -26,7 +26,13 @@ class Scene:
         self.database_is_away = False
         self.open = ExitStack()
         self.admission = Admission(
-            self._look, most=MOST, longest=LONGEST, connections=4, shed=self.shed.append, clock=lambda: self.now
+            self._look,
+            most=MOST,
+            longest=LONGEST,
+            connections=4,
+            shed=self.shed.append,
+            clock=lambda: self.now,
+            longest_line=0.3,
         )
 
     async def _look(self, order_ids: Collection[str]) -> set[str]:
@@ -205,3 +211,65 @@ async def test_leaves_a_part_of_the_database_pool_to_everything_else(scene: Scen
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01), scene.admission.database():
             pass
+
+
+# the line
+
+
+async def in_line(scene: Scene, number: int) -> list[asyncio.Task[Shed | None]]:
+    """Checkouts that wait for a place, the first one first, and keep it until the scene ends."""
+
+    async def check_out(name: str) -> Shed | None:
+        if (reason := await scene.admission.wait_in_line(Shed.IN_FLIGHT)) is None:
+            scene.begin(name)
+        return reason
+
+    waiting = [asyncio.create_task(check_out(f"in line {one}")) for one in range(number)]
+    await asyncio.sleep(0)  # each runs until it waits
+    assert scene.admission.in_line == number
+    return waiting
+
+
+async def test_who_came_first_has_the_next_place(scene: Scene) -> None:
+    with scene.admission.take_on("busy"):
+        scene.begin_probes(MOST - 1)
+        first, second = await in_line(scene, 2)
+        assert await scene.too_many() is Shed.IN_FLIGHT
+    assert await first is None
+    assert scene.admission.in_flight == MOST
+    assert await second is Shed.IN_FLIGHT  # the first one kept its place for too long
+
+
+async def test_a_newcomer_does_not_overtake_the_line(scene: Scene) -> None:
+    """There is a place, but somebody has waited for it."""
+    with scene.admission.take_on("busy"):
+        scene.begin_probes(MOST - 1)
+        (first,) = await in_line(scene, 1)
+    assert await scene.too_many() is Shed.IN_FLIGHT
+    assert await first is None
+    assert scene.admission.in_line == 0
+
+
+async def test_the_line_is_no_longer_than_the_limit(scene: Scene) -> None:
+    scene.begin_probes(MOST)
+    waiting = await in_line(scene, MOST)
+    assert await scene.admission.wait_in_line(Shed.IN_FLIGHT) is Shed.IN_FLIGHT
+    assert scene.admission.in_line == MOST
+    assert await asyncio.gather(*waiting) == [Shed.IN_FLIGHT] * MOST
+    assert scene.admission.in_line == 0
+
+
+async def test_who_gives_up_leaves_the_line_to_the_others(scene: Scene) -> None:
+    """Its client has hung up."""
+    with scene.admission.take_on("busy"):
+        scene.begin_probes(MOST - 1)
+        first, second = await in_line(scene, 2)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+    assert await second is None
+
+
+async def test_nobody_waits_in_line_for_workers(scene: Scene) -> None:
+    """No place would help: an order has waited for a worker for too long."""
+    assert await scene.admission.wait_in_line(Shed.WAITING) is Shed.WAITING
+    assert scene.admission.in_line == 0

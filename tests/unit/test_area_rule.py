@@ -10,13 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
-    {"outbox", "inbox", "texts"},
+    {"outbox", "texts"},
     {"catalogue", "customers"},
     {"orders"},
     {"inventory", "shipping", "tickets"},
     {"brake", "payments"},
     {"refunds"},
-    {"repairs"},
+    {"repairs", "inbox"},
     {"recovery"},
     {"insight"},
 ]

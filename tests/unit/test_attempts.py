@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from temporalio import activity
 
-from activities.interceptors.attempts import Attempts
+from activities.interceptors.attempts import Attempts, time_of
+
+SCHEDULED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def info(step: str, **timeouts: timedelta) -> activity.Info:
     """Of an attempt, as much of it as is looked at."""
     both = {"start_to_close_timeout": None, "schedule_to_close_timeout": None}
-    found = SimpleNamespace(activity_type=step, workflow_id="order-1", attempt=3, **{**both, **timeouts})
+    waited = timeouts.pop("waited", timedelta(0))  # since the step was scheduled: queue, earlier attempts, pauses
+    times = {"scheduled_time": SCHEDULED, "started_time": SCHEDULED + waited}
+    found = SimpleNamespace(activity_type=step, workflow_id="order-1", attempt=3, **{**both, **timeouts, **times})
     return cast(activity.Info, found)
 
 
@@ -55,3 +59,11 @@ def test_an_attempt_may_take_as_long_as_its_activity_where_nothing_shorter_is_sa
     attempts.began(info("endless"))
     clock.now += 61
     assert attempts.overdue() == [whole]
+
+
+@pytest.mark.parametrize(("waited", "left"), [(0, 30), (100, 20), (119, 1), (150, 0)])
+def test_an_attempt_ends_with_the_time_of_its_step(waited: int, left: int) -> None:
+    """The engine gives the step up then and it is begun anew: no attempt goes on beside the new one."""
+    limits = {"start_to_close_timeout": timedelta(seconds=30), "schedule_to_close_timeout": timedelta(minutes=2)}
+    found = time_of(info("ship_order", **limits, waited=timedelta(seconds=waited)))
+    assert found == timedelta(seconds=left)

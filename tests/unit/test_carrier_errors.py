@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import certifi
 import httpx
 import pytest
 
 from adapters.carrier.gateway import CarrierGateway, PostageExists, VoidRefused
+from adapters.http_pool import Answer, HttpPool
 from adapters.settings import Settings
 from domain.errors import CallRefused, Misconfigured, OurFault, ShipmentNotFound, ShipmentRefused, TryAgain
 
@@ -27,14 +29,17 @@ NONSENSE: list[Any] = [
 ]
 
 
-class Carrier:
+class Carrier(HttpPool):
     """A carrier that says what the test wants."""
 
     def __init__(self) -> None:
+        super().__init__(certifi.where())
         self.answer = httpx.Response(200, json=SHIPMENT)
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        return self.answer
+    async def request(self, *asked: Any) -> Answer:
+        return Answer(self.answer.status_code, self.answer.headers, self.answer.content)
+
+    async def aclose(self) -> None: ...
 
     def refuses(self, status: int, code: str | None) -> None:
         error: dict[str, Any] = {"code": code, "message": f"quotes {SECRET}", "errors": []}
@@ -50,7 +55,7 @@ def carrier() -> Carrier:
 async def gateway(carrier: Carrier) -> AsyncIterator[CarrierGateway]:
     gateway = CarrierGateway(Settings())
     await gateway.aclose()
-    gateway._http = httpx.AsyncClient(base_url="http://carrier.test", transport=httpx.MockTransport(carrier))
+    gateway._http = carrier
     yield gateway
     await gateway.aclose()
 

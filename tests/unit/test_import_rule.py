@@ -107,7 +107,7 @@ def test_the_service_imports_no_development_stack_benchmark_or_test(part: str) -
 
 @pytest.mark.parametrize("file", _files("workflows"), ids=lambda file: file.name)
 def test_a_workflow_imports_ours_inside_one_passed_through_block(file: Path) -> None:
-    """Anything of ours outside the block would be loaded anew for every order, inside the sandbox."""
+    """Anything of ours outside the block would be loaded anew for every order in a sandboxed worker."""
     outside = [str(one) for one in _imports(file) if one.package in OURS and not one.passed_through]
     assert outside == []
     blocks = [node for node in ast.walk(_tree(file)) if _passes_through(node)]
@@ -123,7 +123,7 @@ def test_the_domain_does_no_io() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_init_files_of_packages_are_empty(package: str) -> None:
-    """A re-export costs every sandboxed workflow instance milliseconds."""
+    """What imports one module gets that module; a sandboxed worker would pay for the others in every order."""
     full = [str(file.relative_to(ROOT)) for file in (ROOT / package).rglob("__init__.py") if file.read_text().strip()]
     assert full == []
 

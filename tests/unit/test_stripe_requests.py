@@ -53,7 +53,7 @@ class _Order:
             order_id="o1", total_minor=1000, currency="USD", payment_method=payment_method
         )
 
-    async def lines(self) -> list[Any]:
+    def lines(self) -> list[Any]:
         return [SimpleNamespace(quantity=2, unit_price_minor=250, dropped=False)]
 
 
@@ -73,7 +73,7 @@ async def _renewed(gateway: StripeGateway) -> Any:
 
 
 async def _partly_captured(gateway: StripeGateway) -> Any:
-    due = {"amount_to_capture": await payment_book.amount_due(ORDER)}
+    due = {"amount_to_capture": payment_book.amount_due(ORDER)}
     return await gateway.capture(PI, due, "k")
 
 

@@ -48,7 +48,7 @@ async def test_cancel_and_the_end_of_a_step_in_one_task_still_undo_it(
     """Nobody carries the order on while its step ends and the cancel comes: the next worker hears both at once."""
     faults = StepFaults()
     order = await shop.put(await shop.product())
-    if step == "authorize_payment":
+    if step != "ship_order":
         faults.fail(step, TryAgain("so that it runs as an ordinary activity"))
     async with steps_only(temporal_client, settings, activities, faults):
         async with orders_only(temporal_client, settings, activities, faults):

@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import httpx
@@ -25,14 +22,13 @@ from adapters.settings import Settings
 from devstack.stack.stack import Stack
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
+from tests.support.dying_workers import DeathOn, dying_workers
 from tests.support.orders import Books, Shop
 from tests.support.waiting import until
 from worker import Activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 
 pytestmark = pytest.mark.timeout(240)  # the first test of the module waits for all orders
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 STEPS = (
     "reserve_inventory",
@@ -90,54 +86,19 @@ async def outcomes(
 ) -> AsyncIterator[Outcomes]:
     """Every case's order, on its way through its crash."""
     cases = {case: f"crash-{secrets.token_hex(4)}" for case in (*FORWARD, *BACK)}
-    async with _dying_workers(stack, cases) as died:
+    async with dying_workers(stack, [f"{queue}:{case.step}:{case.moment}" for case, queue in cases.items()]) as died:
         running: Outcomes = {}
         for case, queue in cases.items():
             settings = base_settings.model_copy(update={"task_queue": queue})
             shop = Shop(stack, settings, sessions, temporal_client, far_ends)
-            running[case] = asyncio.create_task(_order(case, shop, activities, died[queue]))
+            running[case] = asyncio.create_task(_order(case, shop, activities, died))
         yield running
         for task in running.values():
             task.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
 
 
-@asynccontextmanager
-async def _dying_workers(stack: Stack, cases: dict[Case, str]) -> AsyncIterator[dict[str, asyncio.Future[int]]]:
-    """A worker for each case; by queue, what ended it."""
-    died = {queue: asyncio.get_running_loop().create_future() for queue in cases.values()}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.support.dying_worker",
-        *(f"{queue}:{case.step}:{case.moment}" for case, queue in cases.items()),
-        cwd=PROJECT,
-        env=stack.environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    read = asyncio.create_task(_read_deaths(process, died))
-    try:
-        yield died
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await read
-
-
-async def _read_deaths(process: asyncio.subprocess.Process, died: dict[str, asyncio.Future[int]]) -> None:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        if line.startswith(b"died "):
-            _, queue, ended = line.decode().split()
-            died[queue].set_result(int(ended))
-    for one in died.values():
-        if not one.done():
-            one.set_exception(RuntimeError("the workers' process ended without a word about this one"))
-            one.exception()  # somebody may wait for it or nobody: both are fine
-
-
-async def _order(case: Case, shop: Shop, activities: Activities, died: asyncio.Future[int]) -> Outcome:
+async def _order(case: Case, shop: Shop, activities: Activities, died: DeathOn) -> Outcome:
     """One order through the crash: the second worker begins when the first one is dead."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
@@ -146,7 +107,7 @@ async def _order(case: Case, shop: Shop, activities: Activities, died: asyncio.F
     else:
         await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP, seconds=90)
         await handle.signal(OrderFulfillment.cancel_order, "crash")
-    ended = await asyncio.wait_for(died, 90)
+    ended = await died(shop.settings.task_queue)
     async with build_worker(shop.client, shop.settings, activities):
         status = await asyncio.wait_for(handle.result(), 90)
     timeline, events = await shop.timeline(order.order_id), await shop.events(order.order_id)

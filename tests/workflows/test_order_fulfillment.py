@@ -21,4 +21,4 @@ async def test_a_good_order_goes_on_to_delivered(shop: Shop, worker: None) -> No
     assert await shop.books(order.order_id) == Books(
         status="DELIVERED", payment_status="Captured", on_hand=8, kept=2000, labels=1
     )
-    assert await steps_run(handle) == ["ship_order", "capture_payment", "record_shipped", "record_delivered"]
+    assert await steps_run(handle) == ["ship_order"]  # all others were short, and done inside the worker

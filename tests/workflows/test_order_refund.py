@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -27,6 +25,7 @@ from domain.repairs import RepairDecision, Resolution
 from engine.refunds import start_refund
 from events import refund_starts
 from events.refund_starts import RefundSweep
+from tests.support.dying_workers import dying_workers
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask
@@ -38,7 +37,6 @@ from workflows.order_refund import OrderRefund
 
 Handle = WorkflowHandle[OrderRefund, RefundState]
 FIVE = Money(minor=500, currency="USD")
-PROJECT = Path(__file__).resolve().parents[2]
 SOON = timedelta(milliseconds=10)
 
 
@@ -157,13 +155,9 @@ async def test_goes_on_although_its_worker_was_killed(
 ) -> None:
     """Killed (-9) before or after Stripe gave the money: the next worker ends with one refund."""
     handle = await start(shop, refund)
-    case = f"{shop.settings.task_queue}:send_refund:{moment}"
-    dying = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.dying_worker", case, cwd=PROJECT, env=stack.environment,
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    told, _ = await asyncio.wait_for(dying.communicate(), 60)
-    assert told.decode().split() == ["died", shop.settings.task_queue, str(-signal.SIGKILL)]
+    queue = shop.settings.task_queue
+    async with dying_workers(stack, [f"{queue}:send_refund:{moment}"]) as death_on:
+        assert await death_on(queue) == -signal.SIGKILL
     async with build_worker(shop.client, shop.settings, activities):
         assert await ended(handle) is RefundState.SUCCEEDED
 

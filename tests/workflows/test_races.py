@@ -1,7 +1,7 @@
 """A cancel and a step at the same time on the real servers: each order of arrival forced, in each form of a cancel.
 
-The cancel arrives while the step has not done anything yet, or when it has and its workflow does not know.
-`decisions/test_races_in_memory.py` forces the same table on steps in memory.
+The cancel arrives while the step has not done anything yet, or when it has and its workflow does not know. The suite
+runs each race in one order here and in the other one in `decisions/test_races_in_memory.py`; `make proof` runs all.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from _pytest.mark import ParameterSet
 
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
-from tests.support.race_table import RACES
+from tests.support.race_table import RACES, on_servers
 from tests.support.races import ARRIVALS, FORMS, Race, assert_decided
 
 
 def every_race() -> Iterator[ParameterSet]:
-    """Each race in both orders and all forms; the suite runs one of each, in turn, `make proof` the others."""
+    """Each race in both orders and all forms; the suite runs one of each, in turn."""
     for number, race in enumerate(RACES):
-        for index, (arrival, form) in enumerate(product(ARRIVALS, FORMS)):
-            marks = () if index == number % (len(ARRIVALS) * len(FORMS)) else (pytest.mark.long,)
+        for arrival, form in product(ARRIVALS, FORMS):
+            marks = () if (arrival, form) == on_servers(number) else (pytest.mark.long,)
             yield pytest.param(race, arrival, form, id=f"{race.name}-{arrival}-{form}", marks=marks)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
 import pytest
+from _pytest.mark import ParameterSet
 from sqlmodel import select
 
 from adapters.clock import now
@@ -32,6 +34,14 @@ def first(form: str) -> pytest.MarkDecorator:
     """One form in the suite, the others with `make proof`: all are decided alike, as the table of races shows."""
     marks = {one: () if one == form else (pytest.mark.long,) for one in FORMS}
     return pytest.mark.parametrize("form", [pytest.param(one, marks=mark) for one, mark in marks.items()])
+
+
+def undos_in_turn() -> Iterator[ParameterSet]:
+    """Each undo with one arrival in the suite, in turn, with the other one with `make proof`."""
+    for number, step in enumerate(("return_payment", "release_inventory", "close_order")):
+        for index, arrival in enumerate(ARRIVALS):
+            marks = () if index == number % len(ARRIVALS) else (pytest.mark.long,)
+            yield pytest.param(arrival, step, id=f"{arrival}-{step}", marks=marks)
 
 
 @pytest.fixture
@@ -114,8 +124,7 @@ async def test_a_scan_behind_the_void_calls_a_person(
     await until(lambda: carrier.tickets(order_id), ["scan_after_void"])
 
 
-@pytest.mark.parametrize("step", ["return_payment", "release_inventory", "close_order"])
-@arrivals
+@pytest.mark.parametrize(("arrival", "step"), list(undos_in_turn()))
 async def test_a_scan_during_the_undo_calls_a_person(
     shop: Shop, faults: StepFaults, carrier: Carrier, arrival: str, step: str
 ) -> None:

@@ -37,6 +37,7 @@ FORWARD = {
     ("capture_payment", "before"): "CANCELED",
     ("capture_payment", "after"): "CANCELED",
 }
+FORWARD_STEPS = tuple(dict.fromkeys(step for step, _ in FORWARD))
 MOMENTS = ("before", "after")
 UNDO = ("record_cancel_request", "cancel_shipment", "return_payment", "release_inventory", "close_order")
 ON_ITS_WAY = ("record_shipped", "record_delivered")
@@ -71,7 +72,14 @@ async def stopped_at(shop: Shop, faults: StepFaults, step: str, moment: str = "b
     return handle
 
 
-@pytest.mark.parametrize(("step", "moment"), FORWARD, ids="-".join)
+def forward() -> Iterator[ParameterSet]:
+    """What a recovery has to find out for itself; `make proof` runs the others, whose end other tests here show."""
+    unknown = {("authorize_payment", "before"), *((step, "after") for step in FORWARD_STEPS[:-1])}
+    for case in FORWARD:
+        yield pytest.param(*case, id="-".join(case), marks=() if case in unknown else (pytest.mark.long,))
+
+
+@pytest.mark.parametrize(("step", "moment"), list(forward()))
 async def test_an_order_that_was_terminated_on_its_way_is_fully_undone(
     shop: Shop, faults: StepFaults, step: str, moment: str
 ) -> None:
@@ -212,6 +220,7 @@ async def test_a_recovery_replays(shop: Shop, faults: StepFaults) -> None:
         workflows=[OrderRecovery], data_converter=pydantic_data_converter, workflow_runner=workflow_runner()
     )
     await replayer.replay_workflow(await recovery.fetch_history())
+    assert_nothing_left(await shop.books(order_id))
 
 
 async def test_a_recovery_that_was_terminated_is_recovered(shop: Shop, faults: StepFaults) -> None:

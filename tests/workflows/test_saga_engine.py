@@ -29,17 +29,20 @@ ALICE = CancelRequest(by="alice", wish_id="w1")
 
 @asynccontextmanager
 async def trip(client: Client, steps: TripSteps) -> AsyncIterator[Handle]:
-    """A trip that is being booked, in the sandbox of production."""
+    """A trip that is being booked, as workflows run in production."""
     queue = f"trips-{secrets.token_hex(4)}"
     async with Worker(
         client, task_queue=queue, workflows=[BookTrip], activities=steps.methods(), workflow_runner=workflow_runner()
     ):
-        yield await client.start_workflow(BookTrip.run, Trip(trip_id=queue), id=queue, task_queue=queue)
+        yield await client.start_workflow(
+            BookTrip.run, Trip(trip_id=queue, lean=steps.lean), id=queue, task_queue=queue
+        )
 
 
-@pytest.fixture
-def steps() -> TripSteps:
-    return TripSteps()
+@pytest.fixture(params=[False, True], ids=["first", "lean"])
+def steps(request: pytest.FixtureRequest) -> TripSteps:
+    """In both forms of the engine every decision is the same."""
+    return TripSteps(lean=request.param)
 
 
 async def ended(handle: Handle) -> str:

@@ -8,7 +8,6 @@ import pytest
 from sqlmodel import select
 
 from adapters.postgres.database import Sessions
-from domain.errors import TryAgain
 from domain.order_states import OrderStatus
 from services.tickets.tables import Ticket
 from tests.support.orders import Books, undos_run
@@ -28,7 +27,7 @@ async def test_a_step_that_does_not_get_on_reaches_a_person_and_is_dismissed_whe
 ) -> None:
     """After two minutes of retries there is a ticket and a flag; the retries go on, succeed, and settle both."""
     shop = timeless.shop
-    timeless.faults.fail("capture_payment", TryAgain("Stripe is away", delay=timedelta(minutes=3)))
+    timeless.faults.let_wait("capture_payment", timedelta(minutes=3), short=True)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     await until(lambda: open_tickets(sessions, order.order_id), [("capture_payment", "step_keeps_failing", False)])

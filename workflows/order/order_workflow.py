@@ -35,13 +35,14 @@ with workflow.unsafe.imports_passed_through():
 class OrderWorkflow(SagaWorkflow):
     """Base of the workflows of an order: its saga and desks, how it is undone, and what others say and ask.
 
-    `cancels_before` counts the wishes to cancel that a former workflow of the order has recorded.
+    `cancels_before` counts the wishes to cancel that a former workflow of the order has recorded. `lean` is for
+    the saga.
     """
 
-    def __init__(self, progress: Progress, ref: OrderRef, cancels_before: int = 0) -> None:
+    def __init__(self, progress: Progress, ref: OrderRef, cancels_before: int = 0, *, lean: bool = False) -> None:
         id_ = ref.order_id
         self.progress = progress
-        self.saga = Saga(ref, OrderTickets(id_), summaries_of(progress.order), brake=OrderBrake(id_))
+        self.saga = Saga(ref, OrderTickets(id_), summaries_of(progress.order), brake=OrderBrake(id_), lean=lean)
         self.label = LabelDesk(id_, self.saga)
         rules = OrderCancelRules(id_, self.saga, progress, self.label)
         self.cancels: CancelDesk[CancelAnswer] = CancelDesk(self.saga, rules, cancels_before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -55,7 +56,8 @@ class Saga:
     does, for those who read the trace. `desk_name` is the step under which the repair desk knows all of this saga;
     without it each step has its own name there. `checkpoint` is awaited before and after every forward step, and
     raises when the saga is to turn back (a granted cancel). `retried` tells whether an activity that ended at an
-    operator's decision is simply begun again.
+    operator's decision is simply begun again. A `lean` saga writes fewer history events: workflows that began without
+    it must go on without it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Saga:
         brake: Brake | None = None,
         desk_name: str | None = None,
         retried: Callable[[ActivityError], bool] = was_interrupted,
+        lean: bool = False,
     ) -> None:
         self._argument = argument
         self._summaries = summaries
@@ -76,8 +79,10 @@ class Saga:
         self._interruptible: ActivityHandle[Any] | None = None
         self._interrupted: ActivityHandle[Any] | None = None
         self._interrupts = 0
+        self._lean = lean
+        self._in_worker = False
         self.checkpoint: Callable[[], Awaitable[None]] = _nobody_cancels
-        self.watch = Watch(tickets)
+        self.watch = Watch(tickets, lean=lean)
         self.undos = Undos()
 
     # forward
@@ -89,16 +94,7 @@ class Saga:
         Raises StepFailed, and whatever the checkpoint raises.
         """
         self.undos.register(undo)
-        try:
-            options = policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=self._summary(step))
-            result: Result = await workflow.execute_local_activity_method(step, self._or_own(argument), **options)
-        except FailureError as error:  # a local activity's failure comes without the ActivityError around it
-            if was_refused(error):
-                await self.checkpoint()
-                await self._give_up(failure_of(self._name(step), error))
-            return await self._forward(step, argument, policies.WITH_TIME_LIMIT, attended=False)
-        await self.checkpoint()
-        return result
+        return await self._local_first(step, argument, policies.WITH_TIME_LIMIT, attended=False)
 
     async def step(
         self,
@@ -107,15 +103,48 @@ class Saga:
         *,
         undo: Activity[Any] | None = None,
         attended: bool = True,
+        short: bool = False,
     ) -> Result:
         """A step as an ordinary activity, retried without an end.
 
-        `attended`: a person is called when it takes long, or when our own mistake stops it.
+        `attended`: a person is called when it takes long, or when our own mistake stops it. `short`: it is soon done,
+        so that a lean saga tries it inside the worker first.
         Raises StepFailed, and whatever the checkpoint raises.
         """
         if undo is not None:
             self.undos.register(undo)
-        return await self._forward(step, argument, policies.WITHOUT_TIME_LIMIT, attended=attended)
+        if not (short and self._lean):
+            return await self._forward(step, argument, policies.WITHOUT_TIME_LIMIT, attended=attended)
+        await self.checkpoint()
+        return await self._local_first(step, argument, policies.WITHOUT_TIME_LIMIT, attended=attended)
+
+    async def _local_first(
+        self, step: Activity[Result], argument: Any, policy: ActivityConfig, *, attended: bool
+    ) -> Result:
+        try:
+            result = await self._local_attempt(step, argument)
+        except FailureError as error:  # a local activity's failure comes without the ActivityError around it
+            if was_refused(error) and not (attended and last_code(error) in OUR_MISTAKES):
+                await self.checkpoint()
+                await self._give_up(failure_of(self._name(step), error))
+            return await self._forward(step, argument, policy, attended=attended)
+        await self.checkpoint()
+        return result
+
+    async def _local_attempt(self, step: Activity[Result], argument: Any) -> Result:
+        if self._lean:
+            await self.watch.no_decision_pending()
+        options = policies.LOCAL_ATTEMPT | LocalActivityConfig(summary=self._summary(step))
+        self._in_worker = True
+        try:
+            return await workflow.execute_local_activity_method(step, self._or_own(argument), **options)
+        finally:
+            self._in_worker = False
+
+    @property
+    def is_at_it(self) -> bool:
+        """Whether a step runs that is expected to be done at once: a status in between lasts a moment."""
+        return self._in_worker or self.watch.in_first_minutes
 
     async def _forward(
         self, step: Activity[Result], argument: Any, policy: ActivityConfig, *, attended: bool
@@ -129,7 +158,7 @@ class Saga:
         for pause in growing_pauses():
             await self.checkpoint()
             await self.watch.no_decision_pending()
-            activity = self._start(step, argument, policy)
+            activity = self._start(step, argument, policy, attended=attended)
             self._interruptible = activity
             try:
                 result = await (self.watch.attend(self._name(step), activity) if attended else activity)
@@ -158,6 +187,8 @@ class Saga:
         if was_interrupted(error):
             if not stopped:
                 await self.watch.dismiss(step)
+            return await self.checkpoint()
+        if self.watch.is_late(step):
             return await self.checkpoint()
         code = last_code(error)
         if code == Misconfigured.code and workflow.patched("wait-for-key"):
@@ -204,11 +235,16 @@ class Saga:
 
     # either way
 
-    async def insist(self, activity: Activity[Result], argument: Any = None, *, attended: bool = True) -> Result:
+    async def insist(
+        self, activity: Activity[Result], argument: Any = None, *, attended: bool = True, short: bool = False
+    ) -> Result:
         """Runs a step that may not fail until it succeeds; a person is called when it refuses to.
 
-        `attended`: a person is also called when it takes long.
+        `attended`: a person is also called when it takes long. `short`: as for `step`.
         """
+        if short and self._lean:
+            with suppress(FailureError):  # whatever it is, the ordinary activity shows it
+                return await self._local_attempt(activity, argument)
         for pause in growing_pauses():
             decisions = self.watch.decisions
             try:
@@ -223,7 +259,7 @@ class Saga:
         """Leaves retries to the engine of Temporal; begins again at once when an operator has decided something."""
         while True:
             await self.watch.no_decision_pending()
-            running = self._start(activity, argument, policies.UNTIL_DONE)
+            running = self._start(activity, argument, policies.UNTIL_DONE, attended=attended)
             try:
                 if attended:
                     return await self.watch.attend(self._name(activity), running)
@@ -231,16 +267,19 @@ class Saga:
                 await self.watch.dismiss(self._name(activity))
                 return result
             except ActivityError as error:
-                if not (self.watch.has_stopped(running) and self._retried(error)):
+                stopped = self.watch.has_stopped(running) and self._retried(error)
+                if not (stopped or self.watch.is_late(self._name(activity))):
                     raise
             except asyncio.CancelledError:  # as in `_forward`
                 if not self.watch.has_stopped(running):
                     raise
 
-    def _start(self, activity: Activity[Result], argument: Any, policy: ActivityConfig) -> ActivityHandle[Result]:
-        return workflow.start_activity_method(
-            activity, self._or_own(argument), **(policy | ActivityConfig(summary=self._summary(activity)))
-        )
+    def _start(
+        self, activity: Activity[Result], argument: Any, policy: ActivityConfig, *, attended: bool
+    ) -> ActivityHandle[Result]:
+        limits = self.watch.limits(self._name(activity)) if attended else ActivityConfig()
+        options = policy | limits | ActivityConfig(summary=self._summary(activity))
+        return workflow.start_activity_method(activity, self._or_own(argument), **options)
 
     def _or_own(self, argument: Any) -> Any:
         return self._argument if argument is None else argument

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any, TypeAlias, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, RetryState, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    RetryState,
+    TimeoutError,
+    is_cancelled_exception,
+)
 from temporalio.types import MethodAsyncSingleParam
 
 with workflow.unsafe.imports_passed_through():
@@ -40,6 +47,11 @@ def was_refused(error: FailureError) -> bool:
 def was_interrupted(error: ActivityError) -> bool:
     """Whether a cancel ended the retries; else a refusal or the end of the step's time has ended them."""
     return is_cancelled_exception(error) or error.retry_state == RetryState.CANCEL_REQUESTED
+
+
+def ran_out_of_time(error: ActivityError) -> bool:
+    """Whether the step's own time has ended, or would have ended before the next try."""
+    return error.retry_state == RetryState.TIMEOUT or isinstance(error.cause, TimeoutError)
 
 
 def last_code(error: FailureError) -> str | None:

@@ -1,7 +1,8 @@
 """Calls a person when a step that may not fail does not succeed, and carries out what the person decides.
 
-One timer watches all steps of a saga, one after the other, instead of one each: a trace stays readable, and a saga
-that runs through pays for a single timer (docs/decisions/0005-one-watch-timer.md).
+A step that is done at once needs no timer. In a lean saga the server ends one that takes long, which no history event
+announces, and only the same step begun anew is watched by a timer (docs/decisions/0025-fewer-events.md). Other sagas
+have one timer that watches all their steps, one after the other (docs/decisions/0005-one-watch-timer.md).
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.workflow import ActivityHandle
+from temporalio.exceptions import ActivityError
+from temporalio.workflow import ActivityConfig, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
     from domain.repairs import STEP_KEEPS_FAILING, RepairDecision, Resolution, ResolutionAnswer
     from workflows.saga import policies
+    from workflows.saga.steps import ran_out_of_time
     from workflows.saga.tickets import TicketDesk
 
 Result = TypeVar("Result")
@@ -30,10 +33,13 @@ class Watch:
     that operators have decided.
     """
 
-    def __init__(self, tickets: TicketDesk) -> None:
+    def __init__(self, tickets: TicketDesk, *, lean: bool = False) -> None:
         self._tickets = tickets
+        self._lean = lean
         self._step: str | None = None
         self._since = workflow.now()
+        self._late: dict[str, datetime] = {}  # the steps whose first minutes have passed, and when each began
+        self._timed = True
         self._turn = 0
         self._timer: asyncio.Task[None] | None = None
         self._called: dict[str, set[str]] = {}  # the steps that a person was called about, and why
@@ -44,25 +50,45 @@ class Watch:
         self.decisions = 0
         self.settled: dict[str, RepairDecision] = {}
 
+    def limits(self, step: str) -> ActivityConfig:
+        """With which the step's activity is to be started: a lean saga's timer in the step's first minutes."""
+        if not self._lean or step in self._late:
+            return ActivityConfig()
+        return ActivityConfig(schedule_to_close_timeout=policies.ATTENTION_AFTER)
+
     async def attend(self, step: str, running: ActivityHandle[Result]) -> Result:
         """Awaits a step's activity; after `policies.ATTENTION_AFTER` a person is called while it goes on.
 
-        Raises what the activity raises.
+        Raises what the activity raises; one that ended by its `limits` is to be begun again (`is_late`).
         """
-        self._turn, self._step, self._since = self._turn + 1, step, workflow.now()
+        self._timed = not self.limits(step)
+        self._turn, self._step, self._since = self._turn + 1, step, self._late.pop(step, workflow.now())
         self._running = running
-        if self._timer is None or self._timer.done():
+        if self._timed and (self._timer is None or self._timer.done()):
             self._timer = asyncio.create_task(self._keep_watch())
         try:
             result = await running
+        except ActivityError as error:
+            if not self._timed and ran_out_of_time(error):
+                self._late[step] = self._since
+            raise
         finally:
             self._step = self._running = None
         await self.dismiss(step)
         return result
 
+    def is_late(self, step: str) -> bool:
+        """Whether the step was ended because its first minutes have passed: it has not failed."""
+        return step in self._late
+
+    @property
+    def in_first_minutes(self) -> bool:
+        """Whether a step runs that is expected to be done at once."""
+        return self._running is not None and not self._timed
+
     async def _keep_watch(self) -> None:
-        """Ends when it finds no step running: the next step starts it again."""
-        while self._step is not None:
+        """Ends when it finds no step to watch: the next one starts it again."""
+        while self._timed and self._step is not None:
             turn, left = self._turn, self._since + policies.ATTENTION_AFTER - workflow.now()
             if left > timedelta(0):
                 await workflow.sleep(left, summary="call a person if a step takes too long")

@@ -196,7 +196,7 @@ async def test_cancel_is_refused_when_the_parcel_was_scanned_before_the_capture(
     shop: AnyShop, faults: StepFaults
 ) -> None:
     """An early scan: the capture is still retried when the cancel comes; it is refused, and the capture goes on."""
-    faults.fail("capture_payment", TryAgain("away", delay=timedelta(hours=1)))
+    faults.let_wait("capture_payment", short=True)
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
     await until(lambda: _waits_for_a_retry(handle, "capture_payment"), True)
