@@ -118,7 +118,7 @@ class WarmInterpreter:
         if self._folder is not None and self._process is not None:
             with self._process:  # closes its standard input, at whose end it leaves
                 pass
-            shutil.rmtree(self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = self._process = None
 
 
@@ -222,3 +222,4 @@ if __name__ == "__main__":
     _load()
     assert threading.active_count() == 1, "a process with threads must not fork"
     _serve(sys.argv[1])
+    shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)  # whoever was killed does not
