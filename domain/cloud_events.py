@@ -44,14 +44,14 @@ class CloudEvent(BaseModel):
 
     @classmethod
     def from_json(cls, body: bytes) -> CloudEvent:
-        """Reads what `to_json` wrote; attributes it does not know are passed over. Raises pydantic's ValidationError."""
+        """Reads what `to_json` wrote, and passes over other attributes. Raises pydantic's ValidationError."""
         return cls.model_validate_json(body)
 
 
 def envelope(
     *,
     event_id: str,
-    type: str,  # noqa: A002  # the attribute's name
+    type: str,  # the attribute's name
     source: str,
     subject: str,
     sequence: int,

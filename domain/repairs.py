@@ -31,6 +31,7 @@ PAYMENT_REFUNDED = "payment_refunded"
 STUCK_WORKFLOW_TASK = "stuck_workflow_task"
 OUR_FAULT = "our_fault"
 BRAKE = "brake"
+EVENT_PARKED = "event_parked"
 RECONCILIATION_STOPPED = "reconciliation_stopped"
 DRIFT = "drift"
 """The beginning of all kinds of tickets about books that disagree: `drift_stock`, `drift_payment`."""
@@ -241,6 +242,11 @@ TABLE: Mapping[str, TicketRule] = {
         "Too many orders would end by our own fault: the brake holds them",
         Owner.DESK,
         _can(mark_done="it is mended: the brake is released, as by `ordersaga brake release`"),
+    ),
+    EVENT_PARKED: TicketRule(
+        "The broker refuses an event for what it is: it waits, and what its subject writes after it",
+        Owner.DESK,
+        _can(mark_done="it is mended: the event is sent again, as by `ordersaga events unpark`"),
     ),
     RECONCILIATION_STOPPED: TicketRule(
         "Too many orders have lost their workflow to undo them all",

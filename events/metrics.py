@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from temporalio.common import MetricMeter
 
-from adapters.telemetry.runtime import WEBHOOK_LAG
+from adapters.telemetry.runtime import PUBLISH_LAG, WEBHOOK_LAG
 
 
 class RelayMetrics:
     def __init__(self, meter: MetricMeter) -> None:
         words = "From a webhook event's arrival until it was followed up"
         self._lag = meter.create_histogram_float(WEBHOOK_LAG, words)
+        words = "From what an event tells until the broker's acknowledgment was noted"
+        self._publish_lag = meter.create_histogram_float(PUBLISH_LAG, words)
+        self._refused = meter.create_counter("ordersaga_events_refused", "Events that the broker refused")
+        words = "Times that an event was sent and not acknowledged, and waits to be sent again"
+        self._failed = meter.create_counter("ordersaga_publish_failures", words)
 
     def followed_up(self, source: str, seconds: float) -> None:
         """Counts one event of `source`."""
         self._lag.record(seconds, {"source": source})
+
+    def published(self, lags: Sequence[float]) -> None:
+        """Counts events, each with the seconds that it took."""
+        for lag in lags:
+            self._publish_lag.record(lag)
+
+    def refused(self) -> None:
+        """Counts an event that is parked."""
+        self._refused.add(1)
+
+    def failed(self, number: int) -> None:
+        """Counts events of a turn that the broker did not take."""
+        self._failed.add(number)
