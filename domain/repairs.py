@@ -243,11 +243,7 @@ TABLE: Mapping[str, TicketRule] = {
         Owner.DESK,
         _can(mark_done="it is mended: the brake is released, as by `ordersaga brake release`"),
     ),
-    EVENT_PARKED: TicketRule(
-        "The broker refuses an event for what it is: it waits, and what its subject writes after it",
-        Owner.DESK,
-        _can(mark_done="it is mended: the event is sent again, as by `ordersaga events unpark`"),
-    ),
+    EVENT_PARKED: TicketRule("The broker refuses an event", Owner.DESK, _can(mark_done="it is mended: sent again")),
     RECONCILIATION_STOPPED: TicketRule(
         "Too many orders have lost their workflow to undo them all",
         Owner.DESK,

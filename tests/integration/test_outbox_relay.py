@@ -4,64 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.bus.port import partition_of
-from adapters.clock import now
-from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.postgres.database import create_sessions
 from adapters.postgres.hints import Hints
 from adapters.postgres.partition_locks import PartitionLocks
 from adapters.settings import Settings
-from devstack.stack.stack import Stack
 from domain.repairs import EVENT_PARKED, RepairDecision, Resolution
 from events import relay as loops
 from events.relay import OutboxLoop
-from services.outbox import parking, replays
-from services.outbox.replays import Replay
-from services.outbox.waiting import CHANNEL, LANES, Waiting
+from services.outbox import parking
+from services.outbox.waiting import CHANNEL, LANES
 from services.repairs.desk import settle_about_no_order
-from tests.support.databases import database, migrate
 from tests.support.fake_broker import FakeBroker, PausedConnection
-from tests.support.outbox import Counts, Outbox, applied, drained, first_deliveries, told
+from tests.support.outbox import (
+    END_THE_OTHERS,
+    Counts,
+    Outbox,
+    applied,
+    drained,
+    first_deliveries,
+    told,
+    until_lanes,
+)
 from tests.support.waiting import until
 
 HOUR = timedelta(hours=1)
-END_THE_OTHERS = """
-    SELECT pg_terminate_backend(pid) FROM pg_locks
-     WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
-       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
-
-@pytest.fixture(scope="module")
-async def own(stack: Stack, base_settings: Settings) -> AsyncIterator[Settings]:
-    """A database in which nobody else writes events."""
-    async with database(stack) as url:
-        await migrate(url, "upgrade", "head")
-        yield base_settings.model_copy(update={"database_url": SecretStr(url)})
-
-
-@pytest.fixture(scope="module")
-async def own_engine(own: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(own)
-    yield engine
-    await dispose(engine)
-
-
-@pytest.fixture
-async def outbox(own_engine: AsyncEngine) -> Outbox:
-    outbox = Outbox(own_engine)
-    await outbox.change("TRUNCATE outbox")
-    await outbox.change(
-        "DELETE FROM tickets WHERE NOT EXISTS (SELECT FROM ticket_actions WHERE ticket_id = tickets.id)"
-    )
-    return outbox
 
 
 async def test_an_event_is_published_as_a_cloud_event(outbox: Outbox) -> None:
@@ -130,13 +103,6 @@ async def test_a_paused_relay_that_lost_its_lanes_only_repeats(outbox: Outbox, o
     assert await outbox.waiting() == 0
     await others.aclose()
     await locks.aclose()
-
-
-async def until_lanes(locks: PartitionLocks, number: int = LANES) -> None:
-    async def held() -> int:
-        return len(await locks.renew())
-
-    await until(held, number)
 
 
 async def test_an_outage_loses_and_parks_nothing(outbox: Outbox) -> None:
@@ -219,99 +185,6 @@ async def test_what_was_acknowledged_long_ago_leaves_the_outbox(outbox: Outbox) 
     await outbox.change("UPDATE outbox SET time = now() - interval '1 year'")
     await outbox.relay(broker, kept=HOUR).turn()
     assert [row.subject for row in await outbox.rows()] == ["young", "parked", "parked"]
-
-
-async def test_a_replay_makes_a_broker_whole_that_lost_its_tail(outbox: Outbox) -> None:
-    """Under new message ids, or its window for repeats would swallow them; event ids and order stay."""
-    broker = FakeBroker()
-    relay = outbox.relay(broker)
-    ids = await outbox.write("o1", "o2", "o1", "o2")
-    await drained(relay)
-    broker.lose_tail(3)
-    await outbox.write("o1")  # has not been published when the replay is asked for
-
-    async with outbox.writes.connect() as connection:
-        assert await replays.replay(connection, Replay(now() - HOUR, now() + HOUR)) == 4
-    await drained(relay)
-    assert applied(broker) == {"o1": [1, 2, 3], "o2": [1, 2]}
-    again = [one.message_id for one in broker.all if one.message_id.endswith(":1")]
-    assert sorted(again) == sorted(f"{one}:1" for one in ids)
-    assert {event.id for event in told(broker)} == {row.event_id for row in await outbox.rows()}
-
-
-async def test_a_replay_takes_what_it_names(outbox: Outbox) -> None:
-    """By the time when it happened, by type, by subject."""
-    relay = outbox.relay(FakeBroker())
-    at = now()
-    await outbox.write("o1", "o2", at=at - 2 * HOUR)
-    await outbox.write("o1", "o2", at=at)
-    await outbox.write("o1", at=at, kind="ordersaga.order.shipped.v1")
-    await drained(relay)
-
-    async def replayed(wanted: Replay) -> list[tuple[str, int]]:
-        async with outbox.writes.connect() as connection:
-            number = await replays.replay(connection, wanted)
-        found = [(row.subject, row.sequence) for row in await outbox.rows("published_at IS NULL")]
-        assert len(found) == number
-        await drained(relay)
-        return found
-
-    whole = Replay(at - 3 * HOUR, at + HOUR)
-    assert await replayed(Replay(at - HOUR, at + HOUR)) == [("o1", 2), ("o2", 2), ("o1", 3)]
-    assert await replayed(Replay(at - 3 * HOUR, at)) == [("o1", 1), ("o2", 1)]
-    assert await replayed(Replay(whole.since, whole.until, subject="o2")) == [("o2", 1), ("o2", 2)]
-    assert await replayed(Replay(whole.since, whole.until, type="ordersaga.order.shipped.v1")) == [("o1", 3)]
-
-
-async def test_a_late_acknowledgment_does_not_end_a_replay(outbox: Outbox) -> None:
-    """A relay that was paused notes what it sent before the replay was asked for."""
-    await outbox.write("o1")
-    waiting = Waiting(outbox.writes)
-    before = await waiting.read(range(LANES), 10)
-    await drained(outbox.relay(FakeBroker()))
-    async with outbox.writes.connect() as connection:
-        assert await replays.replay(connection, Replay(now() - HOUR, now() + HOUR)) == 1
-    await waiting.acknowledge(before)
-    assert await outbox.waiting() == 1
-    await waiting.acknowledge(await waiting.read(range(LANES), 10))
-    assert await outbox.waiting() == 0
-
-
-async def test_relays_share_the_lanes_evenly(own: Settings) -> None:
-    """Each lane has one owner; those of a relay that ends, however it ends, go to the others."""
-    first, second, third = (PartitionLocks(own, "shared", LANES, check_every=0) for _ in range(3))
-    await until_lanes(first)
-    await second.renew()
-    await first.renew()
-    await until_lanes(second, 4)
-    assert len(first.held) == 4
-    assert sorted([*first.held, *second.held]) == list(range(LANES))
-
-    await third.renew()
-    for locks in (first, second, third, first, second, third):
-        await locks.renew()
-    assert sorted(len(locks.held) for locks in (first, second, third)) == [2, 3, 3]
-    assert sorted([*first.held, *second.held, *third.held]) == list(range(LANES))
-
-    await third.aclose()
-    await second.aclose()
-    assert (second.held, third.held) == (frozenset(), frozenset())
-    await until_lanes(first)
-    await first.aclose()
-
-
-async def test_lost_locks_are_noticed(own: Settings, outbox: Outbox) -> None:
-    """The database ends the connection that held them; they are taken again."""
-    locks = PartitionLocks(own, "lost", LANES, check_every=0)
-    await until_lanes(locks)
-    await outbox.change(END_THE_OTHERS)
-
-    async def held() -> int:
-        return len(locks.held)
-
-    await until(held, 0)
-    await until_lanes(locks)
-    await locks.aclose()
 
 
 async def test_a_hint_wakes_an_idle_relay(outbox: Outbox, own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

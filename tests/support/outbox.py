@@ -14,12 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.bus.port import Broker
 from adapters.clock import now
 from adapters.postgres.database import autocommit, create_sessions
+from adapters.postgres.partition_locks import PartitionLocks
 from domain.cloud_events import CloudEvent
 from events.outbox_relay import Lanes, OutboxRelay, Turn
 from events.parked_events import ParkedEvents
 from services.outbox.waiting import LANES, Waiting
 from tests.support.fake_broker import FakeBroker
+from tests.support.waiting import until
 
+END_THE_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+     WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 PLACED = "ordersaga.order.placed.v1"
 
 _INSERT = text("""
@@ -144,3 +151,12 @@ def applied(broker: FakeBroker) -> dict[str, list[int]]:
         if not seen or event.sequence > seen[-1]:
             seen.append(event.sequence)
     return found
+
+
+async def until_lanes(locks: PartitionLocks, number: int = LANES) -> None:
+    """Until the locks have so many."""
+
+    async def held() -> int:
+        return len(await locks.renew())
+
+    await until(held, number)

@@ -45,6 +45,9 @@ FILLED_IN = {
     "POSTGRES_PASSWORD": "administrators-own",
     "ORDERSAGA_DB_PASSWORD": "services-own",
     "TEMPORAL_DB_PASSWORD": "temporals-own",
+    "NATS_RELAY_PASSWORD": "relays-own",
+    "NATS_CONSUMER_PASSWORD": "consumers-own",
+    "NATS_CLUSTER_PASSWORD": "nodes-own",
     "STRIPE_API_KEY": "sk_live_one",
     "STRIPE_WEBHOOK_SECRET": "whsec_one",
     "ORDERSAGA_CARRIER_API_BASE": "https://carrier.example",
@@ -129,7 +132,7 @@ def test_takes_every_secret_from_the_environment_and_names_it_when_it_is_missing
         if SECRET_NAME.search(variable) and not REQUIRED.fullmatch(value)
     }
     assert literal == {}
-    passwords = re.findall(r"://\w+:(.*)@", TEXT)
+    passwords = re.findall(r"://\w+:(.*?)@", TEXT)
     assert passwords and all(REQUIRED.fullmatch(password) for password in passwords)
     assert {name for name, _ in REQUIRED.findall(TEXT)} == set(FILLED_IN)
     assert all(name == said for name, said in REQUIRED.findall(TEXT))
@@ -192,7 +195,7 @@ def test_runs_the_command_that_make_up_runs(service: str, tmp_path: Path) -> Non
     """The very same words, but for the interpreter's path and the address to listen on."""
     plan = parts.Blueprint(
         folder=tmp_path, ports=Ports(api=8000), credentials=Credentials(), external=External(), base={},
-        carrier_clock=(1.0, 2.0), task_queue="orders", postgres=None, temporal_program=tmp_path,
+        carrier_clock=(1.0, 2.0), task_queue="orders", postgres=None, temporal_program=tmp_path, nats_program=tmp_path,
     )  # fmt: skip
     differs = {sys.executable: "python", LOOPBACK: "0.0.0.0"}
     part = getattr(parts, service)(plan)
@@ -293,3 +296,22 @@ def test_temporal_is_set_up_for_production() -> None:
         (script,) = SERVICES[name]["command"]
         assert (mounted / Path(script).relative_to("/ops")).is_file()
         assert SERVICES[name]["volumes"] == ["./ops/temporal:/ops:ro"]
+
+
+def test_events_are_kept_by_three_nodes_and_published_by_the_relay_alone(settings_of: Any) -> None:
+    """One node may be away; a service that only reads does not know the relay's password."""
+    nodes = sorted(name for name in SERVICES if name.startswith("nats-"))
+    assert nodes == ["nats-1", "nats-2", "nats-3"]
+    for name in nodes:
+        script, own_name = SERVICES[name]["command"]
+        assert own_name == name
+        text = (ROOT / "ops" / "nats" / Path(script).name).read_text()
+        assert all(node in text for node in nodes)
+        assert f"{name}:/data" in SERVICES[name]["volumes"]
+    relay = settings_of("relay")
+    assert relay.broker_url.get_secret_value() == "nats://relay:relays-own@nats-1:4222,nats-2:4222,nats-3:4222"
+    assert relay.broker_replicas == 3
+    for name in ("api", "worker"):
+        settings = settings_of(name)
+        assert settings.broker_url is None
+        assert settings.broker_consumer_url.get_secret_value().startswith("nats://consumer:consumers-own@")
