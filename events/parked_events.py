@@ -10,9 +10,6 @@ from services.outbox import parking
 from services.outbox.waiting import WaitingEvent
 from services.tickets.book import open_ticket_about
 
-PUBLISH = "publish_event"
-"""The step under which the repair desk knows these tickets."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -28,7 +25,7 @@ class ParkedEvents:
             if not await parking.park(await session.connection(), event, why):
                 return
             detail = f"the broker refuses {event.type} of {event.subject}: {why[: parking.MOST_WORDS]}"
-            await open_ticket_about(session, EVENT_PARKED, PUBLISH, detail, subject=event.event_id)
+            await open_ticket_about(session, EVENT_PARKED, parking.PUBLISH, detail, subject=event.event_id)
         log.error("event_parked", event_id=event.event_id, type=event.type, subject=event.subject, error=why)
 
     async def hold_back(self) -> None:

@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.outbox.waiting import WaitingEvent
 
+PUBLISH = "publish_event"
+"""The step under which the repair desk knows the tickets of parked events."""
+
 MOST_WORDS = 500  # of a broker's error
 
 _PARK = text("""

@@ -195,7 +195,8 @@ def test_runs_the_command_that_make_up_runs(service: str, tmp_path: Path) -> Non
     """The very same words, but for the interpreter's path and the address to listen on."""
     plan = parts.Blueprint(
         folder=tmp_path, ports=Ports(api=8000), credentials=Credentials(), external=External(), base={},
-        carrier_clock=(1.0, 2.0), task_queue="orders", postgres=None, temporal_program=tmp_path, nats_program=tmp_path,
+        carrier_clock=(1.0, 2.0), task_queue="orders", postgres=None, temporal_program=tmp_path,
+        nats_program=tmp_path,
     )  # fmt: skip
     differs = {sys.executable: "python", LOOPBACK: "0.0.0.0"}
     part = getattr(parts, service)(plan)
