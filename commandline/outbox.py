@@ -33,19 +33,10 @@ def _parked(events: list[Mapping[str, Any]]) -> Iterator[RenderableType]:
     if not events:
         yield Text("None: the broker has refused no event.", "green")
         return
-    rows = table(
-        "Event", "Type", "Subject", "No.", "Parked", "Because", "Behind", right=("No.", "Behind"), whole=("Event",)
-    )
+    headings = ("Event", "Type", "Subject", "No.", "Parked", "Because", "Behind")
+    rows = table(*headings, right=("No.", "Behind"), whole=("Event",))
     for one in events:
-        behind, number = str(one["behind"]), str(one["sequence"])
-        rows.add_row(
-            one["eventId"],
-            one["type"],
-            one["subject"],
-            number,
-            time_of(one["parkedAt"]),
-            Text(one["because"]),
-            behind,
-        )
+        about = (one["eventId"], one["type"], one["subject"], str(one["sequence"]))
+        rows.add_row(*about, time_of(one["parkedAt"]), Text(one["because"]), str(one["behind"]))
     yield rows
     yield Text("Mend what it says, then: ordersaga events unpark EVENT", style="cyan")

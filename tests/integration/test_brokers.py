@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -68,7 +69,8 @@ async def publish(broker: Broker, *events: Outgoing) -> list[Exception | None]:
 async def read(broker: Broker, number: int, after: int = 0, partition: int = 0, most: int = 100) -> list[Incoming]:
     """So many events, as soon as they are there."""
     found: list[Incoming] = []
-    async with asyncio.timeout(PATIENCE), aclosing(broker.read(partition, after, most=most)) as batches:
+    reading = cast(AsyncGenerator[list[Incoming], None], broker.read(partition, after, most=most))
+    async with asyncio.timeout(PATIENCE), aclosing(reading) as batches:
         async for batch in batches:
             assert 1 <= len(batch) <= most
             found += batch

@@ -12,16 +12,15 @@ from httpx import ASGITransport
 from adapters.clock import now
 from adapters.settings import Settings
 from api.app import create_app
-from tests.support.command import Command
+from tests.support.command import Command, served
 from tests.support.fake_broker import FakeBroker
-from tests.support.links import served
 from tests.support.outbox import Outbox, applied, drained
 
 HOUR = timedelta(hours=1)
 
 
 async def test_the_command_replays_and_unparks(outbox: Outbox, own: Settings, tmp_path: Path) -> None:
-    """A broker that lost everything has it again; an event that it refused is shown, and sent again when asked for."""
+    """What a broker lost it has again; an event that it refused is shown, and sent again when asked for."""
     broker = FakeBroker()
     broker.refuses = lambda event: event.subject == "bad"
     await outbox.write("good", "bad", "bad")
@@ -65,9 +64,9 @@ async def test_a_wrong_replay_is_refused_with_the_field(
     own: Settings, body: dict[str, str], field: str, said: str
 ) -> None:
     app = create_app(own)
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-            refused = await client.post("/api/events/replays", json=body)
+    http = httpx.AsyncClient(transport=ASGITransport(app), base_url="http://test")
+    async with app.router.lifespan_context(app), http as client:
+        refused = await client.post("/api/events/replays", json=body)
     assert refused.status_code == 422
     (error,) = refused.json()["errors"]
     assert field in error["field"]

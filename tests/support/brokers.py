@@ -1,4 +1,4 @@
-"""Brokers as processes of a test's own: NATS with the accounts of production, Tansu and librdkafka's mock for Kafka."""
+"""Brokers of a test's own: NATS with the accounts of production; Tansu and librdkafka's mock for Kafka."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from adapters.bus.kafka import KafkaBroker
@@ -20,6 +19,9 @@ from tests.support.fake_broker import FakeBroker
 
 NATS_CONF = Path(__file__).resolve().parents[2] / "ops" / "nats" / "nats.conf"
 PASSWORDS = {"NATS_RELAY_PASSWORD": "relays-own", "NATS_CONSUMER_PASSWORD": "consumers-own"}
+
+
+ORDINARY = StreamShape()
 
 
 class Bus(ABC):
@@ -104,7 +106,7 @@ class _Process(Bus):
 class NatsBus(_Process):
     remembers_ids = outlives_a_kill = True
 
-    def __init__(self, folder: Path, shape: StreamShape = StreamShape()) -> None:
+    def __init__(self, folder: Path, shape: StreamShape = ORDINARY) -> None:
         super().__init__()
         self._folder, self._shape = folder, shape
 
@@ -174,6 +176,3 @@ async def patiently_head(broker: Broker, partition: int) -> int:
                 return (await broker.head(partition)).last
             except BusAway:
                 await asyncio.sleep(0.05)
-
-
-SHORT_MEMORY = StreamShape(repeats=timedelta(milliseconds=100))

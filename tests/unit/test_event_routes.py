@@ -138,7 +138,7 @@ def test_a_consumer_that_is_not_in_the_file_has_its_own_rules(file: Path) -> Non
     [
         (
             '[[consumers.a]]\ntypes = ["OrderLost"]',
-            "consumers.a.0.types: no event is called OrderLost; there are Order",
+            "a.0.types: no event is called OrderLost; there are Order",
         ),
         ('[[consumers.a]]\ntypes = ["ordersaga.order.placed.v9"]', "no event is called ordersaga.order.placed.v9"),
         ('[[consumers.a]]\ntyps = ["OrderPlaced"]', "consumers.a.0.typs"),
