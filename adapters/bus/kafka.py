@@ -8,7 +8,6 @@ URL otherwise), which keeps its own retries from doubling or reordering.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -122,7 +121,8 @@ class KafkaBroker(Broker):
                     await admin.create_topics([self._shape.topic(self._topic)])
         except TopicAlreadyExistsError:
             pass
-        except (KafkaError, TimeoutError, OSError) as error:
+        except (KafkaError, TimeoutError, OSError, AttributeError) as error:
+            # The last of these is how aiokafka says that the cluster has no controller to ask.
             log.warning("topic_not_made", topic=self._topic, error=f"{type(error).__name__}: {error}"[:200])
         finally:
             await _stopped(admin)
@@ -232,6 +232,8 @@ async def _started(client: Any) -> None:
 
 
 async def _stopped(client: Any) -> None:
-    with contextlib.suppress(Exception):
-        stop = client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop()
-        await asyncio.wait_for(stop, CLOSING)
+    """However that ends: a client whose broker is gone may end by canceling what it waits for itself."""
+    stop = asyncio.ensure_future(client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+    await asyncio.wait({stop}, timeout=CLOSING)
+    stop.cancel()
+    await asyncio.gather(stop, return_exceptions=True)

@@ -11,6 +11,9 @@ from adapters.bus.port import PARTITIONS, Broker, BusAway, Head, Incoming, Outgo
 from adapters.clock import now
 
 
+LIMIT = 1_000_000  # bytes of an event
+
+
 class Kept(NamedTuple):
     incoming: Incoming
     message_id: str
@@ -42,7 +45,7 @@ class FakeBroker(Broker):
     def _keep(self, event: Outgoing) -> Exception | None:
         if self.away:
             return BusAway("the broker is away")
-        if self.refuses(event):
+        if self.refuses(event) or len(event.body) > LIMIT:
             return Refused("too large")
         partition = self.kept[event.partition]
         if not (self._remembers and any(one.message_id == event.message_id for one in partition)):
