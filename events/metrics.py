@@ -18,6 +18,8 @@ class RelayMetrics:
         self._refused = meter.create_counter("ordersaga_events_refused", "Events that the broker refused")
         words = "Times that an event was sent and not acknowledged, and waits to be sent again"
         self._failed = meter.create_counter("ordersaga_publish_failures", words)
+        for counter in (self._refused, self._failed):
+            counter.add(0)  # its series is there before the first one
 
     def followed_up(self, source: str, seconds: float) -> None:
         """Counts one event of `source`."""

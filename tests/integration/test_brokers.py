@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +35,12 @@ def event(number: int, partition: int = 0, *, message_id: str | None = None, bod
 
 @pytest.fixture(params=["fake", "nats", "tansu", "mock"])
 async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:
-    makers = {"fake": FakeBus, "nats": lambda: NatsBus(tmp_path), "tansu": TansuBus, "mock": MockBus}
+    makers: dict[str, Callable[[], Bus]] = {
+        "fake": FakeBus,
+        "nats": lambda: NatsBus(tmp_path),
+        "tansu": TansuBus,
+        "mock": MockBus,
+    }
     async with running(makers[request.param]()) as bus:
         yield bus
 

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from adapters.bus.kafka import KafkaBroker
 from adapters.bus.nats import NatsBroker, StreamShape
@@ -156,8 +157,11 @@ class MockBus(Bus):
         return KafkaBroker(f"kafka://{self.servers}")
 
 
+AnyBus = TypeVar("AnyBus", bound=Bus)
+
+
 @asynccontextmanager
-async def running(bus: Bus) -> AsyncIterator[Bus]:
+async def running(bus: AnyBus) -> AsyncIterator[AnyBus]:
     """Started, and ended at the end."""
     if isinstance(bus, _Process):
         await bus.start()

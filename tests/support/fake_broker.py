@@ -10,7 +10,6 @@ from typing import NamedTuple
 from adapters.bus.port import PARTITIONS, Broker, BusAway, Head, Incoming, Outgoing, Refused
 from adapters.clock import now
 
-
 LIMIT = 1_000_000  # bytes of an event
 
 

@@ -297,22 +297,3 @@ def test_temporal_is_set_up_for_production() -> None:
         (script,) = SERVICES[name]["command"]
         assert (mounted / Path(script).relative_to("/ops")).is_file()
         assert SERVICES[name]["volumes"] == ["./ops/temporal:/ops:ro"]
-
-
-def test_events_are_kept_by_three_nodes_and_published_by_the_relay_alone(settings_of: Any) -> None:
-    """One node may be away; a service that only reads does not know the relay's password."""
-    nodes = sorted(name for name in SERVICES if name.startswith("nats-"))
-    assert nodes == ["nats-1", "nats-2", "nats-3"]
-    for name in nodes:
-        script, own_name = SERVICES[name]["command"]
-        assert own_name == name
-        text = (ROOT / "ops" / "nats" / Path(script).name).read_text()
-        assert all(node in text for node in nodes)
-        assert f"{name}:/data" in SERVICES[name]["volumes"]
-    relay = settings_of("relay")
-    assert relay.broker_url.get_secret_value() == "nats://relay:relays-own@nats-1:4222,nats-2:4222,nats-3:4222"
-    assert relay.broker_replicas == 3
-    for name in ("api", "worker"):
-        settings = settings_of(name)
-        assert settings.broker_url is None
-        assert settings.broker_consumer_url.get_secret_value().startswith("nats://consumer:consumers-own@")
