@@ -27,6 +27,7 @@ from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
 from api.orders import routes as orders
 from api.orders.admission import admission_of
+from api.outbox import routes as outbox
 from api.products import routes as products
 from api.refunds import routes as refunds
 from api.repairs import routes as repairs
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
-    for noun in (webhooks, orders, refunds, repairs, brake, products, inventory, customers, health, metrics):
+    for noun in (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics):
         app.include_router(noun.router)
     openapi.install(app)
     return app

@@ -131,6 +131,7 @@ class Books(Collector):
         yield _gauge("brake_on", "Whether orders that would end by a fault of ours are held", float(seen.brake_on))
         yield _gauge("outbox_unpublished", "Events that wait for the relay", seen.outbox.count)
         yield _gauge("outbox_oldest_age_seconds", "Of the oldest unpublished event", seen.outbox.age)
+        yield _gauge("outbox_parked", "Events that the broker refused, and those behind them", seen.parked)
         counts = {(source,): backlog.count for source, backlog in seen.inbox.items()}
         ages = {(source,): backlog.age for source, backlog in seen.inbox.items()}
         yield _gauge("webhook_inbox_unprocessed", "Webhook events not followed up yet", counts, "source")

@@ -8,6 +8,7 @@ they end (`ordersaga_orders_closed`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -41,9 +42,12 @@ _FLAGGED = text("""
 """)
 _OUTBOX = text("""
     SELECT (SELECT count(*)
-              FROM (SELECT FROM outbox WHERE published_at IS NULL LIMIT :most) AS waiting) AS events,
+              FROM (SELECT FROM outbox WHERE published_at IS NULL AND parked_at IS NULL LIMIT :most) AS waiting
+           ) AS events,
            (SELECT EXTRACT(EPOCH FROM now() - time)
-              FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT 1) AS age
+              FROM outbox WHERE published_at IS NULL AND parked_at IS NULL ORDER BY id LIMIT 1) AS age,
+           (SELECT count(*)
+              FROM (SELECT FROM outbox WHERE parked_at IS NOT NULL LIMIT :most) AS held) AS parked
 """)
 _INBOX = text("""
     SELECT source, count(*) AS events, EXTRACT(EPOCH FROM now() - min(received_at)) AS age
@@ -80,6 +84,7 @@ class Census:
     flagged: int = 0  # orders with an open ticket, and open tickets of no order
     tickets: dict[tuple[str, str], int] = field(default_factory=dict)  # by step and kind
     outbox: Backlog = Backlog()
+    parked: int = 0  # events that the broker refused, and those that wait behind them
     inbox: dict[str, Backlog] = field(default_factory=dict)  # by source
     waiting: dict[str, int] = field(default_factory=dict)  # orders that wait for a fault of ours, by its cause
     brake_on: bool = False
@@ -101,16 +106,16 @@ async def read(connection: AsyncConnection, most: int = MOST) -> Census:
         unanswered_age=float((await connection.execute(_UNANSWERED, {"unanswered": UNANSWERED})).scalar_one() or 0),
         flagged=(await connection.execute(_FLAGGED, up_to)).scalar_one(),
         tickets={(row.step, row.kind): row.tickets for row in tickets},
-        outbox=await _outbox(connection, up_to),
+        **await _outbox(connection, up_to),
         inbox=await _inbox(connection, up_to),
         waiting={row.cause: row.orders for row in await connection.execute(_WAITING, up_to)},
         brake_on=(await connection.execute(_BRAKE)).scalar_one(),
     )
 
 
-async def _outbox(connection: AsyncConnection, up_to: dict[str, int]) -> Backlog:
+async def _outbox(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, Any]:
     row = (await connection.execute(_OUTBOX, up_to)).one()
-    return Backlog(row.events, float(row.age or 0))
+    return {"outbox": Backlog(row.events, float(row.age or 0)), "parked": row.parked}
 
 
 async def _inbox(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, Backlog]:

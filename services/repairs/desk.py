@@ -14,6 +14,7 @@ from domain.order_states import FINAL
 from domain.repairs import (
     BRAKE,
     BY_STEP,
+    EVENT_PARKED,
     PAYMENT_REFUNDED,
     REFUND_STEP,
     Owner,
@@ -25,6 +26,7 @@ from domain.repairs import (
 from services.brake import brake
 from services.orders.book import LockedOrder
 from services.orders.named import named_order
+from services.outbox import parking
 from services.repairs import decisions
 from services.tickets.tables import Ticket
 
@@ -110,10 +112,15 @@ def _next_action(order: LockedOrder, ticket: Ticket, decided: Resolution) -> Nex
 
 
 async def settle_about_no_order(session: AsyncSession, wanted: Resolution) -> ResolutionAnswer:
-    """Carries out a decision about a ticket of no one order; one about the brake releases it."""
+    """Carries out a decision about a ticket of no one order.
+
+    One about the brake releases it, one about a parked event lets that be sent again.
+    """
     query = select(Ticket).where(col(Ticket.id) == wanted.ticket_id).with_for_update()
     ticket = (await session.exec(query)).one()
     answer = await decisions.resolve_about(session, ticket, wanted)
     if answer.accepted and ticket.kind == BRAKE:
         await brake.release(session, wanted.by, wanted.note_id or wanted.evidence_id)
+    if answer.accepted and ticket.kind == EVENT_PARKED and ticket.subject:
+        await parking.unpark(await session.connection(), ticket.subject)
     return answer
