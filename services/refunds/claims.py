@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select, tuple_, update
+from sqlalchemy import BindParameter, bindparam, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.clock import now
@@ -18,7 +18,7 @@ orders = Order.__table__  # type: ignore[attr-defined]
 refunds = Refund.__table__  # type: ignore[attr-defined]
 
 # Written out and no parameters: only so does any plan of the statement use the index of what is unsettled.
-_UNSETTLED = bindparam("unsettled", sorted(UNSETTLED), expanding=True, literal_execute=True)
+_UNSETTLED: BindParameter[list[str]] = bindparam("unsettled", sorted(UNSETTLED), expanding=True, literal_execute=True)
 
 
 class Unsettled(NamedTuple):
