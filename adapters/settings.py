@@ -10,9 +10,10 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from adapters.consumer_settings import ConsumerSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
@@ -29,7 +30,7 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(BaseSettings):
+class Settings(ConsumerSettings):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",

@@ -30,7 +30,7 @@ UNREADABLE = datetime(1970, 1, 1, tzinfo=UTC)
 class Consumer(ABC):
     """What is done with events. `apply` may run again for the same events when its transaction was rolled back."""
 
-    name: ClassVar[str]
+    name: str
     rule: ClassVar[Rule] = Rule()  # which events it gets; `ORDERSAGA_CONSUMER_RULES` may say otherwise
     versions: ClassVar[frozenset[int] | None] = frozenset({1})  # of their types; None: any
     # An event whose sequence is not greater than the last one of its subject is a repeat. A consumer whose effects

@@ -70,12 +70,19 @@ class Parked(NamedTuple):
 
 
 _COLUMNS = ", ".join(Parked._fields)
-_PARK = text("""
+_INSERT = """
     INSERT INTO dead_letters (consumer, partition, event_id, type, source, subject, sequence, reason, detail, body,
                               attempts, parked_at)
     VALUES (:consumer, :partition, :event_id, :type, :source, :subject, :sequence, :reason, :detail, :body, 1, now())
-        ON CONFLICT (consumer, event_id) DO NOTHING
-""")
+        ON CONFLICT (consumer, event_id) {conflict}
+"""
+_PARK = text(_INSERT.format(conflict="DO NOTHING"))
+_PARK_AGAIN = text(
+    _INSERT.format(
+        conflict="""DO UPDATE SET reason = excluded.reason, detail = excluded.detail, retry_at = NULL,
+            resolved_at = NULL, resolution = NULL, attempts = dead_letters.attempts + 1"""
+    )
+)
 _HELD = text("""
     SELECT DISTINCT source, subject FROM dead_letters
      WHERE consumer = :consumer AND resolved_at IS NULL AND subject <> ''
@@ -115,23 +122,28 @@ _ONE = text(f"SELECT {_COLUMNS} FROM dead_letters WHERE id = :id")  # noqa: S608
 
 async def park(connection: AsyncConnection, consumer: str, parked: Iterable[Letter]) -> None:
     """Keeps events; one that is kept already stays as it is."""
-    rows = [
-        {
-            "consumer": consumer,
-            "partition": letter.partition,
-            "event_id": letter.event.id,
-            "type": letter.event.type,
-            "source": letter.event.source,
-            "subject": letter.event.subject,
-            "sequence": letter.event.sequence,
-            "reason": letter.fault.reason,
-            "detail": letter.fault.detail,
-            "body": letter.body,
-        }
-        for letter in parked
-    ]
-    if rows:
+    if rows := [_row(consumer, letter) for letter in parked]:
         await connection.execute(_PARK, rows)
+
+
+async def park_again(connection: AsyncConnection, consumer: str, letter: Letter) -> None:
+    """Keeps an event, also where it was kept before and resolved: what followed its retry has failed."""
+    await connection.execute(_PARK_AGAIN, _row(consumer, letter))
+
+
+def _row(consumer: str, letter: Letter) -> dict[str, Any]:
+    return {
+        "consumer": consumer,
+        "partition": letter.partition,
+        "event_id": letter.event.id,
+        "type": letter.event.type,
+        "source": letter.event.source,
+        "subject": letter.event.subject,
+        "sequence": letter.event.sequence,
+        "reason": letter.fault.reason,
+        "detail": letter.fault.detail,
+        "body": letter.body,
+    }
 
 
 async def held(connection: AsyncConnection, consumer: str, subjects: Collection[Subject]) -> set[Subject]:
