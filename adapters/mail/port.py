@@ -58,7 +58,8 @@ def composed(mail: Mail, sender: str) -> EmailMessage:
     except ValueError as error:
         raise MailRefused(f"a header is impossible ({type(error).__name__})") from None
     message["Date"], message["Message-ID"] = format_datetime(now()), f"<{mail.key}@{domain}>"
-    message["Content-Language"], message["Auto-Submitted"] = mail.language, "auto-generated"  # RFC 3834
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
+    message["Content-Language"] = mail.language
     return message

@@ -34,7 +34,7 @@ class SmtpMailer(Mailer):
 
     def __init__(self, server: SmtpServer, sender: str, answer: float = ANSWER) -> None:
         """`answer`: seconds that each answer of the server may take."""
-        self._server, self._sender, self._answer = server, sender, answer
+        self.server, self._sender, self._answer = server, sender, answer
 
     async def send(self, mail: Mail) -> None:
         message = composed(mail, self._sender)
@@ -51,7 +51,7 @@ class SmtpMailer(Mailer):
             connection.close()
 
     def _connect(self) -> smtplib.SMTP:
-        where = self._server
+        where = self.server
         if where.tls == "implicit":
             context = ssl.create_default_context()
             connection: smtplib.SMTP = smtplib.SMTP_SSL(where.host, where.port, timeout=self._answer, context=context)

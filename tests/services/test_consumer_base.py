@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,21 +9,19 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.bus.port import partition_of
 from adapters.settings import Settings
-from events.consumer_stream import Rewound
-from services.consumers import dead_letters, positions
+from services.consumers import dead_letters
 from services.consumers.dead_letters import Parked
-from tests.support.consumers import EveryEvent, Ledger, NotHolding, order_event, running
-from tests.support.fake_broker import FakeBroker
+from tests.support.consumers import Ledger, NotHolding, order_event, running
+from tests.support.unreliable_broker import UnreliableBroker
 from tests.support.waiting import until
 
 New = Callable[..., Awaitable[Ledger]]
 
 
 @pytest.fixture
-def broker() -> FakeBroker:
-    return FakeBroker(partitions=2)
+def broker() -> UnreliableBroker:
+    return UnreliableBroker(partitions=2)
 
 
 @pytest.fixture
@@ -43,7 +40,7 @@ async def _parked(engine: AsyncEngine, consumer: Ledger, *, resolved: bool = Fal
 
 
 async def test_applies_each_event_once_and_in_order(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """What was there before it began and what comes live, with repeats of both."""
     ledger = await new()
@@ -58,7 +55,9 @@ async def test_applies_each_event_once_and_in_order(
     assert one.counts.repeats == 3  # and a gap in the sequence is none of its business
 
 
-async def test_goes_on_where_it_was(broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New) -> None:
+async def test_goes_on_where_it_was(
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
+) -> None:
     """The position is that of the last effect, so nothing is even read twice."""
     ledger = await new()
     await broker.put(*(order_event("a", n) for n in range(1, 51)))
@@ -77,7 +76,7 @@ async def _count(engine: AsyncEngine, ledger: Ledger) -> int:
 
 
 async def test_a_batch_that_fails_leaves_nothing(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """What may pass is tried again with all of its batch, and no event is there twice or parked."""
     ledger = await new()
@@ -92,7 +91,7 @@ async def test_a_batch_that_fails_leaves_nothing(
 
 
 async def test_parks_what_is_refused_and_holds_its_subject(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """Other subjects go on; a retry applies the event and all that waited behind it, in their order."""
     ledger = await new()
@@ -124,7 +123,7 @@ async def _reasons(engine: AsyncEngine, ledger: Ledger) -> list[str]:
 
 
 async def test_a_retry_that_is_refused_again_stays_parked(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """And is counted; nothing behind it moves."""
     ledger = await new()
@@ -145,7 +144,7 @@ async def test_a_retry_that_is_refused_again_stays_parked(
 
 
 async def test_skipping_releases_what_was_held(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """The event is given up for good: also when it comes again."""
     ledger = await new()
@@ -163,7 +162,7 @@ async def test_skipping_releases_what_was_held(
 
 
 async def test_an_unknown_version_waits_and_others_go_on(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """A newer producer is no reason to stand still, nor to guess."""
     ledger = await new()
@@ -178,11 +177,10 @@ async def test_an_unknown_version_waits_and_others_go_on(
 
 
 async def test_a_consumer_that_does_not_hold_goes_on_with_the_subject(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """It declares that a later event is worth having without the one before; retried, that one comes late."""
     ledger = await new(NotHolding)
-    ledger.breaks["a-1"] = KeyError("x")  # in the batch; then again, by itself
     ledger.refuses.add("a-1")
     await broker.put(order_event("a", 1), order_event("a", 2), b"no event at all")
 
@@ -200,152 +198,8 @@ async def _sorted_reasons(engine: AsyncEngine, ledger: Ledger) -> list[str]:
     return sorted(await _reasons(engine, ledger))
 
 
-async def test_a_stream_that_was_made_anew_is_read_from_its_beginning(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
-) -> None:
-    """The relay publishes again; what was applied before is known by its sequence."""
-    ledger = await new()
-    await broker.put(*(order_event("a", n) for n in (1, 2, 3)))
-
-    async with running(ledger, broker, engine, settings) as one:
-        await until(lambda: _count(engine, ledger), 3)
-        await broker.rebuild()
-        await broker.put(*(order_event("a", n) for n in (2, 3, 4)))
-        await until(lambda: ledger.held(engine), [("a", n) for n in (1, 2, 3, 4)])
-
-    assert one.counts.rewinds[Rewound.REBUILT] >= 1
-    assert one.counts.repeats >= 2
-
-
-@pytest.mark.parametrize("new_ones", [1, 5])
-async def test_a_lost_tail_is_noticed(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New, new_ones: int
-) -> None:
-    """Also where the stream is longer again than it was: another event stands at the position that was kept."""
-    ledger = await new(EveryEvent)
-    await broker.put(*(order_event("a", n) for n in (1, 2, 3, 4)))
-    async with running(ledger, broker, engine, settings):
-        await until(lambda: _count(engine, ledger), 4)
-
-    await broker.lose_tail(partition_of("a", 2), 2)
-    await broker.put(*(order_event("a", n) for n in range(5, 5 + new_ones)))
-    async with running(ledger, broker, engine, settings) as again:
-        await until(lambda: _last_of(engine, ledger), 4 + new_ones)
-
-    assert again.counts.rewinds == {Rewound.TAIL_LOST: 1}
-    assert set(await _of(engine, ledger, "a")) == set(range(1, 5 + new_ones))
-
-
-async def _last_of(engine: AsyncEngine, ledger: Ledger) -> int:
-    return max(await _of(engine, ledger, "a"))
-
-
-async def test_a_lost_tail_is_noticed_while_reading(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
-) -> None:
-    """The connection breaks with it, so the position is compared before reading goes on."""
-    ledger = await new()
-    await broker.put(*(order_event("a", n) for n in (1, 2, 3, 4)))
-
-    async with running(ledger, broker, engine, settings) as one:
-        await until(lambda: _count(engine, ledger), 4)
-        await broker.lose_tail(partition_of("a", 2), 2)
-        await broker.put(order_event("a", 5))
-        await broker.put(order_event("a", 3), order_event("a", 4))  # replayed
-        await until(lambda: ledger.held(engine), [("a", n) for n in (1, 2, 3, 4, 5)])
-
-    assert one.counts.rewinds[Rewound.TAIL_LOST] >= 1
-
-
-async def test_what_expired_unread_is_told(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
-) -> None:
-    """The rest is applied; somebody has to know that the beginning is missing."""
-    ledger = await new()
-    await broker.put(order_event("a", 1))
-    async with running(ledger, broker, engine, settings):
-        await until(lambda: _count(engine, ledger), 1)
-
-    await broker.put(*(order_event("a", n) for n in (2, 3, 4)))
-    await broker.expire(partition_of("a", 2), 3)
-    async with running(ledger, broker, engine, settings) as again:
-        await until(lambda: ledger.held(engine), [("a", 1), ("a", 4)])
-
-    assert again.counts.rewinds == {Rewound.EXPIRED: 1}
-
-
-async def test_a_broker_that_was_away_is_read_on(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
-) -> None:
-    """Nothing is rewound for it."""
-    ledger = await new()
-    await broker.put(order_event("a", 1))
-
-    async with running(ledger, broker, engine, settings) as one:
-        await until(lambda: _count(engine, ledger), 1)
-        await broker.go_away()
-        await until(lambda: _failed(one.counts.failures), True)
-        await broker.come_back()
-        await broker.put(order_event("a", 2))
-        await until(lambda: ledger.held(engine), [("a", 1), ("a", 2)])
-
-    assert not one.counts.rewinds
-
-
-async def _failed(count: int) -> bool:
-    return count > 0
-
-
-async def test_one_of_two_owns_a_partition_and_the_other_takes_over(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
-) -> None:
-    """The server ends the owner's connection, as it does when a process is killed."""
-    ledger = await new()
-    async with running(ledger, broker, engine, settings) as owner:
-        await owner.owns(2)
-        async with running(ledger, broker, engine, settings) as other:
-            await broker.put(order_event("a", 1))
-            await until(lambda: _count(engine, ledger), 1)
-            assert other.loop.partitions == set()
-            owner.task.cancel()
-            await asyncio.gather(owner.task, return_exceptions=True)
-            await owner.loop._locks.__aexit__(None, None, None)
-            await other.owns(2)
-            await broker.put(order_event("a", 2))
-            await until(lambda: ledger.held(engine), [("a", 1), ("a", 2)])
-
-
-async def test_the_position_decides_for_one_that_lost_its_lock_and_does_not_know(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
-) -> None:
-    """Its transaction finds the position written by another, and leaves nothing."""
-    ledger = await new()
-    await broker.put(order_event("a", 1))
-    partition = partition_of("a", 2)
-    async with running(ledger, broker, engine, settings) as one:
-        await until(lambda: _count(engine, ledger), 1)
-        async with engine.begin() as connection:  # the other one
-            place = (await positions.read(connection, ledger.name))[partition]
-            await positions.move(connection, ledger.name, {partition: place})
-        await broker.put(order_event("a", 2))
-        await until(lambda: ledger.held(engine), [("a", 1), ("a", 2)])
-
-    assert one.counts.applied == 2
-
-
-async def test_a_position_is_written_by_its_owner_only(engine: AsyncEngine, new: New) -> None:
-    """The second of two who read the same version is turned away."""
-    ledger = await new()
-    async with engine.begin() as connection:
-        await positions.begin(connection, ledger.name, 0, positions.Place("one", 0))
-        place = (await positions.read(connection, ledger.name))[0]
-        await positions.move(connection, ledger.name, {0: place})
-        with pytest.raises(positions.Moved):
-            await positions.move(connection, ledger.name, {0: place})
-
-
 async def test_effects_and_position_share_a_transaction(
-    broker: FakeBroker, engine: AsyncEngine, settings: Settings, new: New
+    broker: UnreliableBroker, engine: AsyncEngine, settings: Settings, new: New
 ) -> None:
     """A constraint that only the commit checks refuses the event, and takes its effect back."""
     ledger = await new()

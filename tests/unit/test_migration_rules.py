@@ -34,7 +34,7 @@ NOT_UNDER_LOAD = {
 REPEATABLE = re.compile(
     r"IF (NOT )?EXISTS|OR REPLACE|ON CONFLICT|^DO \$\$|^(UPDATE|DELETE) .* WHERE |DROP NOT NULL|VALIDATE CONSTRAINT"
 )
-OPENED = re.compile(r"(?:ON|ALTER TABLE(?: IF EXISTS)?(?: ONLY)?|DROP TABLE(?: IF EXISTS)?) (\w+)")
+OPENED = re.compile(r"\b(?:ON|ALTER TABLE(?: IF EXISTS)?(?: ONLY)?|DROP TABLE(?: IF EXISTS)?) (\w+)")
 
 
 def script_of(step: str, *, down: bool = False) -> str:

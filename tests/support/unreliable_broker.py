@@ -12,7 +12,7 @@ from adapters.clock import now
 from domain.cloud_events import CloudEvent
 
 
-class FakeBroker(Broker):
+class UnreliableBroker(Broker):
     """`refuses` names event ids that it does not take. It keeps repeats, as a broker does after its window."""
 
     def __init__(self, partitions: int = 8) -> None:
