@@ -6,7 +6,7 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -50,7 +50,8 @@ async def server(folder: Path, behaviour: str = "takes") -> AsyncIterator[SmtpSe
     try:
         yield SmtpServer("127.0.0.1", int(await process.stdout.readline()))
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 

@@ -25,13 +25,14 @@ class FileBroker(Broker):
     partitions = 1
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
+        self.file.touch()
 
     def _kept(self) -> list[bytes]:
-        return [base64.b64decode(line) for line in self._file.read_bytes().splitlines()]
+        return [base64.b64decode(line) for line in self.file.read_bytes().splitlines()]
 
     async def publish(self, events: Sequence[Outgoing]) -> list[Exception | None]:
-        with self._file.open("ab") as file:
+        with self.file.open("ab") as file:
             file.writelines(base64.b64encode(event.body) + b"\n" for event in events)
         return [None] * len(events)
 
