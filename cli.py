@@ -17,9 +17,10 @@ import typer
 from commandline.failures import Failure, Misused
 from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
+from commandline.groups.dead_letters import rebuild
+from commandline.groups.events import events
 from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
-from commandline.groups.outbox import outbox
 from commandline.groups.refunds import give_refund
 from commandline.groups.repairs import repairs
 from commandline.options import ApiOption, JsonOption, printer
@@ -34,12 +35,11 @@ app = typer.Typer(
 app.add_typer(orders, name="orders")
 app.add_typer(repairs, name="repairs")
 app.add_typer(brake, name="brake")
-events = typer.Typer(help="Events that other services get: replay, parked, unpark.", no_args_is_help=True)
-events.add_typer(outbox)
-app.add_typer(events, name="events")
 app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
+app.add_typer(events, name="events")
+app.command("rebuild")(rebuild)
 
 
 @app.command("doctor")

@@ -1,4 +1,4 @@
-"""What a relay counts; it goes through the Temporal SDK's meter to the relay's Prometheus port."""
+"""What a relay and its consumers count; it goes through the Temporal SDK's meter to the relay's Prometheus port."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from temporalio.common import MetricMeter
 
-from adapters.telemetry.runtime import PUBLISH_LAG, WEBHOOK_LAG
+from adapters.clock import now
+from adapters.telemetry.runtime import CONSUMER_DELAY, PUBLISH_LAG, WEBHOOK_LAG
+from events.consumer_batches import Done
+from events.consumer_stream import Rewound
 
 
 class RelayMetrics:
@@ -43,3 +46,37 @@ class RelayMetrics:
     def failed(self, number: int) -> None:
         """Counts events of a turn that the broker did not take."""
         self._failed.add(number)
+
+
+class ConsumerMetrics:
+    """What consumers count; without a meter nothing is counted."""
+
+    def __init__(self, meter: MetricMeter | None) -> None:
+        meter = meter or MetricMeter.noop
+        self._events = meter.create_counter(
+            "ordersaga_consumer_events", "Events that a consumer got, by what came of it"
+        )
+        self._rewinds = meter.create_counter("ordersaga_consumer_rewinds", "Partitions that were read again, and why")
+        self._failures = meter.create_counter("ordersaga_consumer_failures", "Batches and reads that are tried again")
+        self._delay = meter.create_histogram_float(
+            CONSUMER_DELAY, "From the broker's taking an event until its effect"
+        )
+
+    def done(self, consumer: str, done: Done) -> None:
+        for outcome, count in (
+            ("applied", len(done.applied)),
+            ("repeat", done.repeats),
+            ("parked", len(done.parked)),
+        ):
+            if count:
+                self._events.add(count, {"consumer": consumer, "outcome": outcome})
+        at = now()
+        for one in done.applied:
+            if one.at is not None:
+                self._delay.record(max(0.0, (at - one.at).total_seconds()), {"consumer": consumer})
+
+    def rewound(self, consumer: str, why: Rewound) -> None:
+        self._rewinds.add(1, {"consumer": consumer, "why": why.value})
+
+    def failed(self, consumer: str) -> None:
+        self._failures.add(1, {"consumer": consumer})

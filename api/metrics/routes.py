@@ -132,6 +132,15 @@ class Books(Collector):
         yield _gauge("outbox_unpublished", "Events that wait for the relay", seen.outbox.count)
         yield _gauge("outbox_oldest_age_seconds", "Of the oldest unpublished event", seen.outbox.age)
         yield _gauge("outbox_parked", "Events that the broker refused, and those behind them", seen.parked)
+        consumers = {(name,): state for name, state in seen.consumers.items()}
+        lags, words = {name: state.lag for name, state in consumers.items()}, "Positions that it has not reached"
+        yield _gauge("consumer_lag", words, lags, "consumer")
+        behind = {name: state.behind for name, state in consumers.items()}
+        yield _gauge("consumer_behind_seconds", "Since a consumer was at the end of the stream", behind, "consumer")
+        silence = {name: state.silence for name, state in consumers.items()}
+        yield _gauge("consumer_silence_seconds", "Since a partition's owner was last heard of", silence, "consumer")
+        dead = {name: state.dead for name, state in consumers.items()}
+        yield _gauge("dead_letters", "Events that a consumer could not apply", dead, "consumer")
         counts = {(source,): backlog.count for source, backlog in seen.inbox.items()}
         ages = {(source,): backlog.age for source, backlog in seen.inbox.items()}
         yield _gauge("webhook_inbox_unprocessed", "Webhook events not followed up yet", counts, "source")

@@ -56,6 +56,16 @@ _INBOX = text("""
      GROUP BY source
 """)
 
+_CONSUMERS = text("""
+    SELECT consumer, sum(lag) AS lag, coalesce(EXTRACT(EPOCH FROM now() - min(behind_since)), 0) AS behind,
+           EXTRACT(EPOCH FROM now() - min(seen_at)) AS silence
+      FROM consumer_positions GROUP BY consumer
+""")
+_DEAD = text("""
+    SELECT consumer, count(*) AS events
+      FROM (SELECT consumer FROM dead_letters WHERE resolved_at IS NULL LIMIT :most) AS waiting
+     GROUP BY consumer
+""")
 _WAITING = text("""
     SELECT cause, count(*) AS orders
       FROM (SELECT waits_for ->> 'cause' AS cause FROM orders WHERE waits_for IS NOT NULL LIMIT :most) AS waiting
@@ -76,6 +86,16 @@ class Backlog:
 
 
 @dataclass(frozen=True)
+class ConsumerState:
+    """How a consumer of events gets on, over all its partitions."""
+
+    lag: int  # positions of the stream that it has not reached
+    behind: float  # seconds since it was at the end of every partition; 0 while it is
+    silence: float  # seconds since the owner of some partition last said how it is
+    dead: int  # events that it could not apply and nobody has seen to
+
+
+@dataclass(frozen=True)
 class Census:
     """One reading of the books; counts end at `MOST`."""
 
@@ -88,6 +108,7 @@ class Census:
     inbox: dict[str, Backlog] = field(default_factory=dict)  # by source
     waiting: dict[str, int] = field(default_factory=dict)  # orders that wait for a fault of ours, by its cause
     brake_on: bool = False
+    consumers: dict[str, ConsumerState] = field(default_factory=dict)  # of events, by name
 
 
 async def take(reads: AsyncEngine) -> Census:
@@ -110,7 +131,17 @@ async def read(connection: AsyncConnection, most: int = MOST) -> Census:
         inbox=await _inbox(connection, up_to),
         waiting={row.cause: row.orders for row in await connection.execute(_WAITING, up_to)},
         brake_on=(await connection.execute(_BRAKE)).scalar_one(),
+        consumers=await _consumers(connection, up_to),
     )
+
+
+async def _consumers(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, ConsumerState]:
+    dead = {row.consumer: row.events for row in await connection.execute(_DEAD, up_to)}
+    rows = await connection.execute(_CONSUMERS)
+    return {
+        row.consumer: ConsumerState(int(row.lag), float(row.behind), float(row.silence), dead.get(row.consumer, 0))
+        for row in rows
+    }
 
 
 async def _outbox(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, Any]:

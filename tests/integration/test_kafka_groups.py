@@ -10,8 +10,8 @@ from adapters.bus.kafka import TOPIC, KafkaBroker
 from adapters.bus.port import Outgoing, partition_of
 from devstack.stack.ports import LOOPBACK
 from tests.support.brokers import TansuBus, running
-from tests.support.warm_interpreter import PROJECT
 from tests.support.waiting import until
+from tests.support.warm_interpreter import PROJECT
 
 SUBJECTS = [f"o{number}" for number in range(16)]
 

@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
-    {"outbox", "texts"},
+    {"archive", "consumers", "outbox", "texts"},
     {"catalogue", "customers"},
+    {"notifications"},
     {"orders"},
     {"inventory", "shipping", "tickets"},
     {"brake", "payments"},
