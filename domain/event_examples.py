@@ -11,6 +11,7 @@ from domain.event_registry import PRODUCTS, REGISTRY, EventType
 from domain.events import EventName, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
+from domain.repairs import OUR_FAULT
 
 ORDER_ID = "5f0c1b1e9d7a4c55a3f2e8d96b7c4a10"
 PRODUCT_ID = "001"
@@ -37,10 +38,10 @@ MOMENTS: Mapping[EventName, tuple[OrderStatus, PaymentStatus, Mapping[str, str]]
     _N.PAYMENT_VOIDED: (_S.CANCELING, _P.VOIDED, {}),
     _N.PAYMENT_REFUNDED: (_S.DELIVERED, _P.PARTIALLY_REFUNDED, {"amount": "79.99"}),
     _N.INVENTORY_RELEASED: (_S.CANCELING, _P.VOIDED, {}),
-    _N.ORDER_CANCELED: (_S.CANCELED, _P.VOIDED, {"reason": "customer_request"}),
+    _N.ORDER_CANCELED: (_S.CANCELED, _P.VOIDED, {"reason": "cancel_accepted"}),
     _N.ORDER_REJECTED: (_S.REJECTED, _P.PENDING, {"reason": "out_of_stock"}),
-    _N.ORDER_NEEDS_ATTENTION: (_S.CONFIRMED, _P.AUTHORIZED, {"reason": "carrier_account"}),
-    _N.ORDER_RESOLVED: (_S.CONFIRMED, _P.AUTHORIZED, {"reason": "carrier_account"}),
+    _N.ORDER_NEEDS_ATTENTION: (_S.CONFIRMED, _P.AUTHORIZED, {"reason": OUR_FAULT}),
+    _N.ORDER_RESOLVED: (_S.CONFIRMED, _P.AUTHORIZED, {"reason": OUR_FAULT}),
 }
 """Where order and payment stand when an event of the order is written, and what else it says."""
 

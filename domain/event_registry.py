@@ -64,7 +64,8 @@ REGISTRY: tuple[EventType, ...] = (
         "The label is called back: the warehouse keeps the parcel with this `trackingNumber`.",
     ),
     EventType(
-        _N.PAYMENT_CAPTURED, "The money is taken; `amount` is there where it is not the total, e.g. a line was dropped."
+        _N.PAYMENT_CAPTURED,
+        "The money is taken; `amount` is there where it is not the total, e.g. a line was dropped.",
     ),
     EventType(_N.ORDER_SHIPPED, "The carrier has scanned the parcel (`trackingNumber`)."),
     EventType(_N.ORDER_DELIVERED, "The carrier says that the parcel has reached the customer."),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 
 from domain.event_registry import EventType
 from domain.order_states import OrderStatus, PaymentStatus
@@ -40,9 +40,9 @@ def data_schema(event: EventType) -> Schema:
     return schema | {"title": event.name.value, "description": event.tells}
 
 
-def wire_schema(model: type[BaseModel]) -> Schema:
-    """The schema of a model as it is sent, by its aliases and without references."""
-    schema = model.model_json_schema(mode="serialization", by_alias=True, schema_generator=_OnTheWire)
+def wire_schema(model: type[BaseModel], mode: JsonSchemaMode = "serialization") -> Schema:
+    """The schema of a model as it is sent (or read: "validation"), by its aliases and without references."""
+    schema = model.model_json_schema(mode=mode, by_alias=True, schema_generator=_OnTheWire)
     definitions = schema.pop("$defs", {})
     return _plain(schema, {name: _opened(name, one) for name, one in definitions.items()})
 

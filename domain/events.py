@@ -17,7 +17,6 @@ from pydantic.alias_generators import to_camel
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 
-
 Amount = Annotated[str, Field(json_schema_extra={"pattern": r"^-?\d+(\.\d+)?$"})]
 """Exact money in major units of the event's `currency`: "79.99", or "500" where the currency has no minor units."""
 
