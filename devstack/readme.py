@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import partial
 from pathlib import Path
 
 from pydantic import AliasChoices, SecretStr
@@ -10,6 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from adapters.settings import Settings
+from api.events import asyncapi
+from devstack.events import tables
 from domain import cancellation, repairs
 from domain.parcels import ShippingOrigin
 
@@ -46,6 +50,15 @@ PAGES = {
     README: {"cancel table": cancellation.markdown_table},
     DOCS / "settings.md": {"settings": settings_table},
     DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},
+    DOCS / "events.md": {
+        "events": tables.events_table,
+        "fields": tables.fields_tables,
+        "older schemas": tables.references_table,
+        "OrderCreated": tables.order_created,
+        "consumer on NATS": partial(tables.consumer, "consume_nats.py"),
+        "consumer on Kafka": partial(tables.consumer, "consume_kafka.py"),
+        "examples": tables.examples,
+    },
 }
 """The generated tables of each document, by the name in the comment that marks their place."""
 
@@ -61,6 +74,17 @@ def with_tables(text: str, page: Path) -> str:
     return text
 
 
+def asyncapi_json() -> str:
+    """The document that the API serves at `/asyncapi.json`, for whoever reads the repository."""
+    return json.dumps(asyncapi.document(), indent=1) + "\n"
+
+
+FILES = {DOCS / "asyncapi.json": asyncapi_json}
+"""The documents that are generated as a whole."""
+
+
 if __name__ == "__main__":
     for page in PAGES:
         page.write_text(with_tables(page.read_text(), page))
+    for file, contents in FILES.items():
+        file.write_text(contents())
