@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from adapters.bus.port import PARTITIONS
 from api.events.asyncapi import STREAM, TOPIC, as_sent, schema_key
@@ -47,6 +49,7 @@ def rendered() -> str:
         lstrip_blocks=True,
     )
     references = {name: [field.name for field in fields_of(wire_schema(model))] for name, model in REFERENCES.items()}
+    environment.filters["code"] = _code
     html: str = environment.get_template("page.html").render(
         groups=groups(),
         references=references,
@@ -79,6 +82,11 @@ def fields_of(schema: Schema, prefix: str = "") -> list[Field]:
         if "properties" in one.get("items", {}):
             found += fields_of(one["items"], f"{prefix}{name}[].")
     return found
+
+
+def _code(words: str) -> Markup:
+    """Words for people as HTML; what stands in backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words))))  # it is escaped
 
 
 def _group(events: list[EventType]) -> Group:

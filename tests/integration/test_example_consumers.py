@@ -1,4 +1,4 @@
-"""The consumers of docs/events.md, run as they stand there: on a real NATS server and on librdkafka's mock of Kafka."""
+"""The consumers of docs/events.md, run as they stand there, on a real NATS server and on librdkafka's mock."""
 
 from __future__ import annotations
 
