@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def _default(field: FieldInfo) -> str:
     return "unset" if value is None else f"`{value}`"
 
 
-PAGES = {
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"cancel table": cancellation.markdown_table},
     DOCS / "settings.md": {"settings": settings_table},
     DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},

@@ -1,8 +1,8 @@
 """What existing consumers read: exactly the fields of the schemas that they were written against.
 
-Our events carry all of these fields under the same names (docs/events.md), so that such a consumer reads them as they
-are; and what was written by these schemas is read here as it stands, money as a number or as a decimal string, ids as
-numbers or as text.
+Our events carry all of these fields under the same names (docs/events.md), so that such a consumer reads them as
+they are. The models also take what was written by these schemas as it stands: money as a number or as a decimal
+string, ids as numbers or as text.
 """
 
 from __future__ import annotations

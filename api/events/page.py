@@ -105,4 +105,5 @@ def _type(schema: dict[str, Any]) -> str:
         return "time (RFC 3339)"
     if "pattern" in schema:
         return "decimal string"
-    return {"array": "list"}.get(schema.get("type", ""), schema.get("type", "any"))
+    plain: str = schema.get("type", "any")
+    return "list" if plain == "array" else plain

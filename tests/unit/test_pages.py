@@ -49,7 +49,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def api() -> AsyncIterator[httpx.AsyncClient]:
     """Without any server behind it: none of the pages needs one."""
     transport = httpx.ASGITransport(create_app(Settings()))
