@@ -18,6 +18,8 @@ from adapters.temporal.client import connect
 from api.brake import routes as brake
 from api.customers import routes as customers
 from api.deps import Services
+from api.documentation import routes as documentation
+from api.events import routes as events
 from api.health import routes as health
 from api.http import openapi, problems
 from api.http.body_limit import BodyLimit
@@ -53,13 +55,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.services = await _services(chosen, stack, measured)
             yield
 
-    app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.DESCRIPTION)
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
-    for noun in (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics):
+    nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
+    for noun in (*nouns, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)
     return app

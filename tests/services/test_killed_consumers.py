@@ -17,8 +17,8 @@ from adapters.bus.port import Outgoing
 from adapters.settings import Settings
 from tests.support.consumer_process import FileBroker
 from tests.support.consumers import Ledger, order_event
-from tests.support.warm_interpreter import PROJECT
 from tests.support.waiting import until
+from tests.support.warm_interpreter import PROJECT
 
 KILLS, SUBJECTS, EACH = 2, 20, 15
 
