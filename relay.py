@@ -18,6 +18,7 @@ from temporalio.runtime import Runtime
 from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres import reachability
 from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.postgres.hints import Hints
 from adapters.process import exit_code, leave, told_to_stop
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
@@ -35,6 +36,7 @@ from events.refund_starts import RefundSweep
 from events.relay import FIRST_LOOK, Relay
 from services.inbox.claims import Claims
 from services.orders.book import OrderBook
+from services.orders.hints import hinting
 from services.refunds.foreign import RefundBooking
 
 log = structlog.get_logger("relay")
@@ -67,7 +69,9 @@ async def build_relay(
         for far_end in (stripe, parcels):
             stack.push_async_callback(far_end.aclose)
         payments, refunds = StripeGateway(stripe), RefundGateway(stripe)
-        book = OrderBook(create_sessions(engine))
+        hints = Hints(engine)
+        stack.push_async_callback(hints.aclose)
+        book = OrderBook(create_sessions(engine), committed=hinting(hints))
         booking = RefundBooking(book, refunds)
         follow_ups: dict[str, FollowUp] = {
             Source.STRIPE: PaymentFollowUp(each_on_its_own, temporal, payments, book, booking),
