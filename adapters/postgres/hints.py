@@ -38,7 +38,7 @@ class Hints:
         """`spacing`: seconds from one statement to the next."""
         self._writes = autocommit(engine)
         self._spacing = spacing
-        self._waiting: dict[str, dict[str, None]] = {}  # subjects by channel, in the order in which they were given
+        self.waiting: dict[str, dict[str, None]] = {}  # subjects by channel, in the order in which they were given
         self._sending: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -49,10 +49,10 @@ class Hints:
         """
         if self._closed:
             return
-        subjects = self._waiting.setdefault(channel, {})
+        subjects = self.waiting.setdefault(channel, {})
         subjects[subject] = None
         if len(subjects) > MOST:
-            self._waiting[channel] = {EVERYTHING: None}
+            self.waiting[channel] = {EVERYTHING: None}
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
 
@@ -65,8 +65,8 @@ class Hints:
             await asyncio.gather(self._sending, return_exceptions=True)
 
     async def _send(self) -> None:
-        while self._waiting:
-            given, self._waiting = self._waiting, {}
+        while self.waiting:
+            given, self.waiting = self.waiting, {}
             sent = await self._notify([(name, payload) for name in given for payload in payloads(given[name])])
             await asyncio.sleep(self._spacing if sent else AFTER_FAILURE)
 

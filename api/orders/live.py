@@ -48,7 +48,8 @@ async def live_orders(
     def listen(heard: Callable[[], None], named: Callable[[str], None]) -> Coroutine[Any, Any, None]:
         return Notifications(settings, CHANNEL, heard, named).listen_forever()
 
-    live = LiveOrders(lambda seen: read_timelines(reads, seen), listen, settings.max_listeners, dropped)
+    most = settings.max_listeners
+    live = LiveOrders(lambda seen: read_timelines(reads, seen), listen, most, dropped, FIRST_POLL)
     try:
         yield live
     finally:
@@ -99,6 +100,11 @@ class LiveOrders:
             self.count -= 1
             if not listeners:
                 del self._by_order[listener.order_id]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it looks for new rows, and holds a connection for that."""
+        return self._loop is not None
 
     def close(self) -> None:
         """Ends all streams: their clients resume with another process. Whoever does not read is cut off."""
@@ -182,17 +188,24 @@ class LiveOrders:
         try:
             found = await self._read(asked)
         except Exception as error:
-            for listener in (one for listeners in known.values() for one in listeners if not one.began.done()):
-                listener.refuse(error)
-                self.leave(listener)
+            self._refuse([one for listeners in known.values() for one in listeners if not one.began.done()], error)
             self._look_at(*asked)
             raise
         late = False
         for order_id, there in known.items():
-            rows = Rows(found.get(order_id))
-            for listener in there:
-                late |= self._hand(listener, rows)
+            try:
+                rows = Rows(found.get(order_id))
+            except ValueError as error:  # e.g. a state that only a later version knows
+                self._refuse(there, error)
+            else:
+                got_more = [self._hand(listener, rows) for listener in there]
+                late |= any(got_more)
         return late
+
+    def _refuse(self, listeners: list[Listener], why: Exception) -> None:
+        for listener in listeners:
+            listener.refuse(why)
+            self.leave(listener)
 
     def _hand(self, listener: Listener, rows: Rows) -> bool:
         """Whether a listener that had all rows before has got more."""

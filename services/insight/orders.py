@@ -90,7 +90,7 @@ async def read_timeline(reads: AsyncEngine, order_id: str, after: int) -> list[E
 class Timeline:
     """An order's rows that follow those that the reader has, and how the order stands."""
 
-    status: OrderStatus
+    status: str  # of `OrderStatus`, or of a later version of it
     version: int  # the sequence of the last row
     entries: list[Entry]
 
@@ -103,8 +103,7 @@ async def read_timelines(reads: AsyncEngine, seen: Mapping[str, int]) -> dict[st
         entries = await _with_words(connection, [entry for row in found for entry in row.timeline_rows])
     of_row = iter(entries)
     return {
-        row.order_id: Timeline(OrderStatus(row.status), row.version, list(islice(of_row, len(row.timeline_rows))))
-        for row in found
+        row.order_id: Timeline(row.status, row.version, list(islice(of_row, len(row.timeline_rows)))) for row in found
     }
 
 
