@@ -25,6 +25,7 @@ from rich.table import Table
 from adapters.postgres.database import Sessions, create_engine, create_sessions, dispose
 from adapters.postgres.hints import Hints
 from adapters.settings import Settings
+from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import percentile
 from benchmarks.processes import CpuMeter, CpuReading
 from devstack.stack.interruption import run_command
@@ -44,14 +45,19 @@ SETTLED = 1.0  # seconds for what is under way
 
 
 class Listeners:
-    """Connections that read streams. `seconds` are those from each row's commit to its arrival."""
+    """Connections that read streams; one that misses a row, or gets one twice, ends the measurement."""
 
     def __init__(self, url: str) -> None:
         self._host, self._port = str(urlsplit(url).hostname), int(urlsplit(url).port or 80)
         self._tasks: list[asyncio.Task[None]] = []
         self._began = 0
         self.committed: dict[tuple[str, int], float] = {}
-        self.seconds: list[float] = []
+        self.arrived: list[tuple[str, int, float]] = []
+
+    @property
+    def seconds(self) -> list[float]:
+        """From each row's commit to its arrival; a row may be read before its writer has the commit's answer."""
+        return [max(0.0, at - self.committed[order_id, row]) for order_id, row, at in self.arrived]
 
     async def begin(self, order_ids: Sequence[str]) -> None:
         """One for each of the ids, which may repeat."""
@@ -59,9 +65,13 @@ class Listeners:
         async with asyncio.timeout(30):
             while self._began < len(order_ids):
                 await asyncio.sleep(0.05)
-                for task in self._tasks:
-                    if task.done():
-                        task.result()
+                self.check()
+
+    def check(self) -> None:
+        """Raises what ended a connection that should go on."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
 
     async def end(self) -> None:
         for task in self._tasks:
@@ -75,14 +85,15 @@ class Listeners:
         writer.write(head.encode())
         try:
             if b" 200 " not in await reader.readline():
-                raise RuntimeError("a stream was refused")
-            begun = False
+                raise BenchmarkFailed("a stream was refused")
+            last = 0
             async for line in reader:
                 if line.startswith(b"id: "):
-                    self._began += not begun
-                    begun = True
-                    if (at := self.committed.get((order_id, int(line[4:])))) is not None:
-                        self.seconds.append(time.perf_counter() - at)
+                    self._began += not last
+                    if int(line[4:]) != last + 1:
+                        raise BenchmarkFailed(f"row {int(line[4:])} came behind row {last}")
+                    last += 1
+                    self.arrived.append((order_id, last, time.perf_counter()))
         finally:
             writer.close()
 
@@ -154,16 +165,17 @@ async def cost_of_listeners(
 ) -> Table:
     figures = ("KB each", "deliveries", "API us/delivery", "p50 ms", "p99 ms", "missing")
     table = Table("listeners", *figures)
+    empty = psutil.Process(api).memory_info().rss
     for scene, order_ids in scenes.items():
-        empty = psutil.Process(api).memory_info().rss
         await listeners.begin(order_ids)
         await asyncio.sleep(SETTLED)
         held = psutil.Process(api).memory_info().rss
-        listeners.seconds.clear()
+        listeners.arrived.clear()
         watched, before = list(dict.fromkeys(order_ids)), meter.read()
         written = await writer.write(writer.telling, watched, 2 * BLOCK)
         await asyncio.sleep(SETTLED)
         used, seconds = meter.read().since(before).groups["api"], listeners.seconds
+        listeners.check()
         expected = sum(order_ids.count(watched[number % len(watched)]) for number in range(written))
         table.add_row(
             scene,

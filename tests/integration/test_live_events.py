@@ -178,7 +178,8 @@ async def test_refuses_what_cannot_be_streamed(settings: Settings, shop: Shop) -
         async with api.stream("GET", path, headers=STREAM) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
             assert (response.headers["x-accel-buffering"], response.headers["cache-control"]) == ("no", "no-store")
-            await anext(response.aiter_lines())
+            lines = response.aiter_lines()  # kept: the connection ends with it
+            await anext(lines)
             full = await api.get(path, headers=STREAM)
             assert (full.status_code, full.json()["code"]) == (503, "too_many_listeners")
             assert int(full.headers["retry-after"]) > 0
