@@ -131,6 +131,9 @@ class Settings(EventSettings, ConsumerSettings):
         gt=0,
         description="seconds that an order may wait for a worker before further checkouts are answered 503",
     )
+    max_listeners: int = Field(
+        default=500, ge=0, description="live streams of orders' events per API process; one more is answered 503"
+    )
     grace_period: timedelta = Field(
         default=timedelta(0),
         description="how long a confirmed order waits for a change of mind before it ships",

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.postgres.hints import Hints
+from adapters.process import told_first
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import StripeGateway
@@ -29,12 +31,15 @@ from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
 from api.orders import routes as orders
 from api.orders.admission import admission_of
+from api.orders.live import live_orders
 from api.outbox import routes as outbox
 from api.products import routes as products
 from api.refunds import routes as refunds
 from api.repairs import routes as repairs
 from api.webhooks import routes as webhooks
 from services.inbox.arrivals import Arrivals
+from services.orders.book import OrderBook
+from services.orders.hints import hinting
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -80,12 +85,21 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     stack.push_async_callback(arrivals.aclose)
     admission = admission_of(settings, each_on_its_own, measured.shed)
     measured.admission(lambda: admission.in_flight, lambda: admission.limit)
+    hints = Hints(engine)
+    stack.push_async_callback(hints.aclose)
+    live = await stack.enter_async_context(live_orders(settings, each_on_its_own, measured.dropped))
+    stack.enter_context(told_first(live.close))
+    measured.listeners(lambda: live.count)
+    sessions = create_sessions(engine)
     return Services(
         settings,
-        create_sessions(engine),
+        sessions,
         each_on_its_own,
         temporal,
         payments,
         arrivals,
         admission,
+        hints,
+        OrderBook(sessions, committed=hinting(hints)),
+        live,
     )

@@ -72,6 +72,12 @@ class ApiMetrics:
             "ordersaga_checkouts_in_flight", "Checkouts that wait for their answer", registry=self.registry
         )
         self._limit = Gauge("ordersaga_checkouts_limit", "How many may wait at a time", registry=self.registry)
+        self._listeners = Gauge("ordersaga_listeners", "Streams of orders' events", registry=self.registry)
+        self._dropped = Counter(
+            "ordersaga_listeners_dropped",
+            "Streams that were ended because their clients did not read them",
+            registry=self.registry,
+        )
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -82,6 +88,14 @@ class ApiMetrics:
 
     def shed(self, reason: Shed) -> None:
         self._shed.labels(reason.value).inc()
+
+    def dropped(self) -> None:
+        """A listener that was too slow."""
+        self._dropped.inc()
+
+    def listeners(self, count: Callable[[], float]) -> None:
+        """Asked for at each scrape."""
+        self._listeners.set_function(count)
 
     def admission(self, in_flight: Callable[[], float], limit: Callable[[], float]) -> None:
         """Asked for at each scrape."""

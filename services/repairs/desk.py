@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from adapters.postgres.database import Sessions
 from domain.errors import Conflict, NotFound, Unavailable, bad_fields
 from domain.order_states import FINAL
 from domain.repairs import (
@@ -24,7 +23,7 @@ from domain.repairs import (
     rule_of,
 )
 from services.brake import brake
-from services.orders.book import LockedOrder
+from services.orders.book import LockedOrder, OrderBook
 from services.orders.named import named_order
 from services.outbox import parking
 from services.repairs import decisions
@@ -94,9 +93,9 @@ def refused(ticket: Ticket, code: str, detail: str) -> Conflict:
     return Conflict(code, detail, **{name: value for name, value in members.items() if value})
 
 
-async def settle_in_books(sessions: Sessions, order_id: str, wanted: Resolution) -> SettledInBooks:
+async def settle_in_books(book: OrderBook, order_id: str, wanted: Resolution) -> SettledInBooks:
     """Carries out a decision about a ticket of an order for which no workflow waits."""
-    async with named_order(sessions, order_id) as order:
+    async with named_order(book, order_id) as order:
         ticket = await order.session.get_one(Ticket, wanted.ticket_id)
         answer = await decisions.resolve(order, ticket, wanted)
         next_action = _next_action(order, ticket, wanted) if answer.accepted else NextAction.NOTHING
