@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
-
-from adapters.postgres.database import autocommit
 
 SPACING = 0.005  # seconds from one statement of a process to its next one
 AFTER_FAILURE = 1.0  # seconds: the database is away
@@ -36,9 +36,9 @@ class Hints:
 
     def __init__(self, engine: AsyncEngine, spacing: float = SPACING) -> None:
         """`spacing`: seconds from one statement to the next."""
-        self._writes = autocommit(engine)
+        self._engine = engine
         self._spacing = spacing
-        self._waiting: dict[str, dict[str, None]] = {}  # subjects by channel, in the order in which they were given
+        self.waiting: dict[str, dict[str, None]] = {}  # subjects by channel, in the order in which they were given
         self._sending: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -49,10 +49,10 @@ class Hints:
         """
         if self._closed:
             return
-        subjects = self._waiting.setdefault(channel, {})
+        subjects = self.waiting.setdefault(channel, {})
         subjects[subject] = None
         if len(subjects) > MOST:
-            self._waiting[channel] = {EVERYTHING: None}
+            self.waiting[channel] = {EVERYTHING: None}
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
 
@@ -65,20 +65,29 @@ class Hints:
             await asyncio.gather(self._sending, return_exceptions=True)
 
     async def _send(self) -> None:
-        while self._waiting:
-            given, self._waiting = self._waiting, {}
+        while self.waiting:
+            given, self.waiting = self.waiting, {}
             sent = await self._notify([(name, payload) for name in given for payload in payloads(given[name])])
             await asyncio.sleep(self._spacing if sent else AFTER_FAILURE)
 
     async def _notify(self, notifications: Sequence[tuple[str, str]]) -> bool:
         channels, said = zip(*notifications, strict=True)
         try:
-            async with self._writes.connect() as connection:
-                await connection.exec_driver_sql(_NOTIFY, (channels, said))
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            async with self._engine.connect() as connection:
+                await _tell((await connection.get_raw_connection()).driver_connection, channels, said)
+        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             log.warning("hints_lost", channels=sorted(set(channels)), error=type(error).__name__)
             return False
         return True
+
+
+async def _tell(driver: Any, channels: Sequence[str], said: Sequence[str]) -> None:
+    """By the driver itself: SQLAlchemy's part of such a statement costs more than the statement."""
+    try:
+        await driver.fetch(_NOTIFY, channels, said)
+    except BaseException:
+        driver.terminate()  # whether it is still of use is not known; the pool opens another one
+        raise
 
 
 def payloads(subjects: Sequence[str] | dict[str, None]) -> Iterator[str]:
