@@ -28,7 +28,8 @@ async def test_the_command_replays_and_unparks(outbox: Outbox, own: Settings, tm
     await drained(relay)
     broker.lose_tail(1)
 
-    async with served(create_app(own)) as url:
+    app = create_app(own)
+    async with app.router.lifespan_context(app), served(app) as url:
         command = Command(tmp_path, {"ORDERSAGA_API_URL": url})
         since = (now() - HOUR).isoformat()
         again = await command("events", "replay", "--from", since, "--by", "ann", "--type", "OrderPlaced")
