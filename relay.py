@@ -1,12 +1,13 @@
 """The relay: runs what is nobody's request. `python relay.py`; SIGTERM drains it.
 
-It follows up the webhooks that the API stored, deletes those that are long done with, starts refunds that were
-asked for and have no workflow, and publishes the events of the outbox. Any number of relays may run; what one that
-dies had claimed is done by another. Exit codes: `adapters/process.py`.
+It follows up the webhooks that the API stored, deletes those that are long done with, starts refunds that were asked
+for and have no workflow, publishes the events of the outbox, and runs the shop's own consumers of them. Any number of
+relays may run; what one that dies had claimed is done by another. Exit codes: `adapters/process.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from adapters.stripe.refunds import RefundGateway
 from adapters.telemetry import health_page
 from adapters.temporal.client import connect
 from domain.webhooks import Source
+from events.consumers_main import build_consumers
 from events.health import RelayHealth
 from events.inbox import FollowedUp, FollowUp, Inbox
 from events.inbox_pruning import InboxPruning
@@ -109,13 +111,32 @@ def build_outbox(settings: Settings, engine: AsyncEngine, metrics: RelayMetrics)
     )
 
 
+@asynccontextmanager
+async def consuming(settings: Settings, engine: AsyncEngine) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """The loops of the shop's consumers, which run inside; none where no broker is set."""
+    url = settings.broker_consumer_url or settings.broker_url
+    if url is None:
+        yield []
+        return
+    broker = open_broker(url.get_secret_value(), settings)
+    try:
+        async with build_consumers(settings, broker, engine, meter=Runtime.default().metric_meter) as consumers:
+            yield consumers.running
+    finally:
+        await broker.aclose()
+
+
 async def run(settings: Settings) -> None:
     stop = told_to_stop()
-    async with build_relay(settings) as parts, parts.relay as relay:
+    async with (
+        build_relay(settings) as parts,
+        consuming(settings, parts.engine) as consumers,
+        parts.relay as relay,
+    ):
         health = RelayHealth(relay, lambda: reachability.parts(parts.engine, parts.temporal), settings.sweep_interval)
         async with health_page.served(settings.relay_health_host, settings.relay_health_port, health.pages):
             log.info("relay started", temporal=settings.temporal_address)
-            await relay.run_until(stop)
+            await relay.run_until(stop, *consumers)
             log.info("relay drains")
     log.info("relay stopped")
 

@@ -66,6 +66,11 @@ class ConsumerLoop:
         """Those that are read here."""
         return set(self._places)
 
+    def place_of(self, partition: int) -> int:
+        """The position of a partition's last event whose effect is committed; -1 where it is not read here."""
+        place = self._places.get(partition)
+        return -1 if place is None else place.position
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as loops:
             for loop in (self._own(), self._apply(), self._look()):

@@ -16,6 +16,7 @@ from adapters.bus.port import partition_of
 from adapters.clock import now
 from adapters.mail.port import Mail, MailAway, MailDoubtful, Mailer, MailRefused
 from adapters.postgres.advisory_locks import AdvisoryLocks
+from adapters.postgres.database import autocommit
 from adapters.settings import Settings
 from domain.cloud_events import CloudEvent
 from events.consumers.notifications import Notifications
@@ -41,6 +42,7 @@ class MailSender:
 
     def __init__(self, settings: Settings, mailer: Mailer, engine: AsyncEngine, locks: AdvisoryLocks) -> None:
         self._mailer, self._engine, self._locks = mailer, engine, locks
+        self._each_on_its_own = autocommit(engine)
         self._locale, self._max_age = settings.shop_locale, settings.mail_max_age
         page = settings.order_page or f"{settings.public_url}/api/orders/{{order_id}}"
         self._shop = Shop(settings.shop_name, page)
@@ -81,7 +83,7 @@ class MailSender:
 
     async def send_due(self) -> int:
         """How many messages were sent, skipped or tried. Raises what the database raises."""
-        async with self._engine.begin() as connection:
+        async with self._each_on_its_own.connect() as connection:
             claimed = await outgoing.claim(connection, BATCH)
         for message in claimed:
             await self._see_to(message)
@@ -96,7 +98,7 @@ class MailSender:
         except MailAway as error:
             pause = min(FIRST_PAUSE * 2 ** (message.attempts - 1), LAST_PAUSE)
             log.warning("mail_put_off", why=str(error), seconds=pause, order_id=message.order_id)
-            async with self._engine.begin() as connection:
+            async with self._each_on_its_own.connect() as connection:
                 await outgoing.put_off(connection, message.id, pause, str(error))
         except (MailRefused, MailDoubtful) as error:
             state = MessageState.REFUSED if isinstance(error, MailRefused) else MessageState.DOUBTFUL
@@ -125,7 +127,7 @@ class MailSender:
         )
 
     async def _end(self, message: Claimed, state: MessageState, why: str | None = None) -> None:
-        async with self._engine.begin() as connection:
+        async with self._each_on_its_own.connect() as connection:
             await outgoing.end(connection, message.id, state, why)
 
     async def _park(

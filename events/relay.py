@@ -110,11 +110,14 @@ class Relay:
         """Seconds since this relay last looked at the inbox, whether or not the database answered."""
         return time.monotonic() - self._turned_at
 
-    async def run_until(self, stop: asyncio.Event) -> None:
-        """Comes back when it is told to stop. Raises the error of a loop that broke, which no loop should."""
+    async def run_until(self, stop: asyncio.Event, *others: asyncio.Task[None]) -> None:
+        """Comes back when it is told to stop. Raises the error of a loop that broke, which no loop should.
+
+        `others` are loops of the process that are not the relay's own.
+        """
         told = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait({told, *self._loops}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({told, *self._loops, *others}, return_when=asyncio.FIRST_COMPLETED)
             for loop in done - {told}:
                 loop.result()
         finally:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from email.message import EmailMessage
+from email.charset import QP, Charset
+from email.header import Header
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.utils import format_datetime, formataddr, parseaddr
 
 from adapters.clock import now
+
+LINE_BREAK = re.compile(r"[\r\n]")
+UTF_8 = Charset("utf-8")
+UTF_8.body_encoding = QP  # so that people can read the source
 
 
 @dataclass(frozen=True)
@@ -46,20 +54,28 @@ class Mailer(ABC):
         """Raises MailRefused, MailAway or MailDoubtful."""
 
 
-def composed(mail: Mail, sender: str) -> EmailMessage:
-    """The message of RFC 5322, text first, HTML as its alternative. Raises MailRefused for an impossible address."""
-    message = EmailMessage()
+def composed(mail: Mail, sender: str) -> MIMEMultipart:
+    """The message of RFC 5322, text first, HTML as its alternative. Raises MailRefused for an impossible header.
+
+    With the older classes of the standard library: those with a policy take 1.6 ms for what takes 0.3 ms here.
+    """
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
-    try:
-        message["From"], message["To"] = sender, formataddr((mail.name, mail.address))
-        message["Subject"] = mail.subject
-        for name, value in mail.headers.items():
-            message[name] = value
-    except ValueError as error:
-        raise MailRefused(f"a header is impossible ({type(error).__name__})") from None
-    message["Date"], message["Message-ID"] = format_datetime(now()), f"<{mail.key}@{domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834
-    message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
-    message["Content-Language"] = mail.language
+    headers = {
+        "From": sender,
+        "To": formataddr((mail.name, mail.address)),
+        "Subject": mail.subject if mail.subject.isascii() else Header(mail.subject, "utf-8").encode(),
+        **mail.headers,
+        "Date": format_datetime(now()),
+        "Message-ID": f"<{mail.key}@{domain}>",
+        "Content-Language": mail.language,
+        "Auto-Submitted": "auto-generated",  # RFC 3834
+    }
+    message = MIMEMultipart("alternative")
+    given = (mail.subject, mail.name, mail.address, *mail.headers.values())
+    if LINE_BREAK.search("".join(given)) or not mail.address.isascii():
+        raise MailRefused("a header is impossible: a line break, or an address that is not ASCII")
+    for name, value in headers.items():
+        message[name] = value
+    message.attach(MIMEText(mail.text, "plain", UTF_8))  # type: ignore[arg-type]  # a Charset is taken, too
+    message.attach(MIMEText(mail.html, "html", UTF_8))  # type: ignore[arg-type]
     return message

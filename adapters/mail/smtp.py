@@ -6,7 +6,7 @@ import asyncio
 import smtplib
 import ssl
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.mime.multipart import MIMEMultipart
 from email.policy import SMTP
 from email.utils import parseaddr
 
@@ -40,7 +40,7 @@ class SmtpMailer(Mailer):
         message = composed(mail, self._sender)
         await asyncio.to_thread(self._send, message, mail.address)
 
-    def _send(self, message: EmailMessage, address: str) -> None:
+    def _send(self, message: MIMEMultipart, address: str) -> None:
         try:
             connection = self._connect()
         except (OSError, smtplib.SMTPException) as error:
@@ -67,7 +67,7 @@ class SmtpMailer(Mailer):
             raise
         return connection
 
-    def _hand_over(self, connection: smtplib.SMTP, message: EmailMessage, address: str) -> None:
+    def _hand_over(self, connection: smtplib.SMTP, message: MIMEMultipart, address: str) -> None:
         body = message.as_bytes(policy=SMTP)
         try:
             connection.ehlo_or_helo_if_needed()

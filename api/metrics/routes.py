@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.deps import ServicesDep
 from api.orders.admission import Shed
 from services.insight import census
-from services.insight.census import Census
+from services.insight.census import Census, ConsumerState
 
 REFRESH = 5.0  # seconds that a reading of the books is good for, so that no number of scrapes can hurt
 SHARE = 20  # a reading that took long is good for this many times as long: it costs a twentieth of a connection
@@ -146,7 +146,7 @@ class Books(Collector):
         yield _gauge("outbox_unpublished", "Events that wait for the relay", seen.outbox.count)
         yield _gauge("outbox_oldest_age_seconds", "Of the oldest unpublished event", seen.outbox.age)
         yield _gauge("outbox_parked", "Events that the broker refused, and those behind them", seen.parked)
-        consumers = {(name,): state for name, state in seen.consumers.items()}
+        consumers = {(name,): state for name, state in seen.consumers.items()} or {("none",): ConsumerState()}
         lags, words = {name: state.lag for name, state in consumers.items()}, "Positions that it has not reached"
         yield _gauge("consumer_lag", words, lags, "consumer")
         behind = {name: state.behind for name, state in consumers.items()}

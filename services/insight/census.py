@@ -89,10 +89,10 @@ class Backlog:
 class ConsumerState:
     """How a consumer of events gets on, over all its partitions."""
 
-    lag: int  # positions of the stream that it has not reached
-    behind: float  # seconds since it was at the end of every partition; 0 while it is
-    silence: float  # seconds since the owner of some partition last said how it is
-    dead: int  # events that it could not apply and nobody has seen to
+    lag: int = 0  # positions of the stream that it has not reached
+    behind: float = 0.0  # seconds since it was at the end of every partition; 0 while it is
+    silence: float = 0.0  # seconds since the owner of some partition last said how it is
+    dead: int = 0  # events that it could not apply and nobody has seen to
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ async def test_the_consumer_on_nats_gets_each_order_and_goes_on_after_a_kill(bro
 
     async def acknowledged() -> bool:
         told = await stream.consumer_info(STREAM, "my-shop")
-        return told.num_ack_pending == 0 and told.num_pending == 0
+        return bool(told.num_ack_pending == 0 and told.num_pending == 0)
 
     for event in (_event(1), _event(2, SHIPPED), _event(3)):
         await publish(event)
