@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from domain.routing import Rule
@@ -31,3 +32,9 @@ class ConsumerSettings(BaseSettings):
     order_page: str | None = Field(
         default=None, description="where customers see an order, with `{order_id}`; unset is the API's own address"
     )
+
+    @field_validator("order_page", mode="before")
+    @classmethod
+    def _take_empty_as_own(cls, given: Any) -> Any:
+        """A compose file cannot leave a variable out."""
+        return given or None

@@ -22,8 +22,8 @@ from devstack.stack.stack import Stack
 from domain.cloud_events import CloudEvent
 from tests.support.brokers import NatsBus, running
 from tests.support.outbox import Outbox
-from tests.support.services import PROJECT
 from tests.support.waiting import until
+from tests.support.warm_interpreter import PROJECT
 
 
 @pytest.fixture
