@@ -119,6 +119,7 @@ class OutboxRelay:
         while behind:
             wave = [subject.pop() for subject in behind.values()]
             answers = await self._broker.publish([outgoing(event, self._broker.partitions) for event in wave])
+            before = len(turn.acknowledged)
             for event, answer in zip(wave, answers, strict=True):
                 if answer is None:
                     turn.acknowledged.append(event)
@@ -129,8 +130,8 @@ class OutboxRelay:
                 else:
                     turn.failure = answer
                 del behind[event.subject]
-            if turn.failure is not None:
-                break
+            if turn.failure is not None and len(turn.acknowledged) == before:
+                break  # the broker is away; else the other subjects go on
         return turn
 
     def _note(self, turn: Turn) -> None:
@@ -151,6 +152,7 @@ class OutboxRelay:
         if time.monotonic() - self._upkeep_at < UPKEEP_EVERY:
             return
         self._upkeep_at = time.monotonic()
+        await self._broker.publish([])  # which makes the stream where it is missing: consumers wait for it
         await self._parking.hold_back()
         if await self._waiting.prune(self._kept, PRUNE_BATCH) == PRUNE_BATCH:
             self._upkeep_at = float("-inf")  # more is old enough

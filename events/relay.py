@@ -186,7 +186,7 @@ class OutboxLoop:
                 log.warning("outbox_not_read", error=type(error).__name__)
                 turn = None
             if turn is None or turn.failure is not None:
-                await self._outage.pause(worked=not failed)
+                await self._outage.pause(worked=not failed or bool(turn and turn.acknowledged))
                 failed = True
                 continue
             failed = False

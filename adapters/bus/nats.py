@@ -75,7 +75,8 @@ class NatsBroker(Broker):
         except BusAway as away:
             return [away] * len(events)
         sent = [await self._send(client, event) for event in events]
-        await asyncio.wait(sent, timeout=ACKNOWLEDGED_WITHIN)
+        if sent:
+            await asyncio.wait(sent, timeout=ACKNOWLEDGED_WITHIN)
         self._acknowledgments.clear()
         return [_outcome(future) for future in sent]
 

@@ -18,6 +18,9 @@ from adapters.bus.nats_reading import Reading
 from adapters.bus.port import BusAway, Outgoing
 from tests.support.brokers import NatsBus, running
 
+# nats-py leaves a connection that dies during the handshake to the garbage collector, which closes it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SMALL = StreamShape(most_bytes=20_000)
 
 

@@ -123,6 +123,20 @@ async def test_an_outage_loses_and_parks_nothing(outbox: Outbox) -> None:
     assert await outbox.waiting() == 0
 
 
+async def test_one_subject_that_fails_does_not_stop_the_others(outbox: Outbox) -> None:
+    """Its next events wait for the one that failed; nobody else's do."""
+    broker = FakeBroker(remembers=False)
+    failing = {"bad"}
+    broker.fails = lambda event: event.subject in failing
+    relay = outbox.relay(broker)
+    await outbox.write("bad", "good", "bad", "good", "good")
+    assert (await relay.turn()).failure is not None
+    assert first_deliveries(broker) == {"good": [1, 2, 3]}
+    failing.clear()
+    await drained(relay)
+    assert applied(broker) == {"good": [1, 2, 3], "bad": [1, 2]}
+
+
 async def test_a_refused_event_holds_back_its_own_subject_only(outbox: Outbox) -> None:
     """It is parked with the reason, a ticket and a count; what its subject writes later waits behind it."""
     broker, counts = FakeBroker(), Counts()

@@ -25,6 +25,9 @@ from tests.support.outbox import Outbox
 from tests.support.waiting import until
 from tests.support.warm_interpreter import PROJECT
 
+# nats-py leaves a connection that dies during the handshake to the garbage collector, which closes it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture
 async def nats(tmp_path: Path) -> AsyncIterator[NatsBus]:

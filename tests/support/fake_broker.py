@@ -20,7 +20,7 @@ class Kept(NamedTuple):
 
 
 class FakeBroker(Broker):
-    """Keeps what is published; `away`, `refuses` and `loses_answers` are set by tests.
+    """Keeps what is published; `away`, `refuses`, `fails` and `loses_answers` are set by tests.
 
     `remembers` says whether it swallows a message id that it has, as JetStream does and Kafka does not.
     """
@@ -31,6 +31,7 @@ class FakeBroker(Broker):
         self.incarnation = "first"
         self.away = False
         self.refuses: Callable[[Outgoing], bool] = lambda event: False
+        self.fails: Callable[[Outgoing], bool] = lambda event: False
         self.loses_answers: Callable[[Outgoing], bool] = lambda event: False
         self.sent: list[Outgoing] = []  # whatever was tried
         self.closed = False
@@ -42,7 +43,7 @@ class FakeBroker(Broker):
         return [self._keep(event) for event in events]
 
     def _keep(self, event: Outgoing) -> Exception | None:
-        if self.away:
+        if self.away or self.fails(event):
             return BusAway("the broker is away")
         if self.refuses(event) or len(event.body) > LIMIT:
             return Refused("too large")
