@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from pydantic_core import to_json
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 CONTENT_TYPE = "application/cloudevents+json"
+
+_JSON = TypeAdapter(dict[str, Any])
 
 
 class CloudEvent(BaseModel):
@@ -39,12 +40,12 @@ class CloudEvent(BaseModel):
             sequence=self.sequence,
             time=self.time,
             traceparent=self.traceparent,
-            data=to_json(self.data),
+            data=_JSON.dump_json(self.data),
         )
 
     @classmethod
     def from_json(cls, body: bytes) -> CloudEvent:
-        """Reads what `to_json` wrote; attributes it does not know are passed over. Raises pydantic's ValidationError."""
+        """Reads what `to_json` wrote, and passes over other attributes. Raises pydantic's ValidationError."""
         return cls.model_validate_json(body)
 
 
@@ -72,4 +73,4 @@ def envelope(
     }
     if traceparent is not None:
         attributes["traceparent"] = traceparent
-    return to_json(attributes)[:-1] + b',"data":' + data + b"}"
+    return _JSON.dump_json(attributes)[:-1] + b',"data":' + data + b"}"

@@ -66,7 +66,7 @@ class Broker(ABC):
 
         None: it is acknowledged; `Refused`; any other error: it failed, or nobody knows, and may be sent again.
         An event may be kept although another one that was sent before it was not: whoever needs an order sends the
-        next event of a subject when the one before is acknowledged.
+        next event of a subject when the one before is acknowledged. Without events it makes what is missing for them.
         """
 
     @abstractmethod

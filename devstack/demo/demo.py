@@ -152,10 +152,8 @@ async def play_all(stack: Stack, out: Console) -> list[str]:
 
 async def _tell_messages(folder: Path, placed: list[Placed], out: Console) -> None:
     """What each customer was told last; nothing where no consumer of events runs."""
-    if not folder.is_dir():
-        return
     told = await messages_of(folder, [str(one.order["orderId"]) for one in placed])
-    for one in placed:
+    for one in placed if told else []:
         _, subject = told.get(str(one.order["orderId"]), ("", "nothing yet"))
         out.print(f"  {one.scenario.title:<22}last message: {subject}", markup=False)
 

@@ -21,7 +21,12 @@ def last_messages(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 async def messages_of(folder: Path, orders: Collection[str]) -> Mapping[str, tuple[str, str]]:
-    """The same, as soon as each of the orders has a message that may be its last one; what there is after a while."""
+    """The same, as soon as each of the orders has a message that may be its last one; what there is after a while.
+
+    Nothing where there is no folder: no consumer of events runs.
+    """
+    if not await asyncio.to_thread(folder.is_dir):
+        return {}
     deadline = time.monotonic() + PATIENCE
     while True:
         found = await asyncio.to_thread(last_messages, folder)
