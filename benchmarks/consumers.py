@@ -11,6 +11,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,6 @@ def events_of(orders: int, run: str) -> list[CloudEvent]:
     return found
 
 
-FOLDER: list[Path] = []  # of the stack
-
-
 @dataclass
 class Cost:
     """What a run took: events read by the consumer, wall seconds, CPU seconds of this process and of PostgreSQL."""
@@ -71,14 +69,12 @@ class Cost:
 
 
 def _database_cpu() -> float:
-    """Of this stack's server, by its folder; its connections stay open while it is measured."""
+    """Of the stack's server, which is our child; its connections stay open while it is measured."""
     total = 0.0
-    for process in psutil.process_iter(["name"]):
-        try:
-            if process.info["name"] == "postgres" and str(FOLDER[0]) in process.cwd():
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if process.name() == "postgres":
                 total += sum(process.cpu_times()[:2])
-        except psutil.Error:
-            continue
     return total
 
 
@@ -154,9 +150,8 @@ class Bench:
 
 
 async def main(orders: int, pace: float) -> None:
-    out = Console(highlight=False)
+    out = Console(highlight=False, width=140)
     with tempfile.TemporaryDirectory(prefix="ordersaga-bench-", ignore_cleanup_errors=True) as folder:
-        FOLDER.append(Path(folder))
         async with Stack(Path(folder), parts={"postgres"}) as stack:
             settings = Settings(database_url=stack.environment["DATABASE_URL"])
             engine = create_engine(settings)

@@ -123,6 +123,7 @@ class Blueprint:
             "ORDERSAGA_CARRIER_WEBHOOK_SECRET": self.credentials.carrier_webhook_secret,
             "ORDERSAGA_TASK_QUEUE": self.task_queue,
             "ORDERSAGA_PUBLIC_URL": self.api,
+            "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
         if self.external.stripe_api_key:
             own_secret = self.base.get("STRIPE_WEBHOOK_SECRET", self.credentials.stripe_webhook_secret)

@@ -71,7 +71,7 @@ async def make_months(engine: AsyncEngine, months: Sequence[date]) -> None:
             await connection.execute(
                 text(
                     f"ALTER TABLE event_archive ATTACH PARTITION {name}"
-                    f" FOR VALUES FROM ('{month:%Y-%m-%d} 00:00+00') TO ('{_next(month):%Y-%m-%d} 00:00+00')"
+                    f" FOR VALUES FROM ('{month:%Y-%m-%d} 00:00+00') TO ('{next_month(month):%Y-%m-%d} 00:00+00')"
                 )
             )
 
@@ -114,7 +114,8 @@ def month_of(event: CloudEvent) -> date:
     return event.time.astimezone(UTC).date().replace(day=1)
 
 
-def _next(month: date) -> date:
+def next_month(month: date) -> date:
+    """The first day of the month after."""
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 

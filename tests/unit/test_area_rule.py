@@ -12,9 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 AREAS = [
     {"archive", "consumers", "outbox", "texts"},
     {"catalogue", "customers"},
-    {"notifications"},
     {"orders"},
-    {"inventory", "shipping", "tickets"},
+    {"inventory", "notifications", "shipping", "tickets"},
     {"brake", "payments"},
     {"refunds"},
     {"repairs", "inbox"},
