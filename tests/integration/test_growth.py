@@ -27,6 +27,7 @@ LARGE = {"orders", "order_lines", "payments", "shipments", "reservations", "tick
 SMALL_SETS = {
     "uq_tickets_one_open_each",
     "ix_outbox_unpublished",
+    "ix_dead_letters_waiting",
     "ix_webhook_inbox_unprocessed",
     "ix_refunds_unsettled",
     "ix_orders_waits_for",
