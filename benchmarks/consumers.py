@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.mail.folder import MailFolder
@@ -136,6 +137,7 @@ class Bench:
         events = [one for one in events_of(orders, run) if one.subject.startswith(run)]
         wanted = [one for one in events if one.data["eventType"] in {"OrderPlaced", "OrderShipped"}]
         async with self._engine.begin() as connection:
+            await connection.execute(text("UPDATE notifications SET ended_at = now()"))  # of the runs before
             await Notifications().apply(connection, wanted)
         async with AdvisoryLocks(self._settings, 79) as locks:
             sender = MailSender(self._settings, MailFolder(folder, "a@example.com"), self._engine, locks)
