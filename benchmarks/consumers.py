@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.mail.folder import MailFolder
@@ -136,6 +137,7 @@ class Bench:
         events = [one for one in events_of(orders, run) if one.subject.startswith(run)]
         wanted = [one for one in events if one.data["eventType"] in {"OrderPlaced", "OrderShipped"}]
         async with self._engine.begin() as connection:
+            await connection.execute(text("TRUNCATE notifications"))  # of the runs before
             await Notifications().apply(connection, wanted)
         async with AdvisoryLocks(self._settings, 79) as locks:
             sender = MailSender(self._settings, MailFolder(folder, "a@example.com"), self._engine, locks)
@@ -165,7 +167,7 @@ async def main(orders: int, pace: float) -> None:
                     consumer = make()
                     name = consumer.name
                     out.print(f"{name:14} {kind:18} {await bench.run(consumer, orders if not each else 250, each)}")
-            cost = await bench.mail(orders // 10, Path(folder) / "mail")
+            cost = await bench.mail(orders // 5, Path(folder) / "mail")
             out.print(f"{'mail to files':14} {'catching up':18} {cost}")
             await dispose(engine)
 

@@ -31,6 +31,7 @@ from services.archive.archive import ALL_TIME
 from services.consumers import dead_letters, resets
 from services.consumers.dead_letters import Parked
 
+EXAMPLES = 20  # differences that people are shown of each consumer; `--json` has all
 SETTLED = timedelta(minutes=1)  # younger events may not have reached every consumer
 
 
@@ -155,5 +156,5 @@ def _told(found: dict[str, rebuilding.Checked]) -> Iterator[RenderableType]:
         style = "red" if one.differences else "green"
         words = f"{len(one.differences)} differences" if one.differences else "no difference"
         yield Text(f"{name}: {one.rows} rows from {one.events} events, {words}", style)
-        for each in one.differences:
+        for each in one.differences[:EXAMPLES]:
             yield Text(f"  {each.where}: {each.row}")

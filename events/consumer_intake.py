@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from events.consumer import Received
 from services.consumers.positions import Place
@@ -12,6 +12,7 @@ from services.consumers.positions import Place
 MOST = 500  # events that one transaction applies, unless a single chunk has more
 ROOM = 2_000  # events that were read and not applied: then reading waits
 UNWANTED_AT_MOST = 1.0  # seconds that a position waits to be written when no event of it is wanted
+NEVER = float("inf")
 
 
 @dataclass(eq=False)
@@ -22,11 +23,7 @@ class Chunk:
     received: list[Received]
     place: Place  # after it
     size: int  # events that were read for it, with those that the consumer does not get
-
-
-class _Arrived(NamedTuple):
-    chunk: Chunk
-    at: float
+    at: float = 0.0  # when it came, by the event loop's clock
 
 
 class Intake:
@@ -35,24 +32,26 @@ class Intake:
     def __init__(self, linger: float) -> None:
         """`linger`: seconds that an event may wait for others."""
         self._linger = linger
-        self._chunks: list[_Arrived] = []
+        self._chunks: list[Chunk] = []
         self._taken: list[Chunk] = []
-        self._arrived, self._room = asyncio.Event(), asyncio.Event()
-        self._room.set()
+        self._sooner, self._room = asyncio.Event(), asyncio.Event()
+        self._count()
 
     async def put(self, chunk: Chunk) -> None:
         """Waits while there is no room."""
         await self._room.wait()
-        self._chunks.append(_Arrived(chunk, asyncio.get_running_loop().time()))
-        self._arrived.set()
-        if sum(one.size for one, _ in self._chunks) >= ROOM:
-            self._room.clear()
+        chunk.at = asyncio.get_running_loop().time()
+        before = self._due_at
+        self._chunks.append(chunk)
+        self._count_in(chunk)
+        if self._due_at < before:
+            self._sooner.set()
 
     def drop(self, partition: int) -> None:
         """Forgets what was read of a partition, also what was gathered already."""
-        self._chunks = [one for one in self._chunks if one.chunk.partition != partition]
+        self._chunks = [one for one in self._chunks if one.partition != partition]
         self._taken = [one for one in self._taken if one.partition != partition]
-        self._room.set()
+        self._count()
 
     def is_current(self, chunk: Chunk) -> bool:
         """Whether a gathered chunk was not dropped since."""
@@ -60,41 +59,45 @@ class Intake:
 
     async def gather(self, patience: float) -> list[Chunk]:
         """What is to be applied together, one chunk a partition; nothing after `patience` seconds without any."""
-        until = asyncio.get_running_loop().time() + patience
-        while (wait := self._wait(until)) > 0:
-            self._arrived.clear()
-            try:
+        clock = asyncio.get_running_loop().time
+        until = clock() + patience
+        while (wait := min(until, self._due_at) - clock()) > 0:
+            self._sooner.clear()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
-                    await self._arrived.wait()
-            except TimeoutError:
-                continue
-        if not self._is_due():
+                    await self._sooner.wait()
+        if self._due_at > clock():
             return []
         self._taken = _joined(self._take())
         return list(self._taken)
 
-    def _wait(self, until: float) -> float:
-        """Seconds until the gathering ends, if nothing else comes."""
-        now = asyncio.get_running_loop().time()
-        return min(until - now, self._due_at() - now) if self._chunks else until - now
-
-    def _is_due(self) -> bool:
-        return bool(self._chunks) and self._due_at() <= asyncio.get_running_loop().time()
-
-    def _due_at(self) -> float:
-        wanted = [one.at for one in self._chunks if one.chunk.received]
-        if sum(len(one.chunk.received) for one in self._chunks) >= MOST or not self._room.is_set():
-            return 0.0
-        return min([*(at + self._linger for at in wanted), self._chunks[0].at + UNWANTED_AT_MOST])
-
     def _take(self) -> list[Chunk]:
         taken, count = [], 0
-        while self._chunks and count < MOST:
-            chunk = self._chunks.pop(0).chunk
+        for chunk in self._chunks:
+            if count >= MOST:
+                break
             taken.append(chunk)
             count += len(chunk.received)
-        self._room.set()
+        self._chunks = self._chunks[len(taken) :]
+        self._count()
         return taken
+
+    def _count(self) -> None:
+        self._size = self._wanted = 0
+        self._due_at = NEVER
+        self._room.set()
+        for chunk in self._chunks:
+            self._count_in(chunk)
+
+    def _count_in(self, chunk: Chunk) -> None:
+        """Kept as a sum: it is asked for with every chunk that comes."""
+        self._size += chunk.size
+        self._wanted += len(chunk.received)
+        self._due_at = min(self._due_at, chunk.at + (self._linger if chunk.received else UNWANTED_AT_MOST))
+        if self._size >= ROOM:
+            self._room.clear()
+        if self._wanted >= MOST or self._size >= ROOM:
+            self._due_at = 0.0
 
 
 def _joined(chunks: list[Chunk]) -> list[Chunk]:

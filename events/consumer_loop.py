@@ -23,13 +23,13 @@ from events.consumer import Consumer, may_pass
 from events.consumer_batches import Batches, Done
 from events.consumer_intake import Chunk, Intake
 from events.consumer_replay import replayed
-from events.consumer_stream import Rewound, is_still, reading, resume, taken
+from events.consumer_stream import Resumed, Rewound, is_still, reading, resume, taken
 from services.consumers import dead_letters, positions
 from services.consumers.dead_letters import Why
 from services.consumers.positions import Moved, Place
 
-OWN_EVERY = 0.3  # seconds between two looks for partitions that nobody owns
-TURN = 0.5  # seconds between two looks for what operators want
+OWN_EVERY = 0.5  # seconds between two looks for partitions that nobody owns
+TURN = 1.0  # seconds between two looks for what operators want
 LOOK_EVERY = 5.0  # seconds between two looks at the ends of the partitions
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # seconds between two tries of what may pass
 READ_AT_MOST = 200  # events of one read
@@ -111,7 +111,9 @@ class ConsumerLoop:
         pause = FIRST_PAUSE
         while True:
             try:
-                place = await self._open(partition)
+                place, why = await self._open(partition)
+                if why is not None:
+                    await self._intake.put(Chunk(partition, [], place, 0))  # so that it is written, if nothing comes
                 async for chunk in replayed(self.consumer, self._rule, self._engine, partition, place):
                     place = chunk.place
                     await self._intake.put(chunk)
@@ -119,7 +121,8 @@ class ConsumerLoop:
                 await self._follow(partition, place)
                 log.warning("stream_changed", consumer=self.consumer.name, partition=partition)
             except Exception as error:
-                log.warning(
+                told = log.warning if pause == FIRST_PAUSE else log.debug  # an outage is told once
+                told(
                     "partition_not_read", consumer=self.consumer.name, partition=partition, error=type(error).__name__
                 )
                 self._meter.failed(self.consumer.name)
@@ -128,7 +131,7 @@ class ConsumerLoop:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
 
-    async def _open(self, partition: int) -> Place:
+    async def _open(self, partition: int) -> Resumed:
         """The place to read on from; a stream that is not the one it was is read from its beginning."""
         name = self.consumer.name
         async with self._engine.connect() as connection:
@@ -142,7 +145,7 @@ class ConsumerLoop:
             log.warning("consumer_rewound", consumer=name, partition=partition, why=why.value, **told)
             self._meter.rewound(name, why)
         self._places[partition] = place
-        return place
+        return Resumed(place, why)
 
     async def _follow(self, partition: int, place: Place) -> None:
         """Comes back where positions do not grow: the stream is another one."""

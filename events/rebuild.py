@@ -54,7 +54,7 @@ MODELS = {
     ),
 }
 """By consumer."""
-EXAMPLES = 20  # differences that are told of each table and kind
+MOST = 10_000  # differences that are looked for of each table and kind
 
 
 async def check(engine: AsyncEngine, consumer: Consumer, rule: Rule, until: datetime) -> Checked:
@@ -99,7 +99,7 @@ async def _compared(
     made = f"SELECT {columns} FROM pg_temp.{model.table}"  # noqa: S608
     found = []
     for where, statement in (("missing", f"{made} EXCEPT {real}"), ("unexplained", f"{real} EXCEPT {made}")):
-        rows = await connection.execute(text(f"{statement} LIMIT {EXAMPLES}"), {"until": until})
+        rows = await connection.execute(text(f"{statement} LIMIT {MOST}"), {"until": until})
         found += [Difference(model.table, where, ", ".join(str(value) for value in row)) for row in rows]
     count = (await connection.execute(text(f"SELECT count(*) FROM ({made}) AS rows"))).scalar_one()  # noqa: S608
     return Checked(events, count, found)

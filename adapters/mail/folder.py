@@ -19,7 +19,7 @@ class MailFolder(Mailer):
         self._folder, self._sender = folder, sender
 
     async def send(self, mail: Mail) -> None:
-        content = composed(mail, self._sender).as_bytes()
+        content = composed(mail, self._sender)
         try:
             await asyncio.to_thread(self._write, self._folder / f"{mail.key}.eml", content)
         except OSError as error:

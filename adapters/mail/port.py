@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from binascii import b2a_qp
 from dataclasses import dataclass, field
-from email.charset import QP, Charset
 from email.header import Header
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
 from email.utils import format_datetime, formataddr, parseaddr
 
 from adapters.clock import now
 
 LINE_BREAK = re.compile(r"[\r\n]")
-UTF_8 = Charset("utf-8")
-UTF_8.body_encoding = QP  # so that people can read the source
 
 
 @dataclass(frozen=True)
@@ -54,12 +50,16 @@ class Mailer(ABC):
         """Raises MailRefused, MailAway or MailDoubtful."""
 
 
-def composed(mail: Mail, sender: str) -> MIMEMultipart:
+def composed(mail: Mail, sender: str) -> bytes:
     """The message of RFC 5322, text first, HTML as its alternative. Raises MailRefused for an impossible header.
 
-    With the older classes of the standard library: those with a policy take 1.6 ms for what takes 0.3 ms here.
+    Written by hand: the standard library's classes take 0.6 to 1.9 ms for it.
     """
+    given = (mail.subject, mail.name, mail.address, *mail.headers.values())
+    if LINE_BREAK.search("".join(given)) or not mail.address.isascii():
+        raise MailRefused("a header is impossible: a line break, or an address that is not ASCII")
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    boundary = f"=_{mail.key}"  # never in a part: there every `=` is followed by two digits or the line's end
     headers = {
         "From": sender,
         "To": formataddr((mail.name, mail.address)),
@@ -69,13 +69,13 @@ def composed(mail: Mail, sender: str) -> MIMEMultipart:
         "Message-ID": f"<{mail.key}@{domain}>",
         "Content-Language": mail.language,
         "Auto-Submitted": "auto-generated",  # RFC 3834
+        "MIME-Version": "1.0",
+        "Content-Type": f'multipart/alternative; boundary="{boundary}"',
     }
-    message = MIMEMultipart("alternative")
-    given = (mail.subject, mail.name, mail.address, *mail.headers.values())
-    if LINE_BREAK.search("".join(given)) or not mail.address.isascii():
-        raise MailRefused("a header is impossible: a line break, or an address that is not ASCII")
-    for name, value in headers.items():
-        message[name] = value
-    message.attach(MIMEText(mail.text, "plain", UTF_8))  # type: ignore[arg-type]  # a Charset is taken, too
-    message.attach(MIMEText(mail.html, "html", UTF_8))  # type: ignore[arg-type]
-    return message
+    head = "".join(f"{name}: {value}\n" for name, value in headers.items())
+    parts = [
+        f"\n--{boundary}\nContent-Type: text/{kind}; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"
+        f"{b2a_qp(body.encode()).decode()}"
+        for kind, body in (("plain", mail.text), ("html", mail.html))
+    ]
+    return f"{head}{''.join(parts)}\n--{boundary}--\n".replace("\n", "\r\n").encode()

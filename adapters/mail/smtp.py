@@ -6,8 +6,6 @@ import asyncio
 import smtplib
 import ssl
 from dataclasses import dataclass
-from email.mime.multipart import MIMEMultipart
-from email.policy import SMTP
 from email.utils import parseaddr
 
 from adapters.mail.port import Mail, MailAway, MailDoubtful, Mailer, MailRefused, composed
@@ -40,7 +38,7 @@ class SmtpMailer(Mailer):
         message = composed(mail, self._sender)
         await asyncio.to_thread(self._send, message, mail.address)
 
-    def _send(self, message: MIMEMultipart, address: str) -> None:
+    def _send(self, message: bytes, address: str) -> None:
         try:
             connection = self._connect()
         except (OSError, smtplib.SMTPException) as error:
@@ -67,8 +65,7 @@ class SmtpMailer(Mailer):
             raise
         return connection
 
-    def _hand_over(self, connection: smtplib.SMTP, message: MIMEMultipart, address: str) -> None:
-        body = message.as_bytes(policy=SMTP)
+    def _hand_over(self, connection: smtplib.SMTP, message: bytes, address: str) -> None:
         try:
             connection.ehlo_or_helo_if_needed()
             for code, words in (connection.mail(parseaddr(self._sender)[1]), connection.rcpt(address)):
@@ -76,7 +73,7 @@ class SmtpMailer(Mailer):
         except (OSError, smtplib.SMTPException) as error:
             raise MailAway(_told(error)) from None
         try:
-            _require(*connection.data(body))
+            _require(*connection.data(message))
         except smtplib.SMTPDataError as error:
             _require(error.smtp_code, b"")
         except (OSError, smtplib.SMTPException) as error:

@@ -20,7 +20,7 @@ class EventArchive(Consumer):
     versions = None
     in_order = False
     holds_subject = False
-    linger = 0.25
+    linger = 0.5
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

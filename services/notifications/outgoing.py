@@ -25,14 +25,14 @@ _SEND_AGAIN = text("""
     UPDATE notifications SET state = 'waiting', why = NULL, due_at = now(), ended_at = NULL
      WHERE event_id = :event_id AND state IN ('refused', 'doubtful')
 """)
-# Messages of one order go out one after the other.
+# Messages of one order go out one after the other. By `min`, not NOT EXISTS: of that one the planner may make a join
+# over all that waits, for each claim.
 _CLAIM = text("""
     UPDATE notifications SET state = 'sending', attempts = attempts + 1
      WHERE id IN (SELECT id FROM notifications AS mine
                    WHERE ended_at IS NULL AND state = 'waiting' AND due_at <= now()
-                     AND NOT EXISTS (SELECT FROM notifications AS earlier
-                                      WHERE earlier.order_id = mine.order_id AND earlier.id < mine.id
-                                        AND earlier.ended_at IS NULL)
+                     AND id = (SELECT min(first.id) FROM notifications AS first
+                                WHERE first.order_id = mine.order_id AND first.ended_at IS NULL)
                    ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
  RETURNING id
 """)

@@ -28,6 +28,7 @@ SMALL_SETS = {
     "uq_tickets_one_open_each",
     "ix_outbox_waiting",
     "ix_outbox_parked",
+    "ix_dead_letters_waiting",
     "ix_webhook_inbox_unprocessed",
     "ix_refunds_unsettled",
     "ix_orders_waits_for",

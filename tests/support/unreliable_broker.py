@@ -64,7 +64,8 @@ class UnreliableBroker(Broker):
                 self._require()
                 if connection != self._connection:
                     raise BusAway("the connection was lost")
-                batch = [one for one in self._kept[partition] if one.position > at][:most]
+                begin = max(0, at + 1 - self._first[partition])
+                batch = self._kept[partition][begin : begin + most]
                 if batch:
                     at = batch[-1].position
                     yield batch
