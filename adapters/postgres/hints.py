@@ -65,29 +65,28 @@ class Hints:
             await asyncio.gather(self._sending, return_exceptions=True)
 
     async def _send(self) -> None:
+        """Hints in quick succession share a connection of the pool: to take one costs more than to send a hint."""
         while self.waiting:
-            given, self.waiting = self.waiting, {}
-            sent = await self._notify([(name, payload) for name in given for payload in payloads(given[name])])
-            await asyncio.sleep(self._spacing if sent else AFTER_FAILURE)
+            try:
+                async with self._engine.connect() as connection:
+                    driver = (await connection.get_raw_connection()).driver_connection
+                    while self.waiting:
+                        await self._tell(driver)
+                        await asyncio.sleep(self._spacing)
+            except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                log.warning("hints_not_sent", error=type(error).__name__)
+                await asyncio.sleep(AFTER_FAILURE)
 
-    async def _notify(self, notifications: Sequence[tuple[str, str]]) -> bool:
-        channels, said = zip(*notifications, strict=True)
+    async def _tell(self, driver: Any) -> None:
+        """By the driver itself: SQLAlchemy's part of such a statement costs more than the statement."""
+        given, self.waiting = self.waiting, {}
+        sent = [(channel, payload) for channel, subjects in given.items() for payload in payloads(subjects)]
+        channels, said = zip(*sent, strict=True)
         try:
-            async with self._engine.connect() as connection:
-                await _tell((await connection.get_raw_connection()).driver_connection, channels, said)
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            log.warning("hints_lost", channels=sorted(set(channels)), error=type(error).__name__)
-            return False
-        return True
-
-
-async def _tell(driver: Any, channels: Sequence[str], said: Sequence[str]) -> None:
-    """By the driver itself: SQLAlchemy's part of such a statement costs more than the statement."""
-    try:
-        await driver.fetch(_NOTIFY, channels, said)
-    except BaseException:
-        driver.terminate()  # whether it is still of use is not known; the pool opens another one
-        raise
+            await driver.fetch(_NOTIFY, channels, said)
+        except BaseException:
+            driver.terminate()  # whether it is still of use is not known; the pool opens another one
+            raise
 
 
 def payloads(subjects: Sequence[str] | dict[str, None]) -> Iterator[str]:
