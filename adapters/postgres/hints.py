@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 SPACING = 0.005  # seconds from one statement of a process to its next one
+KEPT = 0.5  # seconds without a hint after which the connection goes back to its pool
+LARGE = 5  # connections of a pool that can spare one for that long
 AFTER_FAILURE = 1.0  # seconds: the database is away
 LAST_SEND = 1.0  # seconds for what is left when the process ends
 MOST = 5000  # subjects of one channel that wait; from then on it is told to look at everything
@@ -40,7 +44,10 @@ class Hints:
         self._spacing = spacing
         self.waiting: dict[str, dict[str, None]] = {}  # subjects by channel, in the order in which they were given
         self._sending: asyncio.Task[None] | None = None
+        self._given = asyncio.Event()
         self._closed = False
+        pool = engine.pool
+        self._kept = KEPT if isinstance(pool, QueuePool) and pool.size() >= LARGE else 0.0
 
     def give(self, channel: str, subject: str = EVERYTHING) -> None:
         """Tells those who listen to the channel to look at the subject, a word without spaces.
@@ -53,19 +60,21 @@ class Hints:
         subjects[subject] = None
         if len(subjects) > MOST:
             self.waiting[channel] = {EVERYTHING: None}
+        self._given.set()
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
 
     async def aclose(self) -> None:
         """Sends what is left, for a second at most."""
         self._closed = True
+        self._given.set()
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=LAST_SEND)
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
 
     async def _send(self) -> None:
-        """Hints in quick succession share a connection of the pool: to take one costs more than to send a hint."""
+        """While hints come it keeps a connection of the pool: to take one costs three times what a hint does."""
         while self.waiting:
             try:
                 async with self._engine.connect() as connection:
@@ -73,9 +82,17 @@ class Hints:
                     while self.waiting:
                         await self._tell(driver)
                         await asyncio.sleep(self._spacing)
+                        await self._wait_for_more()
             except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 log.warning("hints_not_sent", error=type(error).__name__)
                 await asyncio.sleep(AFTER_FAILURE)
+
+    async def _wait_for_more(self) -> None:
+        self._given.clear()
+        if not self.waiting and not self._closed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._kept):
+                    await self._given.wait()
 
     async def _tell(self, driver: Any) -> None:
         """By the driver itself: SQLAlchemy's part of such a statement costs more than the statement."""
