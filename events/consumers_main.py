@@ -73,7 +73,7 @@ def build_consumers(
     sender = MailSender(settings, mailer, engine, locks)
     consumers = [EventArchive(engine), Notifications(sender.wake), StockHints(settings.stock_low)]
     rules = rules_of(consumers, settings.consumer_rules)
-    counts = ConsumerMetrics(meter) if meter is None or isinstance(meter, MetricMeter) else meter
+    counts = ConsumerMetrics(meter, rules) if meter is None or isinstance(meter, MetricMeter) else meter
     loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts) for one in consumers]
     return Consumers(loops, sender, locks)
 

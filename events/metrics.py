@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from temporalio.common import MetricMeter
 
@@ -51,13 +51,15 @@ class RelayMetrics:
 class ConsumerMetrics:
     """What consumers count; without a meter nothing is counted."""
 
-    def __init__(self, meter: MetricMeter | None) -> None:
+    def __init__(self, meter: MetricMeter | None, consumers: Collection[str] = ()) -> None:
         meter = meter or MetricMeter.noop
         self._events = meter.create_counter(
             "ordersaga_consumer_events", "Events that a consumer got, by what came of it"
         )
         self._rewinds = meter.create_counter("ordersaga_consumer_rewinds", "Partitions that were read again, and why")
         self._failures = meter.create_counter("ordersaga_consumer_failures", "Batches and reads that are tried again")
+        for name in consumers:  # their series are there before the first one
+            self._failures.add(0, {"consumer": name})
         self._delay = meter.create_histogram_float(
             CONSUMER_DELAY, "From the broker's taking an event until its effect"
         )

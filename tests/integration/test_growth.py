@@ -29,6 +29,7 @@ SMALL_SETS = {
     "ix_outbox_waiting",
     "ix_outbox_parked",
     "ix_dead_letters_waiting",
+    "pk_consumer_positions",
     "ix_webhook_inbox_unprocessed",
     "ix_refunds_unsettled",
     "ix_orders_waits_for",

@@ -31,7 +31,7 @@ PLACED = "ordersaga.order.placed.v1"
 
 _INSERT = text("""
     INSERT INTO outbox (event_id, type, source, subject, sequence, time, traceparent, data)
-    SELECT CAST(:prefix AS text) || ':' || subject || ':' || sequence, :type, :source, subject, sequence, :at,
+    SELECT CAST(:prefix AS text) || '-' || subject || '-' || sequence, :type, :source, subject, sequence, :at,
            CAST(:traceparent AS text), CAST(:data AS jsonb)
       FROM unnest(CAST(:subjects AS text[]), CAST(:sequences AS bigint[])) WITH ORDINALITY
         AS given (subject, sequence, place) ORDER BY place
