@@ -13,8 +13,6 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.plain import fetch
-
 LANES = 8
 """Of the ownership alone: how many relays can share the work. `hashtext` needs no column and no index of its own."""
 
@@ -22,26 +20,23 @@ CHANNEL = "ordersaga_outbox"
 """What the relay listens to; a notification says only that there is something to publish."""
 
 # What is committed while a subject is parked waits behind it, though `hold_back` has not marked it yet.
-_WAITING = f"""
-    SELECT id, event_id, type, source, subject, sequence, time, traceparent, data::text, replay
+_WAITING = text(f"""
+    SELECT id, event_id, type, source, subject, sequence, time, traceparent, data::text AS data, replay
       FROM outbox
-     WHERE published_at IS NULL AND parked_at IS NULL AND (hashtext(subject) & {LANES - 1}) = ANY($1)
+     WHERE published_at IS NULL AND parked_at IS NULL AND (hashtext(subject) & {LANES - 1}) = ANY(:lanes)
        AND NOT EXISTS (SELECT FROM outbox AS parked
                         WHERE parked.parked_at IS NOT NULL AND parked.subject = outbox.subject
                           AND parked.source = outbox.source)
-"""  # noqa: S608  # a constant
-_READ = f"{_WAITING} ORDER BY id LIMIT $2"
+     ORDER BY id LIMIT :most
+""")  # noqa: S608  # a constant
 
-# One round trip: the relay goes on until nothing is left. The commit need not wait for the disk: what a crash of the
-# database forgets is published once more. The rows that are noted here look unpublished to the rest of the statement.
-_NOTE_AND_READ = f"""
-    WITH noted AS (
-        UPDATE outbox SET published_at = now()
-          FROM unnest($3::bigint[], $4::int[]) AS acknowledged (id, replay)
-         WHERE outbox.id = acknowledged.id AND outbox.replay = acknowledged.replay AND outbox.published_at IS NULL
-        RETURNING set_config('synchronous_commit', 'off', true))
-    {_WAITING} AND id <> ALL($3) ORDER BY id LIMIT $2
-"""  # noqa: S608
+# A commit that need not wait for the disk: what a crash of the database forgets is published once more.
+_ACKNOWLEDGE = text("""
+    UPDATE outbox SET published_at = now()
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:replays AS int[])) AS acknowledged (id, replay)
+     WHERE outbox.id = acknowledged.id AND outbox.replay = acknowledged.replay AND outbox.published_at IS NULL
+    RETURNING set_config('synchronous_commit', 'off', true) IS NULL
+""")
 
 _PRUNE = text("""
     DELETE FROM outbox WHERE id IN (
@@ -79,15 +74,15 @@ class Waiting:
 
     async def read(self, lanes: Collection[int], most: int) -> list[WaitingEvent]:
         """Up to `most` events of these lanes, the oldest first; none of a subject of which an event is parked."""
-        return [WaitingEvent(*row) for row in await fetch(self._writes, _READ, sorted(lanes), most)]
+        async with self._writes.connect() as connection:
+            rows = await connection.execute(_WAITING, {"lanes": sorted(lanes), "most": most})
+            return [WaitingEvent(*row) for row in rows]
 
-    async def acknowledge(
-        self, events: Sequence[WaitingEvent], lanes: Collection[int], most: int
-    ) -> list[WaitingEvent]:
-        """Notes that the broker has these events, and reads on; what was asked for again since goes on waiting."""
-        ids, replays = [event.id for event in events], [event.replay for event in events]
-        rows = await fetch(self._writes, _NOTE_AND_READ, sorted(lanes), most, ids, replays)
-        return [WaitingEvent(*row) for row in rows]
+    async def acknowledge(self, events: Sequence[WaitingEvent]) -> None:
+        """Notes that the broker has these events; one that was asked for again since goes on waiting."""
+        values = {"ids": [event.id for event in events], "replays": [event.replay for event in events]}
+        async with self._writes.connect() as connection:
+            await connection.execute(_ACKNOWLEDGE, values)
 
     async def prune(self, kept: timedelta, most: int) -> int:
         """Deletes up to `most` events that were acknowledged longer ago than `kept`; how many it were."""
