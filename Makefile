@@ -11,7 +11,8 @@ STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check check-tools bench bench-quick bench-peers proof overload chaos lint format lock clean venv
+.PHONY: help demo up test check check-tools bench bench-quick bench-peers proof overload chaos lint format \
+  release-events asyncapi lock clean venv
 .NOTPARALLEL:
 
 help:  ## this list
@@ -60,6 +61,12 @@ lint: venv  ## ruff and mypy only
 format: venv  ## put the code into its format
 	@$(ISOLATED) $(VENV) -m ruff check --fix .
 	@$(ISOLATED) $(VENV) -m ruff format .
+
+release-events: venv  ## make the events' schemas the released ones, unless that would break a consumer
+	@$(ISOLATED) $(VENV) -m devstack.events.release
+
+asyncapi: venv  ## check the events' document against the official schema of AsyncAPI, which npm installs into build/ (network)
+	@$(ISOLATED) $(VENV) -m devstack.events.official
 
 LOCK := pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
   --python-version 3.11

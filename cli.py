@@ -17,6 +17,8 @@ import typer
 from commandline.failures import Failure, Misused
 from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
+from commandline.groups.dead_letters import rebuild
+from commandline.groups.events import events
 from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
 from commandline.groups.refunds import give_refund
@@ -36,6 +38,8 @@ app.add_typer(brake, name="brake")
 app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
+app.add_typer(events, name="events")
+app.command("rebuild")(rebuild)
 
 
 @app.command("doctor")

@@ -1,12 +1,13 @@
 """The relay: runs what is nobody's request. `python relay.py`; SIGTERM drains it.
 
-It follows up the webhooks that the API stored, deletes those that are long done with, and starts refunds that were
-asked for and have no workflow. Any number of relays may run; what one that dies had claimed is done by another. Exit
-codes: `adapters/process.py`.
+It follows up the webhooks that the API stored, deletes those that are long done with, starts refunds that were asked
+for and have no workflow, publishes the events of the outbox, and runs the shop's own consumers of them. Any number of
+relays may run; what one that dies had claimed is done by another. Exit codes: `adapters/process.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
+from adapters.bus.connect import open_broker
 from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres import reachability
 from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.postgres.hints import Hints
+from adapters.postgres.partition_locks import PartitionLocks
 from adapters.process import exit_code, leave, told_to_stop
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
@@ -27,17 +31,22 @@ from adapters.stripe.refunds import RefundGateway
 from adapters.telemetry import health_page
 from adapters.temporal.client import connect
 from domain.webhooks import Source
+from events.consumers_main import build_consumers
 from events.health import RelayHealth
 from events.inbox import FollowedUp, FollowUp, Inbox
 from events.inbox_pruning import InboxPruning
 from events.metrics import RelayMetrics
+from events.outbox_relay import OutboxRelay
 from events.parcel_follow_up import ParcelFollowUp
+from events.parked_events import ParkedEvents
 from events.payment_follow_up import PaymentFollowUp
 from events.refund_starts import RefundSweep
 from events.relay import FIRST_LOOK, Relay
 from services.inbox.claims import Claims
 from services.inbox.pruning import OldEvents
 from services.orders.book import OrderBook
+from services.orders.hints import hinting
+from services.outbox.waiting import LANES, Waiting
 from services.refunds.foreign import RefundBooking
 
 log = structlog.get_logger("relay")
@@ -70,7 +79,9 @@ async def build_relay(
         for far_end in (stripe, parcels):
             stack.push_async_callback(far_end.aclose)
         payments, refunds = StripeGateway(stripe), RefundGateway(stripe)
-        book = OrderBook(create_sessions(engine))
+        hints = Hints(engine)
+        stack.push_async_callback(hints.aclose)
+        book = OrderBook(create_sessions(engine), committed=hinting(hints))
         booking = RefundBooking(book, refunds)
         follow_ups: dict[str, FollowUp] = {
             Source.STRIPE: PaymentFollowUp(each_on_its_own, temporal, payments, book, booking),
@@ -79,17 +90,53 @@ async def build_relay(
         metrics = RelayMetrics(Runtime.default().metric_meter)
         inbox = Inbox(Claims(each_on_its_own), follow_ups, followed_up or metrics.followed_up)
         pruning = InboxPruning(OldEvents(each_on_its_own, settings.inbox_kept), metrics.pruned)
-        relay = Relay(settings, inbox, RefundSweep(each_on_its_own, temporal, settings), pruning, first_look)
+        outbox = build_outbox(settings, engine, metrics)
+        sweep = RefundSweep(each_on_its_own, temporal, settings)
+        relay = Relay(settings, inbox, sweep, pruning, first_look, outbox)
         yield RelayParts(relay, inbox, engine, temporal)
+
+
+def build_outbox(settings: Settings, engine: AsyncEngine, metrics: RelayMetrics) -> OutboxRelay | None:
+    """What publishes events; None where no broker is set."""
+    if settings.broker_url is None:
+        return None
+    parked = ParkedEvents(create_sessions(engine))
+    return OutboxRelay(
+        Waiting(engine.execution_options(isolation_level="AUTOCOMMIT")),
+        PartitionLocks(settings, "outbox", LANES),
+        open_broker(settings.broker_url.get_secret_value(), settings),
+        parked,
+        metrics,
+        settings.outbox_retention,
+    )
+
+
+@asynccontextmanager
+async def consuming(settings: Settings, engine: AsyncEngine) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """The loops of the shop's consumers, which run inside; none where no broker is set."""
+    url = settings.broker_consumer_url or settings.broker_url
+    if url is None:
+        yield []
+        return
+    broker = open_broker(url.get_secret_value(), settings)
+    try:
+        async with build_consumers(settings, broker, engine, meter=Runtime.default().metric_meter) as consumers:
+            yield consumers.running
+    finally:
+        await broker.aclose()
 
 
 async def run(settings: Settings) -> None:
     stop = told_to_stop()
-    async with build_relay(settings) as parts, parts.relay as relay:
+    async with (
+        build_relay(settings) as parts,
+        consuming(settings, parts.engine) as consumers,
+        parts.relay as relay,
+    ):
         health = RelayHealth(relay, lambda: reachability.parts(parts.engine, parts.temporal), settings.sweep_interval)
         async with health_page.served(settings.relay_health_host, settings.relay_health_port, health.pages):
             log.info("relay started", temporal=settings.temporal_address)
-            await relay.run_until(stop)
+            await relay.run_until(stop, *consumers)
             log.info("relay drains")
     log.info("relay stopped")
 

@@ -40,6 +40,7 @@ from activities.tickets.tickets import Tickets
 from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres import reachability
 from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.postgres.hints import Hints
 from adapters.process import BROKE, exit_code, leave, told_to_stop
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
@@ -52,6 +53,7 @@ from adapters.temporal.namespace import check_search_attributes
 from adapters.temporal.schedules import ensure_schedules
 from services.brake.brake import BrakeRule
 from services.orders.book import OrderBook
+from services.orders.hints import hinting
 from services.refunds.foreign import RefundBooking
 from workflows.order import search_attributes
 from workflows.order_fulfillment import OrderFulfillment
@@ -132,7 +134,8 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     stripe, carrier = StripeConnection(settings), CarrierGateway(settings)
     refunds, lists = RefundGateway(stripe), StripeLists(stripe)
     sessions = create_sessions(engine)
-    book = OrderBook(sessions, order_reached, order_opened)
+    hints = Hints(engine)
+    book = OrderBook(sessions, order_reached, order_opened, hinting(hints))
     reconciliations = Reconciliations(sessions, book)
     try:
         yield Activities(
@@ -155,6 +158,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     finally:
         await carrier.aclose()
         await stripe.aclose()
+        await hints.aclose()
         await dispose(engine)
 
 

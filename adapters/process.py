@@ -9,7 +9,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -30,6 +33,31 @@ def told_to_stop() -> asyncio.Event:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     return stop
+
+
+@contextmanager
+def told_first(act: Callable[[], None]) -> Iterator[None]:
+    """Calls `act` when SIGTERM or SIGINT arrives, beside the handler of the server that this process runs.
+
+    A server waits for its answers to end before it tells the application that it stops: an answer that has no end
+    has to hear of it here. Without such a handler, or outside of the main thread, nobody is told.
+    """
+    loop, handlers = asyncio.get_running_loop(), {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    replaced = {name: handler for name, handler in handlers.items() if callable(handler)}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(act)
+        replaced[signal.Signals(number)](number, frame)
+
+    for name in replaced:
+        signal.signal(name, told)
+    try:
+        yield
+    finally:
+        for name, handler in replaced.items():
+            signal.signal(name, handler)
 
 
 def exit_code(

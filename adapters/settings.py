@@ -10,9 +10,11 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from adapters.consumer_settings import ConsumerSettings
+from adapters.event_settings import EventSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
@@ -29,7 +31,7 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(BaseSettings):
+class Settings(EventSettings, ConsumerSettings):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",
@@ -128,6 +130,9 @@ class Settings(BaseSettings):
         default=10.0,
         gt=0,
         description="seconds that an order may wait for a worker before further checkouts are answered 503",
+    )
+    max_listeners: int = Field(
+        default=500, ge=0, description="live streams of orders' events per API process; one more is answered 503"
     )
     grace_period: timedelta = Field(
         default=timedelta(0),

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.postgres.hints import Hints
+from adapters.process import told_first
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import StripeGateway
@@ -18,6 +20,8 @@ from adapters.temporal.client import connect
 from api.brake import routes as brake
 from api.customers import routes as customers
 from api.deps import Services
+from api.documentation import routes as documentation
+from api.events import routes as events
 from api.health import routes as health
 from api.http import openapi, problems
 from api.http.body_limit import BodyLimit
@@ -27,11 +31,15 @@ from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
 from api.orders import routes as orders
 from api.orders.admission import admission_of
+from api.orders.live import live_orders
+from api.outbox import routes as outbox
 from api.products import routes as products
 from api.refunds import routes as refunds
 from api.repairs import routes as repairs
 from api.webhooks import routes as webhooks
 from services.inbox.arrivals import Arrivals
+from services.orders.book import OrderBook
+from services.orders.hints import hinting
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -52,13 +60,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.services = await _services(chosen, stack, measured)
             yield
 
-    app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.DESCRIPTION)
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
-    for noun in (webhooks, orders, refunds, repairs, brake, products, inventory, customers, health, metrics):
+    nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
+    for noun in (*nouns, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)
     return app
@@ -76,12 +85,21 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     stack.push_async_callback(arrivals.aclose)
     admission = admission_of(settings, each_on_its_own, measured.shed)
     measured.admission(lambda: admission.in_flight, lambda: admission.limit)
+    hints = Hints(engine)
+    stack.push_async_callback(hints.aclose)
+    live = await stack.enter_async_context(live_orders(settings, each_on_its_own, measured.dropped))
+    stack.enter_context(told_first(live.close))
+    measured.listeners(lambda: live.count)
+    sessions = create_sessions(engine)
     return Services(
         settings,
-        create_sessions(engine),
+        sessions,
         each_on_its_own,
         temporal,
         payments,
         arrivals,
         admission,
+        hints,
+        OrderBook(sessions, committed=hinting(hints)),
+        live,
     )

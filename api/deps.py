@@ -10,11 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.postgres.database import Sessions
+from adapters.postgres.hints import Hints
 from adapters.settings import Settings
 from adapters.stripe.payments import PaymentSnapshot
 from api.orders.admission import Admission
+from api.orders.live import LiveOrders
 from engine.update_places import UpdatePlaces
 from services.inbox.arrivals import Arrivals
+from services.orders.book import OrderBook
 
 
 class PaymentLookup(Protocol):
@@ -32,6 +35,9 @@ class Services:
     payments: PaymentLookup
     inbox: Arrivals
     admission: Admission
+    hints: Hints
+    book: OrderBook  # for changes of orders: those who watch them are told
+    live: LiveOrders
     places: UpdatePlaces = field(default_factory=UpdatePlaces)
 
 

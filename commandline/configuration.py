@@ -78,6 +78,7 @@ def _of_stack(stack: RunningStack, variables: Mapping[str, str]) -> dict[str, An
         "carrier_api_key": secrets.get("carrier_api_key"),
         "carrier_webhook_secret": secrets.get("carrier_webhook_secret"),
         "stripe_webhook_secret": secrets.get("stripe_webhook_secret"),
+        "broker_consumer_url": stack.url("nats"),
         "worker_health_port": str(urlsplit(stack.url("workerHealth") or "").port or ""),
         "relay_health_port": str(urlsplit(stack.url("relayHealth") or "").port or ""),
     }

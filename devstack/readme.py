@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pydantic import AliasChoices, SecretStr
@@ -10,6 +13,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from adapters.settings import Settings
+from api.events import asyncapi
+from devstack.events import tables
 from domain import cancellation, repairs
 from domain.parcels import ShippingOrigin
 
@@ -42,10 +47,19 @@ def _default(field: FieldInfo) -> str:
     return "unset" if value is None else f"`{value}`"
 
 
-PAGES = {
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"cancel table": cancellation.markdown_table},
     DOCS / "settings.md": {"settings": settings_table},
     DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},
+    DOCS / "events.md": {
+        "events": tables.events_table,
+        "fields": tables.fields_tables,
+        "older schemas": tables.references_table,
+        "OrderCreated": tables.order_created,
+        "consumer on NATS": partial(tables.consumer, "consume_nats.py"),
+        "consumer on Kafka": partial(tables.consumer, "consume_kafka.py"),
+        "examples": tables.examples,
+    },
 }
 """The generated tables of each document, by the name in the comment that marks their place."""
 
@@ -61,6 +75,17 @@ def with_tables(text: str, page: Path) -> str:
     return text
 
 
+def asyncapi_json() -> str:
+    """The document that the API serves at `/asyncapi.json`, for whoever reads the repository."""
+    return json.dumps(asyncapi.document(), indent=1) + "\n"
+
+
+FILES = {DOCS / "asyncapi.json": asyncapi_json}
+"""The documents that are generated as a whole."""
+
+
 if __name__ == "__main__":
     for page in PAGES:
         page.write_text(with_tables(page.read_text(), page))
+    for file, contents in FILES.items():
+        file.write_text(contents())

@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
+
+Amount = Annotated[str, Field(json_schema_extra={"pattern": r"^-?\d+(\.\d+)?$"})]
+"""Exact money in major units of the event's `currency`: "79.99", or "500" where the currency has no minor units."""
 
 
 class EventName(StrEnum):
@@ -44,7 +48,7 @@ class EventName(StrEnum):
 
     @property
     def type(self) -> str:
-        """The CloudEvents type: OrderPlaced is `ordersaga.order.placed.v1`."""
+        """The CloudEvents type in the version that is written: OrderPlaced is `ordersaga.order.placed.v1`."""
         noun, *rest = re.findall(r"[A-Z][a-z]+", self.value)
         return f"ordersaga.{noun.lower()}.{'_'.join(word.lower() for word in rest)}.v1"
 
@@ -54,9 +58,9 @@ class EventData(BaseModel):
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
-    event_id: str
+    event_id: str = Field(description="the event's id, the same in every repeat of it; also the `id` around `data`")
     event_type: EventName
-    timestamp: datetime
+    timestamp: datetime = Field(description="when it happened, UTC")
 
 
 class EventItem(BaseModel):
@@ -65,8 +69,8 @@ class EventItem(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
     product_id: str
-    quantity: int
-    price: str
+    quantity: int = Field(description="pieces")
+    price: Amount = Field(description="of one piece, in major units of `currency`")
 
 
 class OrderEventData(EventData):
@@ -77,25 +81,25 @@ class OrderEventData(EventData):
 
     detail_type: EventName
     order_id: str
-    user_id: str
+    user_id: str = Field(description="the customer, as `customerId`: older consumers read this name")
     customer_id: str
     order_status: OrderStatus
     payment_status: PaymentStatus
-    items: list[EventItem]
-    currency: str
-    total_amount: str
-    reason: str | None = None  # a code, or words of ours
-    reason_id: str | None = None  # of what a person wrote, which stays here
-    tracking_number: str | None = None
-    amount: str | None = None  # of what was captured or given back, where that is not the total
+    items: list[EventItem] = Field(description="the lines that are still part of the order")
+    currency: str = Field(description="ISO 4217, of every amount in the event")
+    total_amount: Amount = Field(description="of the whole order, as at checkout")
+    reason: str | None = Field(None, description="why: a code, or words of the service; never what a person wrote")
+    reason_id: str | None = Field(None, description="the id of what a person wrote, which stays in the service")
+    tracking_number: str | None = Field(None, description="the carrier's number of the parcel")
+    amount: Amount | None = Field(None, description="what was captured or given back, where that is not the total")
 
 
 class InventoryUpdatedData(EventData):
     """A change of a product's stock on hand, in pieces; `new_quantity` is what is on hand after it."""
 
     product_id: str
-    quantity_change: int
-    new_quantity: int
+    quantity_change: int = Field(description="pieces that came (above 0) or went (below 0)")
+    new_quantity: int = Field(description="pieces on hand after the change")
 
 
 def item(product_id: str, quantity: int, unit_price: Money) -> EventItem:

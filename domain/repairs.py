@@ -31,6 +31,7 @@ PAYMENT_REFUNDED = "payment_refunded"
 STUCK_WORKFLOW_TASK = "stuck_workflow_task"
 OUR_FAULT = "our_fault"
 BRAKE = "brake"
+EVENT_PARKED = "event_parked"
 RECONCILIATION_STOPPED = "reconciliation_stopped"
 DRIFT = "drift"
 """The beginning of all kinds of tickets about books that disagree: `drift_stock`, `drift_payment`."""
@@ -242,6 +243,7 @@ TABLE: Mapping[str, TicketRule] = {
         Owner.DESK,
         _can(mark_done="it is mended: the brake is released, as by `ordersaga brake release`"),
     ),
+    EVENT_PARKED: TicketRule("The broker refuses an event", Owner.DESK, _can(mark_done="it is mended: sent again")),
     RECONCILIATION_STOPPED: TicketRule(
         "Too many orders have lost their workflow to undo them all",
         Owner.DESK,

@@ -30,7 +30,13 @@ class RelayHealth:
         return Answer(not stuck, {"status": "stuck" if stuck else "ok", "following_up": self._relay.held})
 
     async def ready(self) -> Answer:
-        """PostgreSQL and Temporal answer. Whether notifications arrive is said, too: without them all comes later."""
+        """PostgreSQL and Temporal answer. Whether notifications arrive is said, too: without them all comes later.
+
+        So is whether the broker took what was sent last: while it is away events wait, and all else goes on.
+        """
         parts = await self._reachable()
         listens = OK if self._relay.listening.is_set() else AWAY
-        return Answer(set(parts.values()) == {OK}, parts | {"notifications": listens})
+        said = parts | {"notifications": listens}
+        if self._relay.broker_answers is not None:
+            said["broker"] = OK if self._relay.broker_answers else AWAY
+        return Answer(set(parts.values()) == {OK}, said)

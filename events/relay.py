@@ -1,10 +1,11 @@
-"""The loops beside requests: webhooks are followed up, old ones leave, refunds without a workflow are started."""
+"""The loops beside requests: webhooks are followed up, old ones leave, refunds are started, events are published."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,15 +15,20 @@ from adapters.postgres.notifications import Listener
 from adapters.settings import Settings
 from events.inbox import BATCH, Inbox
 from events.inbox_pruning import InboxPruning
+from events.outbox_relay import OutboxRelay
 from events.pace import Pace
 from events.refund_starts import BATCH as REFUND_BATCH
 from events.refund_starts import RefundSweep
 from services.inbox.arrivals import CHANNEL
+from services.outbox.waiting import CHANNEL as OUTBOX
 
 FIRST_LOOK = 0.05  # seconds from the end of some work to the next look for more
 LAST_CLAIM = 5.0  # seconds for a claim that is under way when the relay stops: what it got is followed up, too
 DRAIN = 10.0  # seconds that running follow-ups get to finish
 PRUNE_EVERY = 3600.0  # seconds at most between two looks for events that may leave
+LAST_TURN = 5.0  # seconds for what is being published when the relay stops
+OUTBOX_PAUSES = (0.02, 1.0)  # seconds between two looks at the outbox: after work, and when idle
+OUTAGE_PAUSES = (0.1, 5.0)  # seconds between two tries while the broker is away
 
 log = structlog.get_logger()
 
@@ -41,9 +47,14 @@ class Relay:
         refunds: RefundSweep,
         pruning: InboxPruning,
         first_look: float = FIRST_LOOK,
+        outbox: OutboxRelay | None = None,
     ) -> None:
-        """`first_look`: seconds from the end of some work to the next look for more."""
+        """`first_look`: seconds from the end of some work to the next look for more.
+
+        Without `outbox` nothing is published.
+        """
         self._inbox, self._refunds, self._pruning = inbox, refunds, pruning
+        self._publishing = OutboxLoop(settings, outbox) if outbox is not None else None
         self._pace = Pace(first_look, settings.sweep_interval)
         self._refund_pace = Pace(settings.sweep_interval, settings.sweep_interval)
         self._pruning_pace = Pace(settings.sweep_interval, PRUNE_EVERY)
@@ -60,6 +71,7 @@ class Relay:
             self._listener.listen_forever(),
             self._start_refunds_forever(),
             self._prune_forever(),
+            *(self._publishing.loops() if self._publishing else ()),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
         return self
@@ -70,6 +82,8 @@ class Relay:
         """Claims nothing any more, and gives what is under way its time."""
         self._stopping = True
         self._pace.wake()
+        if self._publishing is not None:
+            await self._publishing.stop()
         following, keeping, *others = self._loops
         await asyncio.wait({following}, timeout=LAST_CLAIM)
         await _end(following, *others)
@@ -87,15 +101,23 @@ class Relay:
         return self._inbox.held
 
     @property
+    def broker_answers(self) -> bool | None:
+        """None where there is no broker."""
+        return self._publishing.broker_answers if self._publishing else None
+
+    @property
     def silence(self) -> float:
         """Seconds since this relay last looked at the inbox, whether or not the database answered."""
         return time.monotonic() - self._turned_at
 
-    async def run_until(self, stop: asyncio.Event) -> None:
-        """Comes back when it is told to stop. Raises the error of a loop that broke, which no loop should."""
+    async def run_until(self, stop: asyncio.Event, *others: asyncio.Task[None]) -> None:
+        """Comes back when it is told to stop. Raises the error of a loop that broke, which no loop should.
+
+        `others` are loops of the process that are not the relay's own.
+        """
         told = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait({told, *self._loops}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({told, *self._loops, *others}, return_when=asyncio.FIRST_COMPLETED)
             for loop in done - {told}:
                 loop.result()
         finally:
@@ -120,6 +142,57 @@ class Relay:
         while True:
             await self._pruning_pace.pause(worked=worked)
             worked = await _guarded("inbox_not_pruned", self._pruning.prune()) > 0
+
+
+class OutboxLoop:
+    """Publishes until it is stopped: woken by hints, by itself soon after work, then ever later."""
+
+    def __init__(self, settings: Settings, outbox: OutboxRelay) -> None:
+        self._outbox = outbox
+        self._pace, self._outage = Pace(*OUTBOX_PAUSES), Pace(*OUTAGE_PAUSES)
+        self._listener = Listener(settings, OUTBOX, self._pace.wake)
+        self._stopping = False
+        self._stopped = asyncio.Event()
+
+    @property
+    def broker_answers(self) -> bool:
+        """Whether the broker took what was sent last."""
+        return self._outbox.broker_answers
+
+    @property
+    def listening(self) -> asyncio.Event:
+        """Set while hints arrive."""
+        return self._listener.listening
+
+    def loops(self) -> Iterable[Coroutine[Any, Any, None]]:
+        """What has to run for it."""
+        return (self._publish_until_stopped(), self._listener.listen_forever())
+
+    async def stop(self) -> None:
+        """Gives the turn that is under way its time, and then lanes and broker back."""
+        self._stopping = True
+        for pace in (self._pace, self._outage):
+            pace.wake()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), LAST_TURN)
+        await self._outbox.aclose()
+
+    async def _publish_until_stopped(self) -> None:
+        failed = False
+        while not self._stopping:
+            try:
+                turn = await self._outbox.turn()
+            except Exception as error:
+                log.warning("outbox_not_read", error=type(error).__name__)
+                turn = None
+            if turn is None or turn.failure is not None:
+                await self._outage.pause(worked=not failed or bool(turn and turn.acknowledged))
+                failed = True
+                continue
+            failed = False
+            if not turn.is_full and not self._stopping:
+                await self._pace.pause(worked=bool(turn.taken))
+        self._stopped.set()
 
 
 async def _guarded(event: str, work: Coroutine[Any, Any, int]) -> int:

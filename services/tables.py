@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from sqlmodel import SQLModel
 
+from services.archive import tables as archive
 from services.brake import tables as brake
 from services.catalogue import tables as catalogue
+from services.consumers import tables as consumers
 from services.customers import tables as customers
 from services.inbox import tables as inbox
 from services.inventory import tables as inventory
+from services.notifications import tables as notifications
 from services.orders import tables as orders
 from services.outbox import tables as outbox
 from services.payments import tables as payments
@@ -19,11 +22,14 @@ from services.texts import tables as texts
 from services.tickets import tables as tickets
 
 AREAS = (
+    archive,
     brake,
     catalogue,
+    consumers,
     customers,
     inbox,
     inventory,
+    notifications,
     orders,
     outbox,
     payments,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import asyncpg
 import structlog
@@ -44,9 +45,18 @@ async def notify(connection: AsyncConnection, channel: str) -> None:
 class Listener:
     """Listens to one channel on a connection of its own, and connects again whenever that is lost."""
 
-    def __init__(self, settings: Settings, channel: str, heard: Callable[[], None]) -> None:
-        """`heard` is called for each notification, and whenever listening begins: some may have been missed."""
-        self._settings, self._channel, self._heard = settings, channel, heard
+    def __init__(
+        self,
+        settings: Settings,
+        channel: str,
+        heard: Callable[[], None],
+        named: Callable[[str], None] | None = None,
+    ) -> None:
+        """`heard` is called for each notification, and whenever listening begins: some may have been missed.
+
+        `named`, where it is given, gets what a notification says instead, if it says anything (`hints.py`).
+        """
+        self._settings, self._channel, self._heard, self._named = settings, channel, heard, named
         self.listening = asyncio.Event()
 
     async def listen_forever(self) -> None:
@@ -65,6 +75,12 @@ class Listener:
         finally:
             await dispose(engine)
 
+    def _take(self, connection: Any, process: int, channel: str, payload: Any) -> None:
+        if payload and self._named is not None:
+            self._named(str(payload))
+        else:
+            self._heard()
+
     async def _listen(self, engine: AsyncEngine) -> None:
         """Comes back when the connection is lost. Raises what the driver raises."""
         async with engine.connect() as connection:
@@ -73,7 +89,7 @@ class Listener:
             lost = asyncio.Event()
             driver.add_termination_listener(lambda _: lost.set())
             try:
-                await driver.add_listener(self._channel, lambda *_: self._heard())
+                await driver.add_listener(self._channel, self._take)
                 self.listening.set()
                 self._heard()
                 while not lost.is_set():

@@ -20,12 +20,16 @@ from adapters.telemetry.logs import CORE, configure_logs
 CONFIRMED_AFTER = "ordersaga_checkout_to_confirmed_seconds"
 SHIPPED_AFTER = "ordersaga_checkout_to_shipped_seconds"
 WEBHOOK_LAG = "ordersaga_webhook_lag_seconds"
+PUBLISH_LAG = "ordersaga_publish_lag_seconds"
+CONSUMER_DELAY = "ordersaga_consumer_delay_seconds"
 
 HOUR, DAY = 3600.0, 86_400.0
 BUCKETS = {
     CONFIRMED_AFTER: [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0],
     SHIPPED_AFTER: [60.0, 600.0, HOUR, 4 * HOUR, 12 * HOUR, DAY, 2 * DAY, 3 * DAY, 5 * DAY, 7 * DAY, 14 * DAY],
+    CONSUMER_DELAY: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0],
     WEBHOOK_LAG: [0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+    PUBLISH_LAG: [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, HOUR],
 }
 
 

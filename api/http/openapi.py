@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api.http.problems import MEDIA_TYPE, Problem
 
-DESCRIPTION: dict[str, Any] = {
+APPLICATION: dict[str, Any] = {
     "title": "Order Saga",
     "version": "1.0.0",
     "summary": "Orders from checkout to delivery, or fully undone.",
@@ -25,8 +25,12 @@ DESCRIPTION: dict[str, Any] = {
         {"name": "inventory", "description": "Stock: on hand, reserved, available"},
         {"name": "customers", "description": "Who orders"},
         {"name": "webhooks", "description": "Signed events of Stripe and of the carrier"},
+        {"name": "events", "description": "What the service tells others; the page `/events` says it to people"},
         {"name": "health", "description": "Liveness and readiness"},
     ],
+    # FastAPI's own pages load scripts from the internet: api/documentation/ serves its own.
+    "docs_url": None,
+    "redoc_url": None,
 }
 
 

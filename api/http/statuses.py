@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from domain.errors import Conflict, InvalidInput, NotFound, PaymentRequired, Refused, Unavailable
+from domain.event_registry import UnknownEventType
 
 
 class Malformed(Refused):
@@ -23,6 +24,7 @@ STATUS: Mapping[type[Refused], int] = {
     Conflict: 409,
     InvalidInput: 422,
     ForeignBody: 422,
+    UnknownEventType: 422,
     Unavailable: 503,
 }
 """By what the refusal means (RFC 9110, sections 15.5 and 15.6)."""

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.deps import ServicesDep
 from api.orders.admission import Shed
 from services.insight import census
-from services.insight.census import Census
+from services.insight.census import Census, ConsumerState
 
 REFRESH = 5.0  # seconds that a reading of the books is good for, so that no number of scrapes can hurt
 SHARE = 20  # a reading that took long is good for this many times as long: it costs a twentieth of a connection
@@ -72,6 +72,12 @@ class ApiMetrics:
             "ordersaga_checkouts_in_flight", "Checkouts that wait for their answer", registry=self.registry
         )
         self._limit = Gauge("ordersaga_checkouts_limit", "How many may wait at a time", registry=self.registry)
+        self._listeners = Gauge("ordersaga_listeners", "Streams of orders' events", registry=self.registry)
+        self._dropped = Counter(
+            "ordersaga_listeners_dropped",
+            "Streams that were ended because their clients did not read them",
+            registry=self.registry,
+        )
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -82,6 +88,14 @@ class ApiMetrics:
 
     def shed(self, reason: Shed) -> None:
         self._shed.labels(reason.value).inc()
+
+    def dropped(self) -> None:
+        """A listener that was too slow."""
+        self._dropped.inc()
+
+    def listeners(self, count: Callable[[], float]) -> None:
+        """Asked for at each scrape."""
+        self._listeners.set_function(count)
 
     def admission(self, in_flight: Callable[[], float], limit: Callable[[], float]) -> None:
         """Asked for at each scrape."""
@@ -131,6 +145,16 @@ class Books(Collector):
         yield _gauge("brake_on", "Whether orders that would end by a fault of ours are held", float(seen.brake_on))
         yield _gauge("outbox_unpublished", "Events that wait for the relay", seen.outbox.count)
         yield _gauge("outbox_oldest_age_seconds", "Of the oldest unpublished event", seen.outbox.age)
+        yield _gauge("outbox_parked", "Events that the broker refused, and those behind them", seen.parked)
+        consumers = {(name,): state for name, state in seen.consumers.items()} or {("none",): ConsumerState()}
+        lags, words = {name: state.lag for name, state in consumers.items()}, "Positions that it has not reached"
+        yield _gauge("consumer_lag", words, lags, "consumer")
+        behind = {name: state.behind for name, state in consumers.items()}
+        yield _gauge("consumer_behind_seconds", "Since a consumer was at the end of the stream", behind, "consumer")
+        silence = {name: state.silence for name, state in consumers.items()}
+        yield _gauge("consumer_silence_seconds", "Since a partition's owner was last heard of", silence, "consumer")
+        dead = {name: state.dead for name, state in consumers.items()}
+        yield _gauge("dead_letters", "Events that a consumer could not apply", dead, "consumer")
         counts = {(source,): backlog.count for source, backlog in seen.inbox.items()}
         ages = {(source,): backlog.age for source, backlog in seen.inbox.items()}
         yield _gauge("webhook_inbox_unprocessed", "Webhook events not followed up yet", counts, "source")

@@ -20,7 +20,6 @@ from domain.errors import Conflict, Unavailable
 from domain.order_states import OrderStatus
 from engine.calls import NoWorkflow
 from services.orders import cancel_wishes
-from services.orders.book import OrderBook
 from services.shipping.cancel_books import LABELED, Seen, look
 
 log = structlog.get_logger()
@@ -49,8 +48,8 @@ async def cancel_order(
     if decided is None:
         return _pending(services, order_id, seen)
     if not decided.accepted:  # whoever decided: the workflow may not have heard of it
-        book = OrderBook(services.sessions)
-        await cancel_wishes.refuse_by_row(services.reads, book, order_id, request.wish_id, request.by, decided.code)
+        asked = (request.wish_id, request.by, decided.code)
+        await cancel_wishes.refuse_by_row(services.reads, services.book, order_id, *asked)
     return _decided(services, order_id, decided)
 
 

@@ -20,7 +20,7 @@ async def drop_line(services: Services, order_id: str, product_id: str, wanted: 
     Raises NotFound for an unknown order or line, Conflict where it is too early or too late, or where nothing else
     would be left: then the order is to be canceled.
     """
-    async with named_order(services.sessions, order_id) as order:
+    async with named_order(services.book, order_id) as order:
         has_parcel = shipment_of(order) is not None
         dropped = await line_drops.drop_line(
             order, product_id, has_parcel=has_parcel, reason=wanted.reason, by=wanted.by

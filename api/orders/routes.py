@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from api.deps import ServicesDep
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
-from api.orders import cancels, checkout, checkout_answers, line_drops, payment_retry
+from api.orders import cancels, checkout, checkout_answers, event_stream, line_drops, payment_retry
 from api.orders import view as order_view
 from api.orders.parameters import KeyDep, OrderIdDep
 from api.orders.schemas import (
@@ -57,13 +57,26 @@ async def get_order(services: ServicesDep, order_id: OrderIdDep) -> Response:
     return Response(record.view.model_dump_json(by_alias=True), media_type="application/json")
 
 
-@router.get("/{orderId}/events", response_model=OrderEvents, responses=documented(404, 422), summary="Its timeline")
+@router.get(
+    "/{orderId}/events",
+    response_model=OrderEvents,
+    responses=event_stream.DOCUMENTED | documented(404, 422),
+    summary="Its timeline, also live",
+)
 async def get_events(
-    services: ServicesDep, order_id: OrderIdDep, after: Annotated[int, Query(ge=0, le=2**62)] = 0
-) -> OrderEvents:
+    services: ServicesDep,
+    order_id: OrderIdDep,
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+    last_event_id: Annotated[
+        str | None, Header(alias=event_stream.LAST_EVENT_ID, description="where a stream goes on, before `after`")
+    ] = None,
+) -> Response:
     """The rows that follow the sequence `after`."""
-    rows = await order_view.read_timeline(services.reads, order_id, after)
-    return OrderEvents(order_id=order_id, events=rows)
+    if event_stream.wanted(accept):
+        return await event_stream.open_stream(services.live, order_id, after, last_event_id)
+    events = OrderEvents(order_id=order_id, events=await order_view.read_timeline(services.reads, order_id, after))
+    return Response(events.model_dump_json(by_alias=True), headers={"Vary": "Accept"}, media_type="application/json")
 
 
 @router.post(

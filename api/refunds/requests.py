@@ -32,7 +32,7 @@ async def give_refund(services: Services, order_id: str, key: str, wanted: Refun
     Raises NotFound for an unknown order, and as `ask_refund` does.
     """
     asked = RefundRequest(key, wanted.amount, wanted.reason, wanted.by)
-    async with named_order(services.sessions, order_id) as order:
+    async with named_order(services.book, order_id) as order:
         row = await requests.ask_refund(order, asked)
         amount, customer_id = Money(minor=row.amount_minor, currency=order.row.currency), order.row.customer_id
     if row.state == RefundState.ASKED:

@@ -101,7 +101,7 @@ async def _start_update(
 
 async def _in_books(services: Services, ticket: Ticket, resolution: Resolution) -> ResolutionAnswer:
     assert ticket.order_id is not None
-    settled = await desk.settle_in_books(services.sessions, ticket.order_id, resolution)
+    settled = await desk.settle_in_books(services.book, ticket.order_id, resolution)
     with engine_calls():
         if settled.next_action is NextAction.LOOK_AT_PAYMENT:
             await signal(services.temporal, ticket.order_id, OrderFulfillment.payment_changed)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from commandline.configuration import Configuration, configuration
 from commandline.doctor.checks import Check, State, check_api, check_brake, check_temporal, fail
+from commandline.doctor.events import check_broker, check_outbox, check_routes
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.doctor.relay import check_inbox, check_relay_health
 from commandline.doctor.worker import check_worker_health
@@ -52,6 +53,9 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
             ("Worker health", check_worker_health(settings)),
             ("Relay health", check_relay_health(settings)),
             ("Webhook inbox", check_inbox(settings)),
+            ("Broker", check_broker(settings)),
+            ("Outbox", check_outbox(settings)),
+            ("Event routes", check_routes(settings)),
         ]
     answers = await asyncio.gather(*(_guarded(name, question) for name, question in asked))
     return unusable + [check for answer in answers for check in answer]

@@ -59,9 +59,9 @@ def watch_order(
 ) -> None:
     """An order's timeline as it happens, until the order has ended."""
     from commandline import watching
+    from commandline.places import find_api
 
-    with api_at(api) as client:
-        watching.watch_order(client, printer(as_json), order, timeout)
+    watching.watch_order(find_api(api), printer(as_json), order, timeout)
 
 
 @orders.command("place")

@@ -15,6 +15,7 @@ import httpx
 from rich.console import Console
 
 from devstack.demo.books import Books, Placed, faults
+from devstack.demo.messages import messages_of
 from devstack.demo.scenarios import Scenario, scenarios
 from devstack.demo.story import Story, console, summary
 from devstack.errors import StackError
@@ -145,7 +146,16 @@ async def play_all(stack: Stack, out: Console) -> list[str]:
         wrong = [fault for one in placed for fault in faults(one)] + await books.violations()
     out.print()
     out.print(summary([_row(one, urls.temporal_ui) for one in placed]))
+    await _tell_messages(stack.folder / "mail", placed, out)
     return wrong
+
+
+async def _tell_messages(folder: Path, placed: list[Placed], out: Console) -> None:
+    """What each customer was told last; nothing where no consumer of events runs."""
+    told = await messages_of(folder, [str(one.order["orderId"]) for one in placed])
+    for one in placed if told else []:
+        _, subject = told.get(str(one.order["orderId"]), ("", "nothing yet"))
+        out.print(f"  {one.scenario.title:<22}last message: {subject}", markup=False)
 
 
 def tell_logs(logs: Path, out: Console) -> None:

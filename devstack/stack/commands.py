@@ -20,6 +20,7 @@ Ready after {seconds:.1f} s; state is kept in {folder} (`make clean` removes it)
   Temporal Web UI      {temporal_ui}
   Temporal             {temporal_address}
   Database             {database_url}
+  Events (NATS)        {nats}
   Stripe simulator     {stripe}
   Carrier simulator    {carrier}
   Worker health        {worker_health}/healthz

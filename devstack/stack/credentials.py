@@ -19,14 +19,20 @@ class Credentials:
     stripe_webhook_secret: str = field(default_factory=lambda: f"whsec_{_random()}")
     carrier_api_key: str = field(default_factory=_random)
     carrier_webhook_secret: str = field(default_factory=_random)
+    # With a letter first: the server reads them from its environment, and takes 12e4 for a number.
+    nats_relay_password: str = field(default_factory=lambda: f"relay_{_random()}")
+    nats_consumer_password: str = field(default_factory=lambda: f"consumer_{_random()}")
 
 
 def credentials_of(folder: Path) -> Credentials:
-    """Those saved in the folder, or new ones, saved before they are used."""
+    """Those saved in the folder, or new ones, saved before they are used; some may be younger than the folder."""
     file = folder / "credentials.json"
     if file.exists():
-        return Credentials(**json.loads(file.read_text()))
-    made = Credentials()
+        made = Credentials(**(saved := json.loads(file.read_text())))
+        if saved.keys() == asdict(made).keys():
+            return made
+    else:
+        made = Credentials()
     unfinished = folder / "credentials.json.new"
     unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps(asdict(made), indent=2))

@@ -13,6 +13,8 @@ TEMPORAL_PLACES = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE
 
 
 # Settings with a usual name; the name with our prefix comes first, as in the service's own settings.
+BROKER = "ORDERSAGA_BROKER_URL"
+
 USUAL = ("DATABASE_URL", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE")
 
 
@@ -27,6 +29,7 @@ class External:
     database_url: str | None = None
     temporal: bool = False
     stripe_api_key: str | None = None
+    broker: bool = False
 
 
 def settled(environ: Mapping[str, str]) -> dict[str, str]:
@@ -39,7 +42,7 @@ def settled(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def external_parts(environ: Mapping[str, str]) -> External:
-    """What `DATABASE_URL`, `TEMPORAL_*` and `STRIPE_API_KEY` name. Raises SettingRefused for a live key."""
+    """What `DATABASE_URL`, `TEMPORAL_*`, `STRIPE_API_KEY` and so on name. Raises SettingRefused for a live key."""
     key = environ.get("STRIPE_API_KEY") or None
     if key is not None and not key.startswith(("sk_test_", "rk_test_")):
         kind = "a live key" if key.startswith(("sk_live_", "rk_live_")) else "not a Stripe test key"
@@ -51,6 +54,7 @@ def external_parts(environ: Mapping[str, str]) -> External:
         database_url=environ.get("DATABASE_URL") or None,
         temporal=any(environ.get(name) for name in TEMPORAL_PLACES),
         stripe_api_key=key,
+        broker=bool(environ.get(BROKER)),
     )
 
 

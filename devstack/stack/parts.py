@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devstack.stack.credentials import Credentials
-from devstack.stack.environment import External
+from devstack.stack.environment import BROKER, External
 from devstack.stack.ports import LOOPBACK, Ports
 from devstack.stack.postgres import DATABASE, USER, PostgresHome
 from devstack.stack.probes import database_there, http_ok, namespace_there, worker_polls
@@ -25,7 +25,7 @@ NAMESPACE = "default"
 SEARCH_ATTRIBUTES = {
     "OrderStatus": "Keyword", "CustomerId": "Keyword", "OrderTotal": "Double", "NeedsAttention": "Bool",
 }  # fmt: skip
-ALL_PARTS = frozenset({"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay"})
+ALL_PARTS = frozenset({"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay", "nats"})
 
 # The development server's defaults suit a large cluster. One history shard polls 20 times a second, so a busy
 # order waits 50 ms at every step, and timers and retries fire to the second. These values cost nothing at idle.
@@ -53,6 +53,8 @@ class Blueprint:
     task_queue: str
     postgres: PostgresHome | None
     temporal_program: Path
+    nats_program: Path
+    has_nats: bool = True  # among its parts: without a broker events stay in the outbox
 
     @property
     def api(self) -> str:
@@ -90,6 +92,13 @@ class Blueprint:
     def relay_health(self) -> str:
         return f"http://{LOOPBACK}:{self.ports.relay_health}"
 
+    @property
+    def nats(self) -> str:
+        """As consumers know it: an account that may read and nothing else."""
+        if self.external.broker:
+            return self.base.get("ORDERSAGA_BROKER_CONSUMER_URL") or self.base[BROKER]
+        return f"nats://consumer:{self.credentials.nats_consumer_password}@{LOOPBACK}:{self.ports.nats}"
+
     async def connect(self) -> "Client":
         """A client of the stack's Temporal, wherever that runs."""
         from temporalio.client import Client
@@ -114,6 +123,7 @@ class Blueprint:
             "ORDERSAGA_CARRIER_WEBHOOK_SECRET": self.credentials.carrier_webhook_secret,
             "ORDERSAGA_TASK_QUEUE": self.task_queue,
             "ORDERSAGA_PUBLIC_URL": self.api,
+            "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
         if self.external.stripe_api_key:
             own_secret = self.base.get("STRIPE_WEBHOOK_SECRET", self.credentials.stripe_webhook_secret)
@@ -121,6 +131,12 @@ class Blueprint:
         else:
             key = self.credentials.stripe_api_key
             values |= {"STRIPE_API_KEY": key, "ORDERSAGA_STRIPE_API_BASE": self.stripe}
+        if self.has_nats and not self.external.broker:
+            password = self.credentials.nats_relay_password
+            values |= {
+                BROKER: f"nats://relay:{password}@{LOOPBACK}:{self.ports.nats}",
+                "ORDERSAGA_BROKER_CONSUMER_URL": self.nats,
+            }
         if self.external.temporal:
             namespace = self._external_temporal().get("namespace", NAMESPACE)
             values |= {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": namespace}
@@ -147,6 +163,8 @@ class Blueprint:
             makers["temporal"] = temporal
         if self.external.stripe_api_key:
             del makers["stripe"]
+        if not self.external.broker:
+            makers["nats"] = nats
         return [make(self) for name, make in makers.items() if name in chosen]
 
 
@@ -186,6 +204,19 @@ def temporal(plan: Blueprint) -> Part:
         folder=plan.folder,
         ready=namespace_there(plan.temporal_address, NAMESPACE, SEARCH_ATTRIBUTES),
     )
+
+
+def nats(plan: Blueprint) -> Part:
+    """Who may do what is the same as in docker-compose.yml."""
+    command = [str(plan.nats_program), "-c", str(PROJECT / "ops" / "nats" / "nats.conf"), "-n", "ordersaga"]
+    command += ["-a", LOOPBACK, "-p", str(plan.ports.nats), "-m", str(plan.ports.nats_monitor)]
+    command += ["-sd", str(plan.folder / "nats")]
+    own = {
+        "NATS_RELAY_PASSWORD": plan.credentials.nats_relay_password,
+        "NATS_CONSUMER_PASSWORD": plan.credentials.nats_consumer_password,
+    }
+    ready = http_ok(plan.ports.nats_monitor, "/healthz?js-enabled-only=true")
+    return Part(name="nats", command=command, environment={**plan.base, **own}, folder=plan.folder, ready=ready)
 
 
 def _simulator(plan: Blueprint, name: str, port: int, key: str, secret: str, *more: str) -> Part:

@@ -33,9 +33,13 @@ class Ports:
     carrier: int = 0
     worker_health: int = 0
     relay_health: int = 0
+    nats: int = 0
+    nats_monitor: int = 0
 
 
-DEFAULT_PORTS = Ports(api=8000, temporal=7233, temporal_ui=8233, postgres=5432, stripe=12111, carrier=12112)
+DEFAULT_PORTS = Ports(
+    api=8000, temporal=7233, temporal_ui=8233, postgres=5432, stripe=12111, carrier=12112, nats=4222
+)
 
 
 class PortSettingInvalid(StackError):

@@ -8,6 +8,7 @@ NAMES = {
     "postgres": "PostgreSQL",
     "migrations": "Database schema",
     "temporal": "Temporal server and Web UI",
+    "nats": "NATS",
     "stripe": "Stripe simulator",
     "carrier": "Carrier simulator",
     "api": "API",

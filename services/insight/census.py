@@ -8,6 +8,7 @@ they end (`ordersaga_orders_closed`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -41,9 +42,12 @@ _FLAGGED = text("""
 """)
 _OUTBOX = text("""
     SELECT (SELECT count(*)
-              FROM (SELECT FROM outbox WHERE published_at IS NULL LIMIT :most) AS waiting) AS events,
+              FROM (SELECT FROM outbox WHERE published_at IS NULL AND parked_at IS NULL LIMIT :most) AS waiting
+           ) AS events,
            (SELECT EXTRACT(EPOCH FROM now() - time)
-              FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT 1) AS age
+              FROM outbox WHERE published_at IS NULL AND parked_at IS NULL ORDER BY id LIMIT 1) AS age,
+           (SELECT count(*)
+              FROM (SELECT FROM outbox WHERE parked_at IS NOT NULL LIMIT :most) AS held) AS parked
 """)
 _INBOX = text("""
     SELECT source, count(*) AS events, EXTRACT(EPOCH FROM now() - min(received_at)) AS age
@@ -52,6 +56,16 @@ _INBOX = text("""
      GROUP BY source
 """)
 
+_CONSUMERS = text("""
+    SELECT consumer, sum(lag) AS lag, coalesce(EXTRACT(EPOCH FROM now() - min(behind_since)), 0) AS behind,
+           EXTRACT(EPOCH FROM now() - min(seen_at)) AS silence
+      FROM consumer_positions GROUP BY consumer
+""")
+_DEAD = text("""
+    SELECT consumer, count(*) AS events
+      FROM (SELECT consumer FROM dead_letters WHERE resolved_at IS NULL LIMIT :most) AS waiting
+     GROUP BY consumer
+""")
 _WAITING = text("""
     SELECT cause, count(*) AS orders
       FROM (SELECT waits_for ->> 'cause' AS cause FROM orders WHERE waits_for IS NOT NULL LIMIT :most) AS waiting
@@ -72,6 +86,16 @@ class Backlog:
 
 
 @dataclass(frozen=True)
+class ConsumerState:
+    """How a consumer of events gets on, over all its partitions."""
+
+    lag: int = 0  # positions of the stream that it has not reached
+    behind: float = 0.0  # seconds since it was at the end of every partition; 0 while it is
+    silence: float = 0.0  # seconds since the owner of some partition last said how it is
+    dead: int = 0  # events that it could not apply and nobody has seen to
+
+
+@dataclass(frozen=True)
 class Census:
     """One reading of the books; counts end at `MOST`."""
 
@@ -80,9 +104,11 @@ class Census:
     flagged: int = 0  # orders with an open ticket, and open tickets of no order
     tickets: dict[tuple[str, str], int] = field(default_factory=dict)  # by step and kind
     outbox: Backlog = Backlog()
+    parked: int = 0  # events that the broker refused, and those that wait behind them
     inbox: dict[str, Backlog] = field(default_factory=dict)  # by source
     waiting: dict[str, int] = field(default_factory=dict)  # orders that wait for a fault of ours, by its cause
     brake_on: bool = False
+    consumers: dict[str, ConsumerState] = field(default_factory=dict)  # of events, by name
 
 
 async def take(reads: AsyncEngine) -> Census:
@@ -101,16 +127,26 @@ async def read(connection: AsyncConnection, most: int = MOST) -> Census:
         unanswered_age=float((await connection.execute(_UNANSWERED, {"unanswered": UNANSWERED})).scalar_one() or 0),
         flagged=(await connection.execute(_FLAGGED, up_to)).scalar_one(),
         tickets={(row.step, row.kind): row.tickets for row in tickets},
-        outbox=await _outbox(connection, up_to),
+        **await _outbox(connection, up_to),
         inbox=await _inbox(connection, up_to),
         waiting={row.cause: row.orders for row in await connection.execute(_WAITING, up_to)},
         brake_on=(await connection.execute(_BRAKE)).scalar_one(),
+        consumers=await _consumers(connection, up_to),
     )
 
 
-async def _outbox(connection: AsyncConnection, up_to: dict[str, int]) -> Backlog:
+async def _consumers(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, ConsumerState]:
+    dead = {row.consumer: row.events for row in await connection.execute(_DEAD, up_to)}
+    rows = await connection.execute(_CONSUMERS)
+    return {
+        row.consumer: ConsumerState(int(row.lag), float(row.behind), float(row.silence), dead.get(row.consumer, 0))
+        for row in rows
+    }
+
+
+async def _outbox(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, Any]:
     row = (await connection.execute(_OUTBOX, up_to)).one()
-    return Backlog(row.events, float(row.age or 0))
+    return {"outbox": Backlog(row.events, float(row.age or 0)), "parked": row.parked}
 
 
 async def _inbox(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, Backlog]:

@@ -6,13 +6,14 @@ Reads only, over the tables of several areas.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, exists, func, literal_column, select, tuple_
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import BigInteger, Row, Select, Text, bindparam, exists, func, literal_column, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.cancellation import TABLE, Decision
@@ -85,6 +86,27 @@ async def read_timeline(reads: AsyncEngine, order_id: str, after: int) -> list[E
         return await _with_words(connection, found)
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """An order's rows that follow those that the reader has, and how the order stands."""
+
+    status: str  # of `OrderStatus`, or of a later version of it
+    version: int  # the sequence of the last row
+    entries: list[Entry]
+
+
+async def read_timelines(reads: AsyncEngine, seen: Mapping[str, int]) -> dict[str, Timeline]:
+    """Of each order the rows that follow the sequence `seen`, by order; one that does not exist is left out."""
+    asked = {"order_ids": list(seen), "seen": list(seen.values())}
+    async with reads.connect() as connection:
+        found = (await connection.execute(_grown(), asked)).all()
+        entries = await _with_words(connection, [entry for row in found for entry in row.timeline_rows])
+    of_row = iter(entries)
+    return {
+        row.order_id: Timeline(row.status, row.version, list(islice(of_row, len(row.timeline_rows)))) for row in found
+    }
+
+
 async def list_orders(
     reads: AsyncEngine, wanted: OrderFilter, most: int, after: tuple[datetime, str] | None = None
 ) -> Sequence[SummaryRow]:
@@ -102,6 +124,17 @@ def _one_order() -> Select[Any]:
     """Built once, since every checkout reads its order: building it costs more than running it."""
     more = (_timeline_rows(), _latest_payment(), _refused_cancels())
     return _summaries().add_columns(*more).where(orders.c.order_id == bindparam("order_id"))
+
+
+@functools.cache
+def _grown() -> Select[Any]:
+    asked = (
+        func.unnest(bindparam("order_ids", type_=ARRAY(Text)), bindparam("seen", type_=ARRAY(BigInteger)))
+        .table_valued("order_id", "seen")
+        .render_derived()
+    )
+    columns = (orders.c.order_id, orders.c.status, orders.c.version, _timeline_rows(asked.c.seen))
+    return select(*columns).select_from(asked.join(orders, orders.c.order_id == asked.c.order_id))
 
 
 async def _with_words(connection: AsyncConnection, entries: list[Entry]) -> list[Entry]:
@@ -156,7 +189,7 @@ def _moved() -> list[Any]:
     ]
 
 
-def _timeline_rows(after: int = 0) -> Any:
+def _timeline_rows(after: Any = 0) -> Any:
     entry = func.jsonb_build_object(
         "sequence", timeline.c.sequence,
         "at", timeline.c.at,

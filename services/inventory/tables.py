@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 import services.catalogue.tables  # what foreign keys point to
 import services.orders.tables  # noqa: F401  # what foreign keys point to
-from adapters.postgres.columns import bigint_column
+from adapters.postgres.columns import bigint_column, time_column
 
 
 class Stock(SQLModel, table=True):
@@ -50,3 +52,16 @@ class Reservation(SQLModel, table=True):
     product_id: str = Field(primary_key=True, sa_type=Text)
     quantity: int = Field(sa_type=BigInteger)
     state: str = Field(sa_type=Text)
+
+
+class StockHint(SQLModel, table=True):
+    """That a product became scarce, or is back: at most one hint for each change of its stock."""
+
+    __tablename__ = "stock_hints"
+    __table_args__ = (Index("ix_stock_hints_product_id_at", "product_id", "at"),)
+
+    event_id: str = Field(primary_key=True, sa_type=Text)
+    product_id: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    on_hand: int = bigint_column()
+    at: datetime = time_column()

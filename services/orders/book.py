@@ -32,6 +32,8 @@ Reached = Callable[[Order, OrderStatus], None]
 """Told of each new status of an order, once its transaction is committed."""
 Opened = Callable[[Order], None]
 """Told of each order that is opened, as its row is before anything is changed."""
+Committed = Callable[["LockedOrder"], None]
+"""Told of each order whose transaction has added rows, once it is committed."""
 
 
 Row = TypeVar("Row", bound=SQLModel)
@@ -52,6 +54,7 @@ class LockedOrder:
             self._write_before_queries_of(session)
         self.row = rows.of(Order)[0]
         self.reached: list[OrderStatus] = []  # in this transaction
+        self.added: set[type[SQLModel]] = set()  # of which tables rows were added in it
         self._steps = {step.step: step for step in rows.of(OrderStep)}
 
     # rows ------------------------------------------------------------------------------------------------------
@@ -65,6 +68,7 @@ class LockedOrder:
 
     def add(self, row: SQLModel) -> None:
         """Adds a row of the order to one of these tables, or to its timeline and events."""
+        self.added.add(type(row))
         self._rows.add(row)
 
     @property
@@ -194,12 +198,17 @@ class OrderBook:
     """Opens orders for a change."""
 
     def __init__(
-        self, sessions: Sessions, reached: Reached = lambda row, status: None, opened: Opened = lambda row: None
+        self,
+        sessions: Sessions,
+        reached: Reached = lambda row, status: None,
+        opened: Opened = lambda row: None,
+        committed: Committed = lambda order: None,
     ) -> None:
         self._engine = engine_of(sessions)
         self._each_alone = autocommit(self._engine)
         self._reached = reached
         self._opened = opened
+        self._committed = committed
 
     @asynccontextmanager
     async def locked(self, order_id: str) -> AsyncIterator[LockedOrder]:
@@ -214,6 +223,8 @@ class OrderBook:
             await order.write()
         for status in order.reached:
             self._reached(order.row, status)
+        if order.added:
+            self._committed(order)
 
     async def look(self, order_id: str) -> LockedOrder:
         """The order as it is now; its lock is given back at once, and nothing can be changed.

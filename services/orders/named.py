@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from adapters.postgres.database import Sessions
 from domain.errors import NotFound
-from services.orders.book import LockedOrder, lock_order
+from services.orders.book import LockedOrder, OrderBook
 
 
 def no_such_order() -> NotFound:
@@ -16,12 +15,11 @@ def no_such_order() -> NotFound:
 
 
 @asynccontextmanager
-async def named_order(sessions: Sessions, order_id: str) -> AsyncIterator[LockedOrder]:
+async def named_order(book: OrderBook, order_id: str) -> AsyncIterator[LockedOrder]:
     """The order under its row's lock, as `OrderBook.locked` opens it. Raises NotFound where there is none."""
-    async with sessions() as session, session.begin():
+    async with AsyncExitStack() as stack:
         try:
-            order = await lock_order(await session.connection(), order_id, session)
+            order = await stack.enter_async_context(book.locked(order_id))
         except LookupError:
             raise no_such_order() from None
         yield order
-        await order.write()

@@ -1,4 +1,4 @@
-"""The table of the outbox: events that wait for the relay."""
+"""The table of the outbox: events that wait for the relay, and those of the last days."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class OutboxEvent(SQLModel, table=True):
     __tablename__ = "outbox"
     __table_args__ = (
         UniqueConstraint("source", "subject", "sequence"),
-        Index("ix_outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),
+        Index("ix_outbox_waiting", "id", postgresql_where=text("published_at IS NULL AND parked_at IS NULL")),
+        Index("ix_outbox_parked", "subject", "id", postgresql_where=text("parked_at IS NOT NULL")),
+        Index("ix_outbox_published", "published_at", postgresql_where=text("published_at IS NOT NULL")),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)
@@ -30,4 +32,7 @@ class OutboxEvent(SQLModel, table=True):
     time: datetime = time_column()
     traceparent: str | None = Field(default_factory=tracing.traceparent, sa_type=Text)
     data: dict[str, Any] = json_column()
-    published_at: datetime | None = maybe_time_column()
+    published_at: datetime | None = maybe_time_column()  # when the broker's acknowledgment was noted
+    parked_at: datetime | None = maybe_time_column()  # the broker refused it, or one before it of the same subject
+    parked_because: str | None = Field(default=None, sa_type=Text)  # only of the one that was refused
+    replay: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # how often it was asked for again

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from adapters.postgres.database import Sessions
 from domain.errors import Conflict, NotFound, Unavailable, bad_fields
 from domain.order_states import FINAL
 from domain.repairs import (
     BRAKE,
     BY_STEP,
+    EVENT_PARKED,
     PAYMENT_REFUNDED,
     REFUND_STEP,
     Owner,
@@ -23,8 +23,9 @@ from domain.repairs import (
     rule_of,
 )
 from services.brake import brake
-from services.orders.book import LockedOrder
+from services.orders.book import LockedOrder, OrderBook
 from services.orders.named import named_order
+from services.outbox import parking
 from services.repairs import decisions
 from services.tickets.tables import Ticket
 
@@ -92,9 +93,9 @@ def refused(ticket: Ticket, code: str, detail: str) -> Conflict:
     return Conflict(code, detail, **{name: value for name, value in members.items() if value})
 
 
-async def settle_in_books(sessions: Sessions, order_id: str, wanted: Resolution) -> SettledInBooks:
+async def settle_in_books(book: OrderBook, order_id: str, wanted: Resolution) -> SettledInBooks:
     """Carries out a decision about a ticket of an order for which no workflow waits."""
-    async with named_order(sessions, order_id) as order:
+    async with named_order(book, order_id) as order:
         ticket = await order.session.get_one(Ticket, wanted.ticket_id)
         answer = await decisions.resolve(order, ticket, wanted)
         next_action = _next_action(order, ticket, wanted) if answer.accepted else NextAction.NOTHING
@@ -110,10 +111,15 @@ def _next_action(order: LockedOrder, ticket: Ticket, decided: Resolution) -> Nex
 
 
 async def settle_about_no_order(session: AsyncSession, wanted: Resolution) -> ResolutionAnswer:
-    """Carries out a decision about a ticket of no one order; one about the brake releases it."""
+    """Carries out a decision about a ticket of no one order.
+
+    One about the brake releases it, one about a parked event lets that be sent again.
+    """
     query = select(Ticket).where(col(Ticket.id) == wanted.ticket_id).with_for_update()
     ticket = (await session.exec(query)).one()
     answer = await decisions.resolve_about(session, ticket, wanted)
     if answer.accepted and ticket.kind == BRAKE:
         await brake.release(session, wanted.by, wanted.note_id or wanted.evidence_id)
+    if answer.accepted and ticket.kind == EVENT_PARKED and ticket.subject:
+        await parking.unpark(await session.connection(), ticket.subject)
     return answer

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.database import Sessions
+from adapters.postgres.database import Sessions, create_engine, dispose
 from adapters.settings import Settings
 from devstack.stack.stack import Stack
 from services.orders.book import OrderBook
+from tests.support.databases import database, migrate
 from tests.support.held_gateways import LateAttempts
 from tests.support.orders import Shop
+from tests.support.outbox import Outbox
 from tests.support.services import Services, running_services
 from tests.support.steps import Steps
 from tests.support.worker_process import Start, worker_starter
@@ -51,3 +55,28 @@ async def start(stack: Stack, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts workers with the stack's settings and those given."""
     async with worker_starter(stack.environment, tmp_path) as start:
         yield start
+
+
+@pytest.fixture(scope="session")
+async def own(stack: Stack, base_settings: Settings) -> AsyncIterator[Settings]:
+    """A database in which nobody else writes events."""
+    async with database(stack) as url:
+        await migrate(url, "upgrade", "head")
+        yield base_settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+@pytest.fixture(scope="session")
+async def own_engine(own: Settings) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(own)
+    yield engine
+    await dispose(engine)
+
+
+@pytest.fixture
+async def outbox(own_engine: AsyncEngine) -> Outbox:
+    outbox = Outbox(own_engine)
+    await outbox.change("TRUNCATE outbox")
+    await outbox.change(
+        "DELETE FROM tickets WHERE NOT EXISTS (SELECT FROM ticket_actions WHERE ticket_id = tickets.id)"
+    )
+    return outbox

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from domain.commands import ParcelStatus
 from domain.errors import OnItsWay
 from domain.order_states import OrderStatus
 from services.inbox.tables import InboxEvent
+from tests.support.brokers import NatsBus, running
 from tests.support.orders import Shop
 from tests.support.scrape import Scrape
 from tests.support.services import Services
@@ -45,6 +47,7 @@ async def lived(
     sessions: Sessions,
     temporal_client: Client,
     own_inbox: None,
+    tmp_path: Path,
 ) -> AsyncIterator[Scrape]:
     """A scrape of processes in which all that an alert asks for has happened once."""
     await front.post("/api/orders", json={})
@@ -62,7 +65,7 @@ async def lived(
     # An event that no sweep takes yet, so that there is one that waits.
     left = InboxEvent(source="carrier", event_id=secrets.token_hex(8), type="x", object_id="x")
     left.attempted_at = now() + timedelta(hours=1)
-    async with services.relay():
+    async with running(NatsBus(tmp_path)) as bus, services.relay(ORDERSAGA_BROKER_URL=bus.url("relay")):
         yield await _scrape(services, sessions, left)
     await failing.terminate()
     async with sessions() as session, session.begin():
@@ -79,6 +82,7 @@ async def _scrape(services: Services, sessions: Sessions, left: InboxEvent) -> S
             seen.value("temporal_workflow_task_execution_failed_total")
             and seen.value("ordersaga_webhook_inbox_unprocessed", source="carrier")
             and seen.value("ordersaga_webhook_lag_seconds_count", source="carrier")
+            and seen.value("ordersaga_publish_lag_seconds_count")
         )
 
     await until(waits, True)

@@ -26,7 +26,10 @@ BEGINNING = OrderCursor(updated_at=datetime(1970, 1, 1, tzinfo=UTC), order_id=""
 LARGE = {"orders", "order_lines", "payments", "shipments", "reservations", "tickets", "ticket_actions", "outbox"}
 SMALL_SETS = {
     "uq_tickets_one_open_each",
-    "ix_outbox_unpublished",
+    "ix_outbox_waiting",
+    "ix_outbox_parked",
+    "ix_dead_letters_waiting",
+    "pk_consumer_positions",
     "ix_webhook_inbox_unprocessed",
     "ix_refunds_unsettled",
     "ix_orders_waits_for",

@@ -19,7 +19,7 @@ FIVE = RefundRequest("k1", Decimal("5.00"), "the box was dented", "alice")
 
 
 async def ask(counter: Counter, order_id: str, asked: RefundRequest) -> Refund:
-    async with named_order(counter.sessions, order_id) as order:
+    async with named_order(counter.book, order_id) as order:
         return await ask_refund(order, asked)
 
 
@@ -75,11 +75,11 @@ async def test_refuses_while_the_money_is_not_the_shops_to_give(counter: Counter
     """Not taken yet, disputed, or given back as a whole by the undo."""
     with pytest.raises(Conflict) as not_captured:
         await ask(counter, await counter.confirmed(await counter.product()), FIVE)
-    async with named_order(counter.sessions, order_id) as order:
+    async with named_order(counter.book, order_id) as order:
         order.row.hold = Hold.DISPUTE.value
     with pytest.raises(Conflict) as disputed:
         await ask(counter, order_id, FIVE)
-    async with named_order(counter.sessions, order_id) as order:
+    async with named_order(counter.book, order_id) as order:
         order.move(OrderStatus.CANCELING, "canceled")
     with pytest.raises(Conflict) as canceled:
         await ask(counter, order_id, FIVE)

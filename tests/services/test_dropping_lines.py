@@ -11,7 +11,7 @@ from tests.support.counter import Counter
 
 
 async def drop(counter: Counter, order_id: str, product_id: str, *, has_parcel: bool = False) -> bool:
-    async with named_order(counter.sessions, order_id) as order:
+    async with named_order(counter.book, order_id) as order:
         return await drop_line(order, product_id, has_parcel=has_parcel, by="anna")
 
 

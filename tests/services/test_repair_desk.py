@@ -20,7 +20,7 @@ Do = RepairDecision
 
 
 async def opened(counter: Counter, order_id: str, kind: str, step: str) -> int:
-    async with named_order(counter.sessions, order_id) as order:
+    async with named_order(counter.book, order_id) as order:
         return await open_ticket(order, Attention(order_id=order_id, step=step, kind=kind, detail="it fails"))
 
 
@@ -55,8 +55,8 @@ async def test_a_ticket_is_resolved_once(counter: Counter) -> None:
     """Whoever comes second hears who was first, before and under the order's lock."""
     order_id = await counter.confirmed(await counter.product())
     ticket_id = await opened(counter, order_id, LATE_MONEY, RETURN)
-    first = await desk.settle_in_books(counter.sessions, order_id, decided(ticket_id, Do.WRITE_OFF))
-    second = await desk.settle_in_books(counter.sessions, order_id, decided(ticket_id, Do.MARK_DONE))
+    first = await desk.settle_in_books(counter.book, order_id, decided(ticket_id, Do.WRITE_OFF))
+    second = await desk.settle_in_books(counter.book, order_id, decided(ticket_id, Do.MARK_DONE))
 
     assert (first.answer.accepted, second.answer.accepted, second.next_action) == (True, False, NextAction.NOTHING)
     with pytest.raises(Conflict) as refused:
@@ -87,11 +87,11 @@ async def test_says_what_the_order_needs_after_the_decision(
     order_id = await counter.confirmed(await counter.product())
     ticket_id = await opened(counter, order_id, kind, step)
     if is_ended:
-        async with named_order(counter.sessions, order_id) as order:
+        async with named_order(counter.book, order_id) as order:
             order.move(OrderStatus.CANCELING, "canceled")
             order.move(OrderStatus.CANCELED, "undone")
 
-    settled = await desk.settle_in_books(counter.sessions, order_id, decided(ticket_id, decision))
+    settled = await desk.settle_in_books(counter.book, order_id, decided(ticket_id, decision))
 
     assert (settled.answer.accepted, settled.next_action) == (True, next_action)
 

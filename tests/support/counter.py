@@ -15,6 +15,7 @@ from services.customers.customers import CustomerData, add_customer
 from services.inventory import reservations
 from services.inventory.products import StockedProduct, add_product
 from services.inventory.tables import Stock
+from services.orders.book import OrderBook
 from services.orders.named import named_order
 from services.orders.placement import NewOrder, new_order_id, place
 from services.orders.pricing import Pieces
@@ -25,7 +26,7 @@ from services.payments.tables import Payment
 
 class Counter:
     def __init__(self, sessions: Sessions) -> None:
-        self.sessions = sessions
+        self.sessions, self.book = sessions, OrderBook(sessions)
 
     async def customer(self) -> str:
         customer_id = f"c-{secrets.token_hex(4)}"
@@ -60,7 +61,7 @@ class Counter:
     async def confirmed(self, *product_ids: str) -> str:
         """The id of an order as the saga's first two steps leave it."""
         order_id = await self.placed(*product_ids)
-        async with named_order(self.sessions, order_id) as order:
+        async with named_order(self.book, order_id) as order:
             assert await reservations.hold_lines(order) == []
             order.move(OrderStatus.RESERVED, "stock reserved")
             order.move(OrderStatus.CONFIRMED, "payment authorized")
@@ -68,7 +69,7 @@ class Counter:
 
     async def captured(self, order_id: str, minor: int) -> None:
         """Money that Stripe has taken for the order, as the step writes it."""
-        async with named_order(self.sessions, order_id) as order:
+        async with named_order(self.book, order_id) as order:
             order.paid(PaymentStatus.CAPTURED)
             order.add(
                 Payment(

@@ -95,11 +95,11 @@ class Services:
     relay_metrics: str | None = None
 
     @asynccontextmanager
-    async def relay(self) -> AsyncIterator[None]:
+    async def relay(self, **environ: str) -> AsyncIterator[None]:
         """A relay beside them, whose page `scraped` has, too. Not for ever: it would take other tests' webhooks."""
         metrics, health = free_port(), free_port()
         ports = {"ORDERSAGA_RELAY_METRICS_PORT": str(metrics), "ORDERSAGA_RELAY_HEALTH_PORT": str(health)}
-        process = await self.start("relay", "relay.py", **ports)
+        process = await self.start("relay", "relay.py", **ports, **environ)
         try:
             await until(lambda: _answers(f"http://{LOOPBACK}:{health}/readyz"), True, 60)
             self.relay_metrics = f"http://{LOOPBACK}:{metrics}/metrics"

@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
-    {"outbox", "texts"},
+    {"archive", "consumers", "outbox", "texts"},
     {"catalogue", "customers"},
     {"orders"},
-    {"inventory", "shipping", "tickets"},
+    {"inventory", "notifications", "shipping", "tickets"},
     {"brake", "payments"},
     {"refunds"},
     {"repairs", "inbox"},

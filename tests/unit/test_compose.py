@@ -45,6 +45,9 @@ FILLED_IN = {
     "POSTGRES_PASSWORD": "administrators-own",
     "ORDERSAGA_DB_PASSWORD": "services-own",
     "TEMPORAL_DB_PASSWORD": "temporals-own",
+    "NATS_RELAY_PASSWORD": "relays-own",
+    "NATS_CONSUMER_PASSWORD": "consumers-own",
+    "NATS_CLUSTER_PASSWORD": "nodes-own",
     "STRIPE_API_KEY": "sk_live_one",
     "STRIPE_WEBHOOK_SECRET": "whsec_one",
     "ORDERSAGA_CARRIER_API_BASE": "https://carrier.example",
@@ -129,7 +132,7 @@ def test_takes_every_secret_from_the_environment_and_names_it_when_it_is_missing
         if SECRET_NAME.search(variable) and not REQUIRED.fullmatch(value)
     }
     assert literal == {}
-    passwords = re.findall(r"://\w+:(.*)@", TEXT)
+    passwords = re.findall(r"://\w+:(.*?)@", TEXT)
     assert passwords and all(REQUIRED.fullmatch(password) for password in passwords)
     assert {name for name, _ in REQUIRED.findall(TEXT)} == set(FILLED_IN)
     assert all(name == said for name, said in REQUIRED.findall(TEXT))
@@ -193,6 +196,7 @@ def test_runs_the_command_that_make_up_runs(service: str, tmp_path: Path) -> Non
     plan = parts.Blueprint(
         folder=tmp_path, ports=Ports(api=8000), credentials=Credentials(), external=External(), base={},
         carrier_clock=(1.0, 2.0), task_queue="orders", postgres=None, temporal_program=tmp_path,
+        nats_program=tmp_path,
     )  # fmt: skip
     differs = {sys.executable: "python", LOOPBACK: "0.0.0.0"}
     part = getattr(parts, service)(plan)

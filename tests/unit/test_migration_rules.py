@@ -35,7 +35,7 @@ REPEATABLE = re.compile(
     r"IF (NOT )?EXISTS|OR REPLACE|ON CONFLICT|^DO \$\$|^(UPDATE|DELETE) .* WHERE |DROP NOT NULL|VALIDATE CONSTRAINT"
     r"|^ALTER TABLE \w+ (RE)?SET \("
 )
-OPENED = re.compile(r"(?:ON|ALTER TABLE(?: IF EXISTS)?(?: ONLY)?|DROP TABLE(?: IF EXISTS)?) (\w+)")
+OPENED = re.compile(r"\b(?:ON|ALTER TABLE(?: IF EXISTS)?(?: ONLY)?|DROP TABLE(?: IF EXISTS)?) (\w+)")
 
 
 def script_of(step: str, *, down: bool = False) -> str:

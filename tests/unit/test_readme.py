@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from devstack.readme import PAGES, README, with_tables
+from devstack.readme import FILES, PAGES, README, with_tables
 
 ROOT = README.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "chaos/README.md", ROOT / "benchmarks/README.md"]
@@ -25,9 +25,11 @@ def _anchors(document: Path) -> set[str]:
 
 
 def test_generated_tables_are_in_step_with_the_code() -> None:
-    """Cancels, settings, tickets are those of the code (`python -m devstack.readme` writes the tables)."""
+    """Cancels, settings, tickets, events are those of the code (`python -m devstack.readme` writes the tables)."""
     for page in PAGES:
         assert with_tables(page.read_text(), page) == page.read_text()
+    for file, contents in FILES.items():
+        assert file.read_text() == contents()
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:

@@ -1,0 +1,86 @@
+"""All consumers of one process, put together: the relay runs them beside its own loops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.common import MetricMeter
+
+from adapters.bus.port import Broker
+from adapters.mail.connect import open_mailer
+from adapters.mail.port import Mailer
+from adapters.postgres.advisory_locks import AdvisoryLocks
+from adapters.settings import Settings
+from domain.routing import Rule
+from events.consumer import Consumer
+from events.consumer_loop import ConsumerLoop, Meter
+from events.consumers.event_archive import EventArchive
+from events.consumers.notifications import Notifications
+from events.consumers.stock_hints import StockHints
+from events.mail import MailSender
+from events.metrics import ConsumerMetrics
+
+NAMESPACE = 2_026  # of the advisory locks of consumers
+
+
+class Consumers:
+    """Consumers that run inside `async with`, and the sender of what one of them notes."""
+
+    def __init__(self, loops: Sequence[ConsumerLoop], sender: MailSender, locks: AdvisoryLocks) -> None:
+        self.loops, self._sender, self._locks = loops, sender, locks
+        self._stack = AsyncExitStack()
+        self.running: list[asyncio.Task[None]] = []  # none of them ends by itself
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._locks)
+        runs = [*(loop.run for loop in self.loops), self._sender.run]
+        self.running = [asyncio.create_task(run()) for run in runs]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """A batch that is under way is rolled back, or was committed; another process takes over at once."""
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+        await self._stack.aclose()
+
+
+def build_consumers(
+    settings: Settings,
+    broker: Broker,
+    engine: AsyncEngine,
+    *,
+    meter: Meter | MetricMeter | None = None,
+    mailer: Mailer | None = None,
+) -> Consumers:
+    """All consumers of the shop, which do not run yet. Raises ValueError for a setting that makes no sense.
+
+    `meter` is where they count, e.g. that of the Temporal SDK's runtime; None counts nowhere.
+    """
+    locks = AdvisoryLocks(settings, NAMESPACE)
+    if mailer is None:
+        try:
+            mailer = open_mailer(settings.mail_url.get_secret_value(), settings.mail_from)
+        except ValueError as error:
+            raise ValueError(f"ORDERSAGA_MAIL_URL {error}") from None
+    sender = MailSender(settings, mailer, engine, locks)
+    consumers = [EventArchive(engine), Notifications(sender.wake), StockHints(settings.stock_low)]
+    rules = rules_of(consumers, settings.consumer_rules)
+    counts = ConsumerMetrics(meter, rules) if meter is None or isinstance(meter, MetricMeter) else meter
+    loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts) for one in consumers]
+    return Consumers(loops, sender, locks)
+
+
+def rules_of(consumers: Sequence[Consumer], configured: Mapping[str, Rule]) -> dict[str, Rule]:
+    """The rule of each consumer: what is configured, else its own. Raises ValueError for one that does not exist."""
+    own = {one.name: one.rule for one in consumers}
+    if unknown := sorted(configured.keys() - own.keys()):
+        raise ValueError(f"ORDERSAGA_CONSUMER_RULES: there is no consumer {unknown[0]!r}; there are {sorted(own)}")
+    return own | dict(configured)
