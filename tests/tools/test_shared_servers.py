@@ -38,7 +38,9 @@ async def test_each_worker_has_a_database_and_a_namespace_of_its_own(shared: Sha
     """Both with the schema; what one writes, the other does not see."""
     shares = [await Share(shared.address, worker).servers() for worker in ("gw0", "gw1")]
     first, second = [await asyncpg.connect(share["DATABASE_URL"], ssl=False) for share in shares]
-    await first.execute("INSERT INTO customers VALUES ('mine', 'M', 'm@example.com', NULL, now())")
+    await first.execute(
+        "INSERT INTO customers (customer_id, name, email, created_at) VALUES ('mine', 'M', 'm@example.com', now())"
+    )
     counts = [await one.fetchval("SELECT count(*) FROM customers") for one in (first, second)]
     assert counts == [1, 0]
     for connection in (first, second):
