@@ -19,8 +19,12 @@ OURS = frozenset(["courses", "samples", "sampled_rows"])
 DO_NOT_GROW = OURS | {"products", "stock", "order_transitions", "cursors", "brake_pulls", "alembic_version"}
 """They have a row per product, status or job, however many orders there are."""
 
-LARGE = 50
-"""Pages of a table from which on reading all of it is judged: below, PostgreSQL rightly reads the whole table."""
+LARGE = 200
+"""Pages of a table from which on reading all of it is judged: below, PostgreSQL rightly reads the whole table.
+
+It takes the JSON rows of one write for a hundred rows, and looks up each of them only where that is cheaper than
+to read the table once.
+"""
 
 Node = Mapping[str, Any]
 

@@ -39,9 +39,9 @@ _ACKNOWLEDGE = text("""
 """)
 
 _PRUNE = text("""
-    DELETE FROM outbox WHERE id IN (
-        SELECT id FROM outbox WHERE published_at < now() - CAST(:kept AS interval)
-         ORDER BY published_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    DELETE FROM outbox WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM outbox WHERE published_at < now() - CAST(:kept AS interval)
+         ORDER BY published_at LIMIT :most FOR UPDATE SKIP LOCKED))
 """)
 
 

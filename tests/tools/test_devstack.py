@@ -180,7 +180,7 @@ def test_up_runs_until_interrupted_and_keeps_its_state(folder: Path) -> None:
     assert up.returncode == 0, said
     for name in ("api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier"):
         assert known[name] in said
-    assert set(known["pids"]) == {"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay"}
+    assert set(known["pids"]) == {"postgres", "temporal", "nats", "stripe", "carrier", "api", "worker", "relay"}
     assert not any(psutil.pid_exists(pid) for pid in known["pids"].values())
     assert not (chosen / "stack.json").exists()
     assert (chosen / "temporal.db").exists()
