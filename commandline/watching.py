@@ -87,7 +87,7 @@ class Watch:
                 async for line in response.aiter_lines():
                     self._heard_at = time.monotonic()
                     if line.startswith("data:"):
-                        self._take([json.loads(line.removeprefix("data:"), parse_float=Decimal)])
+                        self._take([all_made_readable(json.loads(line.removeprefix("data:"), parse_float=Decimal))])
             else:
                 await response.aread()
                 self._take(read_answer(self._place, response).document["events"])
