@@ -16,6 +16,7 @@ from commandline.orders import order_path, timeline_row
 from commandline.output import Printer
 from commandline.places import Place
 from domain.order_states import FINAL, OrderStatus
+from domain.plain_text import all_made_readable
 
 LOOK_EVERY = 0.5  # seconds: between two looks where there is no stream, and two tries to reach the API
 OUTAGE = 30.0  # seconds without an answer before the watch is given up
