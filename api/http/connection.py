@@ -1,4 +1,4 @@
-"""One connection to the API: how large a request's head may be, how long head and body may take, how many may be open.
+"""One connection to the API: how large and how slow a request may be, and how many connections there may be.
 
 uvicorn's parser has no such limit: an endless header kept it busy for seconds, and half a request was kept for good.
 """

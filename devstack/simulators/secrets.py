@@ -1,6 +1,6 @@
-"""The names under which a simulator gets its secrets from the environment: arguments every user of a machine can list."""
+"""Under which names a simulator gets its secrets from the environment: every user of a machine can list arguments."""
 
 from __future__ import annotations
 
 API_KEY = "SIMULATOR_API_KEY"
-WEBHOOK_SECRET = "SIMULATOR_WEBHOOK_SECRET"  # noqa: S105  # a name
+WEBHOOK_SECRET = "SIMULATOR_WEBHOOK_SECRET"

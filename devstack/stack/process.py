@@ -186,7 +186,7 @@ class PartProcess:
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
         at = time.time()
-        with open(self.log, "ab", opener=_for_its_owner) as log:  # noqa: PTH123  # a Path's open takes no opener
+        with open(self.log, "ab", opener=_for_its_owner) as log:
             self._process = subprocess.Popen(
                 [*launcher, *part.command],
                 env=dict(part.environment),

@@ -101,7 +101,7 @@ async def test_a_head_that_is_too_large_ends_the_connection(port: int, head: byt
 
 async def test_an_endless_header_is_cut_off_early(port: int) -> None:
     """The client cannot go on sending for long."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
     sent = 0
     with pytest.raises(ConnectionError):
         writer.write(b"GET / HTTP/1.1\r\nX: ")
