@@ -15,6 +15,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
+from adapters.http_settings import HttpSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
@@ -31,7 +32,7 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(EventSettings, ConsumerSettings):
+class Settings(EventSettings, ConsumerSettings, HttpSettings):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",

@@ -26,6 +26,7 @@ from api.health import routes as health
 from api.http import openapi, problems
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
+from api.http.request_rules import RequestRules, hosts_of
 from api.inventory import routes as inventory
 from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
+    app.add_middleware(RequestRules, hosts=hosts_of(chosen))
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.

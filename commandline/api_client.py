@@ -14,6 +14,7 @@ import httpx
 
 from commandline.failures import Failure
 from commandline.places import Place
+from domain.plain_text import all_made_readable
 
 PATIENCE = 30.0  # seconds: a checkout may take the API's whole budget
 
@@ -63,8 +64,9 @@ def read_answer(place: Place, response: httpx.Response) -> ApiAnswer:
 
 
 def document_of(place: Place, response: httpx.Response) -> dict[str, Any]:
+    """What the API says; words that somebody has written move no cursor of the terminal that shows them."""
     try:
-        document = json.loads(response.content, parse_float=Decimal)
+        document = all_made_readable(json.loads(response.content, parse_float=Decimal))
     except ValueError:
         document = None
     if isinstance(document, dict) and (response.is_success or "detail" in document):

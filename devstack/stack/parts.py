@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devstack.simulators.secrets import API_KEY, WEBHOOK_SECRET
 from devstack.stack.credentials import Credentials
 from devstack.stack.environment import BROKER, External
 from devstack.stack.ports import LOOPBACK, Ports
@@ -222,9 +223,9 @@ def nats(plan: Blueprint) -> Part:
 def _simulator(plan: Blueprint, name: str, port: int, key: str, secret: str, *more: str) -> Part:
     command = [sys.executable, "-m", f"devstack.{name}.simulator", "--host", LOOPBACK, "--port", str(port)]
     command += ["--data", str(plan.folder / f"{name}.db"), "--webhook-url", f"{plan.api}/webhooks/{name}"]
-    command += ["--webhook-secret", secret, "--api-key", key, *more]
+    secrets = {WEBHOOK_SECRET: secret, API_KEY: key}  # not in arguments, which every user of the machine can list
     ready = http_ok(port, "/_control/health")
-    return Part(name=name, command=command, environment=plan.base, folder=PROJECT, ready=ready)
+    return Part(name, [*command, *more], {**plan.base, **secrets}, PROJECT, ready)
 
 
 def stripe(plan: Blueprint) -> Part:
@@ -253,6 +254,7 @@ def migrations(plan: Blueprint) -> Part:
 
 def api(plan: Blueprint) -> Part:
     command = [sys.executable, "-m", "uvicorn", "api.app:create_app", "--factory", "--no-access-log"]
+    command += ["--http", "api.http.connection:BoundedProtocol", "--no-server-header"]
     command += ["--host", LOOPBACK, "--port", str(plan.ports.api), "--timeout-graceful-shutdown", "5"]
     return Part(
         name="api",
