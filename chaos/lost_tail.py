@@ -63,7 +63,7 @@ def _swap(earlier: Path, store: Path) -> None:
 
 
 class Operator:
-    """Does by the command what docs/events.md says of a broker that lost events, again while the API is away."""
+    """Does by the command what docs/cli.md says of a broker that lost events, again while the API is away."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
