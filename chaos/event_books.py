@@ -4,7 +4,7 @@ import asyncio
 import base64
 import email.parser
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -74,8 +74,12 @@ async def with_events(books: Books, database_url: str, nats_url: str, folder: Pa
     return replace(books, **tables, stream=stream, mails=mails)
 
 
-async def read_stream(url: str) -> list[Row]:
-    """Each message in its order: position, partition, the stream's incarnation, and what its body says."""
+Ask = Callable[..., Awaitable[dict[str, Any]]]
+
+
+@asynccontextmanager
+async def _asking(url: str) -> AsyncIterator[Ask]:
+    """What asks JetStream's API about the stream, as a consumer may."""
     about = urlsplit(url)
     client = Client()
     await client.connect(f"nats://{about.hostname}:{about.port}", user=about.username, password=about.password)
@@ -86,6 +90,20 @@ async def read_stream(url: str) -> list[Row]:
         return said
 
     try:
+        yield ask
+    finally:
+        await client.close()
+
+
+async def last_position(url: str) -> int:
+    """Of the whole stream."""
+    async with _asking(url) as ask:
+        return int((await ask("STREAM.INFO"))["state"]["last_seq"])
+
+
+async def read_stream(url: str) -> list[Row]:
+    """Each message in its order: position, partition, the stream's incarnation, and what its body says."""
+    async with _asking(url) as ask:
         info = await ask("STREAM.INFO")
         first, last = info["state"]["first_seq"], info["state"]["last_seq"]
         rows: list[Row] = []
@@ -94,8 +112,6 @@ async def read_stream(url: str) -> list[Row]:
             answers = await asyncio.gather(*(ask("STREAM.MSG.GET", seq=position) for position in wanted))
             rows += [_row(answer["message"]) | {"incarnation": info["created"]} for answer in answers]
         return rows
-    finally:
-        await client.close()
 
 
 def _row(message: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class LongInjector:
     links: Links
     happened: list[Happened]
     tell: Callable[[Happened], None] = lambda _: None
-    replays: int = 0  # that an operator asked for
+    lost: list[int] = field(default_factory=list)  # events that each lost tail had, at least; all replayed by now
 
     async def run(self, faults: list[Fault], seed: int) -> None:
         """Comes back when every one is over."""
@@ -99,9 +99,9 @@ class LongInjector:
         elif fault.kind is FaultKind.ANSWERS:
             await self._answer_wrongly(fault, draw)
         elif fault.kind is FaultKind.LOSE_TAIL:
-            lost_since = await lose_tail(self.stack, partial(asyncio.sleep, fault.seconds))
-            await Operator(self.stack).make_whole(lost_since)
-            self.replays += 1
+            tail = await lose_tail(self.stack, partial(asyncio.sleep, fault.seconds))
+            await Operator(self.stack).make_whole(tail.since)
+            self.lost.append(tail.events)
         else:
             await fail_over(self.stack)
             happened.ready_after = time.time() - happened.at

@@ -14,10 +14,11 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
+from chaos.event_books import last_position
 from devstack.stack.parts import PROJECT
 from devstack.stack.stack import Stack
 
@@ -37,8 +38,15 @@ _LEFT = """
 """
 
 
-async def lose_tail(stack: Stack, meanwhile: Callable[[], Awaitable[None]]) -> datetime:
-    """Everything that the broker takes meanwhile is gone when it is back; since when that is."""
+class LostTail(NamedTuple):
+    """What the broker does not have any more."""
+
+    since: datetime
+    events: int  # at least
+
+
+async def lose_tail(stack: Stack, meanwhile: Callable[[], Awaitable[None]]) -> LostTail:
+    """Everything that the broker takes meanwhile is gone when it is back."""
     nats, store = stack.parts["nats"], stack.folder / "nats"
     earlier = store.with_name("nats.earlier")
     await nats.stop()
@@ -46,10 +54,11 @@ async def lose_tail(stack: Stack, meanwhile: Callable[[], Awaitable[None]]) -> d
     await asyncio.to_thread(_copy, store, earlier)
     await nats.start()
     await meanwhile()
+    before = await last_position(stack.urls.nats)
     await nats.stop()
     await asyncio.to_thread(_swap, earlier, store)
     await nats.start()
-    return since
+    return LostTail(since, max(0, before - await last_position(stack.urls.nats)))
 
 
 def _copy(store: Path, earlier: Path) -> None:

@@ -100,6 +100,8 @@ def show(out: Console, document: Document) -> None:
     if "events" in document:
         counts = {name: number for name, number in document["events"].items() if name != "messages"}
         out.print(_counts("Events", counts | document["events"]["messages"] | document["listeners"]))
+    if "lostTails" in document:
+        out.print(f"The broker lost {', '.join(map(str, document['lostTails'])) or 'no'} events, and got them again.")
     if "stripeFaults" in document:
         out.print(_counts("Stripe's bad days", document["stripeFaults"]))
     money = {kind: f"{amount / 100:,.2f}" for kind, amount in document["money"].items()}

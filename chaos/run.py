@@ -103,7 +103,7 @@ class Chaos:
             books = await with_events(await look(), stack.urls.database_url, stack.urls.nats, stack_folder)
         return self._document(injector.happened, books, shop) | {
             "actsAtTheDashboard": hand.acts,
-            "replays": long.replays,
+            "lostTails": long.lost,
             "listeners": {"pages": listeners.count, "streams": listeners.streams},
             "seconds": {"load": round(seconds, 1), "settling": round(waited, 1), "delivering": round(late, 1)},
         }
