@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import nats.errors
 from nats.aio.client import Client
 
 from chaos.books import Books, Row
@@ -20,6 +21,7 @@ STREAM = "ORDERSAGA"
 AT_ONCE = 100  # messages
 PATIENCE = 10.0  # seconds for one answer of the broker
 LOOK_EVERY = 1.0  # seconds
+TRIES = 20
 
 SQL = {
     "events": """
@@ -82,7 +84,8 @@ async def _asking(url: str) -> AsyncIterator[Ask]:
     """What asks JetStream's API about the stream, as a consumer may."""
     about = urlsplit(url)
     client = Client()
-    await client.connect(f"nats://{about.hostname}:{about.port}", user=about.username, password=about.password)
+    where = f"nats://{about.hostname}:{about.port}"
+    await client.connect(where, user=about.username, password=about.password, allow_reconnect=False)
 
     async def ask(what: str, **request: Any) -> dict[str, Any]:
         answer = await client.request(f"$JS.API.{what}.{STREAM}", json.dumps(request).encode(), timeout=PATIENCE)
@@ -96,9 +99,14 @@ async def _asking(url: str) -> AsyncIterator[Ask]:
 
 
 async def last_position(url: str) -> int:
-    """Of the whole stream."""
-    async with _asking(url) as ask:
-        return int((await ask("STREAM.INFO"))["state"]["last_seq"])
+    """Of the whole stream; it waits for a broker that has just been killed. 0 where there is no stream yet."""
+    for _ in range(TRIES):
+        try:
+            async with _asking(url) as ask:
+                return int((await ask("STREAM.INFO")).get("state", {}).get("last_seq", 0))
+        except (nats.errors.Error, OSError, TimeoutError):
+            await asyncio.sleep(LOOK_EVERY)
+    raise TimeoutError("NATS does not answer")
 
 
 async def read_stream(url: str) -> list[Row]:
