@@ -37,6 +37,11 @@ READ_AT_MOST = 200  # events of one read
 log = structlog.get_logger()
 
 
+def lock_of(consumer: str, partition: int) -> str:
+    """The name of the lock that whoever reads the partition holds."""
+    return f"{consumer}/{partition}"
+
+
 class Meter(Protocol):
     """Told what consumers do."""
 
@@ -86,7 +91,7 @@ class ConsumerLoop:
     async def _own(self) -> None:
         """Takes whatever partition is free, and lets go of all when the connection with the locks is lost."""
         while True:
-            names = {self._lock_of(partition): partition for partition in range(self._broker.partitions)}
+            names = {lock_of(self.consumer.name, number): number for number in range(self._broker.partitions)}
             got = await self._guarded("consumer_locks_not_taken", self._locks.take(names))
             mine = {names[name] for name in got or set[str]()}
             for partition in self._readers.keys() - mine:
@@ -96,9 +101,6 @@ class ConsumerLoop:
                     self._stop_reading(partition)
                     self._readers[partition] = asyncio.create_task(self._read(partition))
             await asyncio.sleep(OWN_EVERY)
-
-    def _lock_of(self, partition: int) -> str:
-        return f"{self.consumer.name}/{partition}"
 
     def _stop_reading(self, partition: int) -> None:
         """What was read and not applied is dropped: whoever reads next begins at the position that is kept."""
