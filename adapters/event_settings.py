@@ -36,7 +36,8 @@ class EventSettings(BaseSettings):
         description="how long a published event stays in the outbox, for `ordersaga events replay`",
     )
     event_routes: Path | None = Field(
-        default=None, description="a TOML file: which events reach which consumer (docs/events.md)"
+        default=None,
+        description="a TOML file: which events a consumer gets instead of what it asks for itself (docs/events.md)",
     )
 
     @field_validator("broker_url", "broker_consumer_url", "event_routes", mode="before")

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.bus.port import BusAway
 from domain.cloud_events import CloudEvent
 from domain.errors import OrderSagaError, TryAgain
-from domain.routing import EventType, Rule
+from domain.routing import EventType, Rule, Wanted
 from services.consumers.dead_letters import Fault, Why
 from services.consumers.sequences import Subject
 
@@ -31,7 +31,7 @@ class Consumer(ABC):
     """What is done with events. `apply` may run again for the same events when its transaction was rolled back."""
 
     name: str
-    rule: ClassVar[Rule] = Rule()  # which events it gets; `ORDERSAGA_CONSUMER_RULES` may say otherwise
+    rule: ClassVar[Rule] = Rule()  # which events it gets; `ORDERSAGA_EVENT_ROUTES` may say otherwise
     versions: ClassVar[frozenset[int] | None] = frozenset({1})  # of their types; None: any
     # An event whose sequence is not greater than the last one of its subject is a repeat. A consumer whose effects
     # are keyed by the event's id may do without: then it also gets an event that comes after a later one.
@@ -86,7 +86,7 @@ def parse(body: bytes) -> tuple[CloudEvent, Fault | None]:
         return stand_in, Fault(Why.MALFORMED, _told(error))
 
 
-def routed(consumer: Consumer, rule: Rule, event: CloudEvent, fault: Fault | None) -> tuple[bool, Fault | None]:
+def routed(consumer: Consumer, rule: Wanted, event: CloudEvent, fault: Fault | None) -> tuple[bool, Fault | None]:
     """Whether the consumer gets the event, and why it is parked instead where it is."""
     if fault is not None:
         return True, fault

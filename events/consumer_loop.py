@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.bus.port import Broker
 from adapters.postgres.advisory_locks import AdvisoryLocks
-from domain.routing import Rule
+from domain.routing import Wanted
 from events.consumer import Consumer, may_pass
 from events.consumer_batches import Batches, Done
 from events.consumer_intake import Chunk, Intake
@@ -51,7 +51,13 @@ class ConsumerLoop:
     """One consumer in one process. `run` ends when it is canceled, and can be ended at any moment."""
 
     def __init__(
-        self, consumer: Consumer, rule: Rule, broker: Broker, engine: AsyncEngine, locks: AdvisoryLocks, meter: Meter
+        self,
+        consumer: Consumer,
+        rule: Wanted,
+        broker: Broker,
+        engine: AsyncEngine,
+        locks: AdvisoryLocks,
+        meter: Meter,
     ) -> None:
         self.consumer = consumer
         self._rule, self._broker, self._engine, self._locks, self._meter = rule, broker, engine, locks, meter
