@@ -16,6 +16,7 @@ from adapters.event_routes import RoutesRefused, read_routes
 from adapters.mail.connect import open_mailer
 from adapters.mail.port import Mailer
 from adapters.postgres.advisory_locks import AdvisoryLocks
+from adapters.postgres.database import autocommit
 from adapters.settings import Settings
 from domain.routing import Wanted
 from events.consumer import Consumer
@@ -25,6 +26,8 @@ from events.consumers.notifications import Notifications
 from events.consumers.stock_hints import StockHints
 from events.mail import MailSender
 from events.metrics import ConsumerMetrics
+from events.sequence_pruning import SequencePruning
+from services.consumers.sequences import OldSequences
 
 NAMESPACE = 2_026  # of the advisory locks of consumers
 
@@ -35,14 +38,16 @@ KINDS: Sequence[type[Consumer]] = (EventArchive, Notifications, StockHints)
 class Consumers:
     """Consumers that run inside `async with`, and the sender of what one of them notes."""
 
-    def __init__(self, loops: Sequence[ConsumerLoop], sender: MailSender, locks: AdvisoryLocks) -> None:
-        self.loops, self._sender, self._locks = loops, sender, locks
+    def __init__(
+        self, loops: Sequence[ConsumerLoop], sender: MailSender, locks: AdvisoryLocks, pruning: SequencePruning
+    ) -> None:
+        self.loops, self._sender, self._locks, self._pruning = loops, sender, locks, pruning
         self._stack = AsyncExitStack()
         self.running: list[asyncio.Task[None]] = []  # none of them ends by itself
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._locks)
-        runs = [*(loop.run for loop in self.loops), self._sender.run]
+        runs = [*(loop.run for loop in self.loops), self._sender.run, self._pruning.run]
         self.running = [asyncio.create_task(run()) for run in runs]
         return self
 
@@ -79,7 +84,8 @@ def build_consumers(
     rules = rules_of(consumers, settings)
     counts = ConsumerMetrics(meter, rules) if meter is None or isinstance(meter, MetricMeter) else meter
     loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts) for one in consumers]
-    return Consumers(loops, sender, locks)
+    pruning = SequencePruning(OldSequences(autocommit(engine), settings.sequence_retention))
+    return Consumers(loops, sender, locks, pruning)
 
 
 def rules_of(consumers: Iterable[Consumer | type[Consumer]], settings: Settings) -> dict[str, Wanted]:
