@@ -17,8 +17,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from nats.aio.client import Client
 
-from adapters.bus.port import partition_of
-from api.events.asyncapi import STREAM, TOPIC
+from adapters.bus.port import STREAM, TOPIC, partition_of
 from domain.cloud_events import CloudEvent
 from domain.event_examples import example
 from domain.event_registry import EventType, named
