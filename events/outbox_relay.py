@@ -91,11 +91,12 @@ class OutboxRelay:
         """
         turn = Turn()
         if lanes := await self._lanes.renew():
-            turn.following = await self._waiting.read(lanes, BATCH)
-        for _ in range(BATCHES):
-            if not turn.following:
-                break
-            turn = await self._batch(turn.following)
+            async with self._waiting.connected():
+                turn.following = await self._waiting.read(lanes, BATCH)
+                for _ in range(BATCHES):
+                    if not turn.following:
+                        break
+                    turn = await self._batch(turn.following)
         await self._keep_up()
         return turn
 

@@ -6,14 +6,15 @@ Events of a subject wait in the order of their ids: each was written under the l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.plain import fetch
+from adapters.postgres.plain import Plain, can_spare, plain
 
 LANES = 8
 """Of the ownership alone: how many relays can share the work. `hashtext` needs no column and no index of its own."""
@@ -80,18 +81,38 @@ class Waiting:
     def __init__(self, writes: AsyncEngine) -> None:
         """`writes` commits each statement by itself."""
         self._writes = writes
+        self._connection: Plain | None = None
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Inside, `read` and `acknowledge` use one connection, where the pool can spare it."""
+        if not can_spare(self._writes):
+            yield
+            return
+        async with plain(self._writes) as self._connection:
+            try:
+                yield
+            finally:
+                self._connection = None
+
+    async def _fetch(self, statement: str, *values: Any) -> list[WaitingEvent]:
+        if self._connection is not None:
+            rows = await self._connection.fetch(statement, *values)
+        else:
+            async with plain(self._writes) as connection:
+                rows = await connection.fetch(statement, *values)
+        return [WaitingEvent(*row) for row in rows]
 
     async def read(self, lanes: Collection[int], most: int) -> list[WaitingEvent]:
         """Up to `most` events of these lanes, the oldest first; none of a subject of which an event is parked."""
-        return [WaitingEvent(*row) for row in await fetch(self._writes, _READ, sorted(lanes), most)]
+        return await self._fetch(_READ, sorted(lanes), most)
 
     async def acknowledge(
         self, events: Sequence[WaitingEvent], lanes: Collection[int], most: int
     ) -> list[WaitingEvent]:
         """Notes that the broker has these events, and reads on; what was asked for again since goes on waiting."""
         ids, replays = [event.id for event in events], [event.replay for event in events]
-        rows = await fetch(self._writes, _NOTE_AND_READ, sorted(lanes), most, ids, replays)
-        return [WaitingEvent(*row) for row in rows]
+        return await self._fetch(_NOTE_AND_READ, sorted(lanes), most, ids, replays)
 
     async def prune(self, kept: timedelta, most: int) -> int:
         """Deletes up to `most` events that were acknowledged longer ago than `kept`; how many it were."""
