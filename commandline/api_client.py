@@ -47,6 +47,9 @@ class Api:
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> ApiAnswer:
         return self._call("POST", path, json=body, headers=headers)
 
+    def put(self, path: str, body: Any) -> dict[str, Any]:
+        return self._call("PUT", path, json=body).document
+
     def _call(self, method: str, path: str, **more: Any) -> ApiAnswer:
         try:
             response = self._http.request(method, path, **more)

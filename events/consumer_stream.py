@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from adapters.bus.port import Broker, BusAway, Head, Incoming
-from domain.routing import Rule
+from domain.routing import Wanted
 from events.consumer import Consumer, Received, parse, routed
 from services.consumers.positions import Place
 
@@ -81,7 +81,7 @@ def is_still(head: Head, place: Place) -> bool:
 
 
 def taken(
-    consumer: Consumer, rule: Rule, partition: int, batch: list[Incoming], place: Place
+    consumer: Consumer, rule: Wanted, partition: int, batch: list[Incoming], place: Place
 ) -> tuple[list[Received], Place]:
     """What of a batch the consumer gets, and the place after it."""
     received = []

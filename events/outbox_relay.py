@@ -20,7 +20,8 @@ from adapters.clock import now
 from domain.cloud_events import envelope
 from services.outbox.waiting import Waiting, WaitingEvent
 
-BATCH = 500  # events that one turn takes
+BATCH = 500  # events
+BATCHES = 20  # of one turn, so that it ends
 PRUNE_BATCH = 1000
 UPKEEP_EVERY = 10.0  # seconds
 
@@ -55,17 +56,13 @@ class Parking(Protocol):
 
 @dataclass
 class Turn:
-    """What one look at the outbox came to."""
+    """What became of a batch of events."""
 
     taken: int = 0
     acknowledged: list[WaitingEvent] = field(default_factory=list)
     refused: list[tuple[WaitingEvent, str]] = field(default_factory=list)
     failure: Exception | None = None  # of the last event that may be sent again
-
-    @property
-    def is_full(self) -> bool:
-        """There is probably more."""
-        return self.taken == BATCH and self.failure is None
+    following: Sequence[WaitingEvent] = ()  # what came behind these events
 
 
 class OutboxRelay:
@@ -88,21 +85,35 @@ class OutboxRelay:
         self.broker_answers = True
 
     async def turn(self) -> Turn:
-        """Publishes what waits in the lanes of this process, up to a batch. Raises what the database raises."""
+        """Publishes what waits in the lanes of this process, batch by batch, until nothing is left or one fails.
+
+        The last batch says how it went. Raises what the database raises.
+        """
+        turn = Turn()
+        if lanes := await self._lanes.renew():
+            async with self._waiting.connected():
+                turn.following = await self._waiting.read(lanes, BATCH)
+                for _ in range(BATCHES):
+                    if not turn.following:
+                        break
+                    turn = await self._batch(turn.following)
+        await self._keep_up()
+        return turn
+
+    async def _batch(self, events: Sequence[WaitingEvent]) -> Turn:
+        turn = await self._publish(events)
         lanes = await self._lanes.renew()
-        if not lanes:
-            return Turn()
-        events = await self._waiting.read(lanes, BATCH)
-        turn = await self._publish(events) if events else Turn()
+        stays = turn.failure is not None or bool(turn.refused)  # some of these events would be read once more
         if turn.acknowledged:
-            await self._waiting.acknowledge(turn.acknowledged)
+            turn.following = await self._waiting.acknowledge(turn.acknowledged, lanes, 0 if stays else BATCH)
             at = now()
             self._metrics.published([max(0.0, (at - event.time).total_seconds()) for event in turn.acknowledged])
         for event, why in turn.refused:
             self._metrics.refused()
             await self._parking.park(event, why)
+        if turn.refused and turn.failure is None:
+            turn.following = await self._waiting.read(lanes, BATCH)
         self._note(turn)
-        await self._keep_up()
         return turn
 
     async def aclose(self) -> None:

@@ -158,3 +158,10 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings may end in a log."""
     shown = repr(_settings(monkeypatch, **REAL, **ELSEWHERE))
     assert not [secret for secret in (*REAL.values(), "shop:secret") if secret in shown]
+
+
+def test_a_consumer_knows_sequences_for_longer_than_events_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a repeat would be taken for news."""
+    with pytest.raises(ValidationError, match=r"sequence_retention must be longer than .*, which are 45 days"):
+        _settings(monkeypatch, ORDERSAGA_BROKER_RETENTION="P38D")
+    assert _settings(monkeypatch, ORDERSAGA_BROKER_RETENTION="P37D").sequence_retention == timedelta(days=45)
