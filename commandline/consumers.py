@@ -24,6 +24,7 @@ from commandline.output import Printer, table, time_of
 from domain.errors import NotFound
 from events import rebuild as rebuilding
 from events.consumers.event_archive import EventArchive
+from events.consumers.merchant_webhooks import MerchantWebhooks
 from events.consumers.notifications import Notifications
 from events.consumers.stock_hints import StockHints
 from events.consumers_main import rules_of
@@ -89,7 +90,8 @@ async def rebuild(out: Printer, consumer: str | None, *, check: bool) -> int:
         known = {one.name: one for one in consumers}
         if consumer is not None and consumer not in known:
             raise Misused(f"--consumer: {consumer!r} keeps nothing that can be made again; there are {sorted(known)}")
-        rules = rules_of([*consumers, EventArchive(engine)], settings.consumer_rules)
+        others = [EventArchive(engine), MerchantWebhooks(settings.webhook_log_kept)]
+        rules = rules_of([*consumers, *others], settings.consumer_rules)
         wanted = consumers if consumer is None else [known[consumer]]
         found = {one.name: await rebuilding.check(engine, one, rules[one.name], until) for one in wanted}
     same = not any(one.differences for one in found.values())
