@@ -31,7 +31,7 @@ class WebhookSettings(BaseSettings):
         ge=timedelta(days=2),
         description="how long deliveries are kept; an event that is older is not delivered any more",
     )
-    webhook_secret_overlap: timedelta = Field(
+    webhook_rotation: timedelta = Field(
         default=timedelta(days=1),
         ge=timedelta(0),
         description="how long deliveries are signed with the old secret, too, when one is rotated",

@@ -65,7 +65,7 @@ async def delete(services: Services, endpoint_id: str) -> None:
 
 async def rotate(services: Services, endpoint_id: str, overlap_seconds: int | None) -> SecretView:
     """Raises NotFound."""
-    overlap = services.settings.webhook_secret_overlap
+    overlap = services.settings.webhook_rotation
     if overlap_seconds is not None:
         overlap = timedelta(seconds=overlap_seconds)
     async with services.sessions() as session, session.begin():

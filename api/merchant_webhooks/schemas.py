@@ -73,7 +73,7 @@ class RotationWanted(Body):
         default=None,
         ge=0,
         le=int(LONGEST_OVERLAP.total_seconds()),
-        description="else `ORDERSAGA_WEBHOOK_SECRET_OVERLAP`",
+        description="else `ORDERSAGA_WEBHOOK_ROTATION`",
     )
 
 
