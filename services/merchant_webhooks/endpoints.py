@@ -100,10 +100,10 @@ async def list_endpoints(session: AsyncSession) -> Sequence[WebhookEndpoint]:
 
 
 async def read_endpoint(session: AsyncSession, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:
-    """One, perhaps with its row locked. Raises NotFound."""
+    """One, perhaps with its row locked; events for it can be noted meanwhile. Raises NotFound."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.endpoint_id == endpoint_id)
     query = query.where(col(WebhookEndpoint.deleted_at).is_(None))
-    found = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
+    found = (await session.exec(query.with_for_update(key_share=True) if lock else query)).one_or_none()
     if found is None:
         raise NotFound("no_such_webhook_endpoint", "there is no webhook endpoint of this id")
     return found
@@ -124,9 +124,10 @@ async def change_endpoint(
         await _begin_anew(session, endpoint)
     if change.state is EndpointState.ACTIVE:
         endpoint.state, endpoint.disabled_because = EndpointState.ACTIVE.value, None
-        await close_ticket_about(session, WEBHOOK_DISABLED, DELIVER, subject=endpoint_id)
-    elif change.state is EndpointState.DISABLED and endpoint.state == EndpointState.ACTIVE:
+    elif change.state is EndpointState.DISABLED:
         endpoint.state, endpoint.disabled_because = EndpointState.DISABLED.value, Disabled.OPERATOR.value
+    if change.state is not None:  # whoever decides about it has seen it
+        await close_ticket_about(session, WEBHOOK_DISABLED, DELIVER, subject=endpoint_id)
     endpoint.updated_at = now()
     session.add(endpoint)
     return endpoint

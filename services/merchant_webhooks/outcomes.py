@@ -44,6 +44,8 @@ _PUT_OFF_BEHIND = text("""
      WHERE endpoint_id = :endpoint_id AND source = :source AND subject = :subject AND id > :id
        AND ended_at IS NULL AND in_order AND claim IS NULL AND due_at < now() + CAST(:pause AS interval)
 """)
+# Before any delivery: who changes an endpoint locks it first and then what waits for it.
+_LOCK = text("SELECT FROM webhook_endpoints WHERE endpoint_id = :endpoint_id FOR NO KEY UPDATE")
 _WELL_AGAIN = text("""
     UPDATE webhook_endpoints SET failures = 0, failed_at = NULL, resting_until = NULL
      WHERE endpoint_id = :endpoint_id AND failures > 0
@@ -90,6 +92,8 @@ async def note(session: AsyncSession, claimed: Claimed, attempt: Attempt, patien
     """Writes what came of a try. `chance` (0 to 1) spreads what failed together."""
     connection = await session.connection()
     verdict = judge(attempt, claimed.attempts, claimed.since, patience, claimed.kind, chance)
+    if verdict.state is not DeliveryState.DELIVERED:
+        await connection.execute(_LOCK, {"endpoint_id": claimed.endpoint_id})
     if not await _note(connection, claimed, attempt, verdict):
         return Noted(Outcome.LOST)
     outcome = OUTCOMES[verdict.state]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from datetime import timedelta
 
 from aiohttp import web
@@ -12,11 +13,14 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from adapters.clock import now
 from domain.events import EventName
 from domain.merchant_webhooks import event_of_test
+from events.consumers.merchant_webhooks import MerchantWebhooks
 from services.merchant_webhooks import deliveries, endpoints
 from services.merchant_webhooks.endpoints import EndpointWanted
 from tests.support.consumers import order_event
+from tests.support.consumers import running as consuming
 from tests.support.merchants import KEPT, LIMITS, Merchants, turn
 from tests.support.receiver import Got, Receiver, receiving
+from tests.support.unreliable_broker import UnreliableBroker
 from tests.support.waiting import until
 
 STATES = "SELECT state, disabled_because, failures, resting_until IS NOT NULL FROM webhook_endpoints"
@@ -39,6 +43,22 @@ async def test_an_event_reaches_who_wants_it_signed_and_noted(merchants: Merchan
     assert (state, attempts) == ("delivered", 1)
     assert (tries[0]["status"], tries[0]["answer"], tries[0]["error"]) == (200, "thanks", None)
     assert tries[0]["seconds"] >= 0
+
+
+async def test_from_the_broker_to_the_merchant(merchants: Merchants, receiver: Receiver) -> None:
+    """By the running consumer and the running loop, each event once and each subject in order."""
+    await merchants.register(receiver.url)
+    broker = UnreliableBroker()
+    events = [order_event(f"o{n}", sequence) for sequence in (1, 2, 3) for n in range(5)]
+    async with merchants.running() as loop:
+        consumer = MerchantWebhooks(KEPT, loop.wake)
+        consumer.name = f"merchants-{secrets.token_hex(4)}"  # all tests share one database
+        async with consuming(consumer, broker, merchants.engine, merchants.settings):
+            await broker.put(*events, *events)
+            await until(receiver.count, 15)
+            await until(merchants.states, ["delivered"] * 15)
+    for n in range(5):
+        assert [place for place in receiver.places if place[0] == f"o{n}"] == [(f"o{n}", k) for k in (1, 2, 3)]
 
 
 async def test_an_endpoint_gets_only_what_happens_from_now_on(merchants: Merchants, receiver: Receiver) -> None:
@@ -92,7 +112,7 @@ async def test_a_slow_endpoint_delays_no_other(merchants: Merchants, receiver: R
             slow.open.set()
             await until(slow.count, 30)
             await until(merchants.states, ["delivered"] * 60)
-        assert slow.most_at_once == receiver.most_at_once == 3
+        assert slow.most_at_once == 3 >= receiver.most_at_once
 
 
 async def test_a_rotated_secret_signs_beside_the_old_one_for_a_while(

@@ -81,7 +81,7 @@ def test_all_else_is_tried_again(status: int | None) -> None:
 
 def test_a_delivery_is_tried_for_a_day() -> None:
     """Ever less often, the last time when the day is over, and then no more."""
-    since, tries = NONE, []
+    since, tries = NONE, list[timedelta]()
     while (verdict := judge(answered(500), len(tries) + 1, since, PATIENCE, DeliveryKind.EVENT, 0.5)).pause:
         assert verdict.state is DeliveryState.WAITING
         tries.append(verdict.pause)

@@ -132,7 +132,7 @@ async def test_tls_is_about_the_name_not_the_address(certificate: Path) -> None:
     heard: list[str | None] = []
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate)
-    server.sni_callback = lambda connection, name, context: heard.append(name)  # type: ignore[assignment]
+    server.sni_callback = lambda connection, name, context: heard.append(name)
     async with receiving(server) as receiver:
         async with sending(look_up=Names(LOOPBACK), authorities=certificate) as sender:
             assert (await post(sender, receiver.url.replace(LOOPBACK, NAME))).status == 200
