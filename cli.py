@@ -24,6 +24,7 @@ from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
 from commandline.groups.refunds import give_refund
 from commandline.groups.repairs import repairs
+from commandline.groups.webhooks import webhooks
 from commandline.options import ApiOption, JsonOption, printer
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -41,6 +42,7 @@ app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
 app.add_typer(customers, name="customers")
 app.add_typer(events, name="events")
+app.add_typer(webhooks, name="webhooks")
 app.command("rebuild")(rebuild)
 
 

@@ -28,6 +28,7 @@ from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
 from api.http.request_rules import RequestRules, hosts_of
 from api.inventory import routes as inventory
+from api.merchant_webhooks import routes as merchant_webhooks
 from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
 from api.orders import routes as orders
@@ -69,7 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
-    for noun in (*nouns, events, documentation):
+    for noun in (*nouns, merchant_webhooks, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)
     return app

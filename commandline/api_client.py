@@ -50,6 +50,12 @@ class Api:
     def put(self, path: str, body: Any) -> dict[str, Any]:
         return self._call("PUT", path, json=body).document
 
+    def patch(self, path: str, body: Any) -> ApiAnswer:
+        return self._call("PATCH", path, json=body)
+
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path)
+
     def _call(self, method: str, path: str, **more: Any) -> ApiAnswer:
         try:
             response = self._http.request(method, path, **more)
@@ -60,6 +66,8 @@ class Api:
 
 def read_answer(place: Place, response: httpx.Response) -> ApiAnswer:
     """The answer of a success. Raises Failure with the API's own problem, or where it is not the API that answers."""
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        return ApiAnswer(response.status_code, {})
     document = document_of(place, response)
     if response.is_success:
         return ApiAnswer(response.status_code, document)

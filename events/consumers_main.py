@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,7 @@ from domain.routing import Wanted
 from events.consumer import Consumer
 from events.consumer_loop import ConsumerLoop, Meter
 from events.consumers.event_archive import EventArchive
+from events.consumers.merchant_webhooks import MerchantWebhooks
 from events.consumers.notifications import Notifications
 from events.consumers.stock_hints import StockHints
 from events.mail import MailSender
@@ -31,7 +32,7 @@ from services.consumers.sequences import OldSequences
 
 NAMESPACE = 2_026  # of the advisory locks of consumers
 
-KINDS: Sequence[type[Consumer]] = (EventArchive, Notifications, StockHints)
+KINDS: Sequence[type[Consumer]] = (EventArchive, Notifications, StockHints, MerchantWebhooks)
 """The consumers that there are."""
 
 
@@ -68,10 +69,12 @@ def build_consumers(
     *,
     meter: Meter | MetricMeter | None = None,
     mailer: Mailer | None = None,
+    wake_webhooks: Callable[[], None] = lambda: None,
 ) -> Consumers:
     """All consumers of the shop, which do not run yet. Raises ValueError for a setting that makes no sense.
 
-    `meter` is where they count, e.g. that of the Temporal SDK's runtime; None counts nowhere.
+    `meter` is where they count, e.g. that of the Temporal SDK's runtime; None counts nowhere. `wake_webhooks` is
+    called when there are deliveries to merchants.
     """
     locks = AdvisoryLocks(settings, NAMESPACE)
     if mailer is None:
@@ -80,7 +83,12 @@ def build_consumers(
         except ValueError as error:
             raise ValueError(f"ORDERSAGA_MAIL_URL {error}") from None
     sender = MailSender(settings, mailer, engine, locks)
-    consumers: list[Consumer] = [EventArchive(engine), Notifications(sender.wake), StockHints(settings.stock_low)]
+    consumers: list[Consumer] = [
+        EventArchive(engine),
+        Notifications(sender.wake),
+        StockHints(settings.stock_low),
+        MerchantWebhooks(settings.webhook_log_kept, wake_webhooks),
+    ]
     rules = rules_of(consumers, settings)
     counts = ConsumerMetrics(meter, rules) if meter is None or isinstance(meter, MetricMeter) else meter
     loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts) for one in consumers]

@@ -126,6 +126,8 @@ class Blueprint:
             "ORDERSAGA_PUBLIC_URL": self.api,
             "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
+        if self.external.database_url is None:  # all parts are on this machine, and so may be who gets webhooks
+            values["ORDERSAGA_WEBHOOK_PRIVATE_TARGETS"] = "true"
         if self.external.stripe_api_key:
             own_secret = self.base.get("STRIPE_WEBHOOK_SECRET", self.credentials.stripe_webhook_secret)
             values |= {"STRIPE_API_KEY": self.external.stripe_api_key, "STRIPE_WEBHOOK_SECRET": own_secret}

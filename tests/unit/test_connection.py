@@ -43,7 +43,7 @@ async def port() -> AsyncIterator[int]:
     await server.startup()
     yield server.servers[0].sockets[0].getsockname()[1]
     for connection in list(server.server_state.connections):
-        connection.transport.abort()  # type: ignore[union-attr]
+        connection.transport.abort()
     server.servers[0].close()
 
 
