@@ -19,7 +19,7 @@ class RelayMetrics:
         self._lag = meter.create_histogram_float(WEBHOOK_LAG, words)
         words = "Webhook events that left the inbox, long after they were followed up"
         self._pruned = meter.create_counter("ordersaga_webhooks_pruned", words)
-        words = "From what an event tells until the broker's acknowledgment was noted"
+        words = "From what an event tells until the broker's acknowledgment"
         self._publish_lag = meter.create_histogram_float(PUBLISH_LAG, words)
         self._refused = meter.create_counter("ordersaga_events_refused", "Events that the broker refused")
         words = "Times that an event was sent and not acknowledged, and waits to be sent again"

@@ -236,3 +236,29 @@ def test_the_partition_of_a_subject_is_part_of_the_contract() -> None:
     """CRC-32 modulo 8: whoever computes it in another language gets these."""
     assert [partition_of(subject) for subject in ("123456789", "", "o1", "Gr\u00fc\u00dfe")] == [6, 0, 5, 1]
     assert {partition_of(f"o{number}") for number in range(100)} == set(range(8))
+
+
+async def test_what_was_published_is_noted_by_the_next_turn(outbox: Outbox) -> None:
+    """Not sent again by this relay, also where more was written, and noted at the latest when it stops."""
+    broker = FakeBroker(remembers=False)
+    relay = outbox.relay(broker)
+    await outbox.write("o1", "o2")
+    await relay.turn()
+    assert relay.has_unnoted
+    await outbox.write("o1")
+    await relay.turn()
+    assert len(broker.all) == 3
+    await relay.aclose()
+    assert not relay.has_unnoted
+    assert await outbox.waiting() == 0
+
+
+async def test_what_a_dead_relay_did_not_note_is_only_repeated(outbox: Outbox) -> None:
+    broker = FakeBroker(remembers=False)
+    await outbox.write("o1", "o1", "o2")
+    await outbox.relay(broker).turn()  # and never again
+    assert await outbox.waiting() == 3
+    await outbox.write("o1")
+    await drained(outbox.relay(broker))
+    assert first_deliveries(broker) == applied(broker) == {"o1": [1, 2, 3], "o2": [1]}
+    assert await outbox.waiting() == 0
