@@ -126,7 +126,8 @@ class Blueprint:
             "ORDERSAGA_PUBLIC_URL": self.api,
             "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
-        if self.external.database_url is None:  # all parts are on this machine, and so may be who gets webhooks
+        if self.external.database_url is None and self.external.stripe_api_key is None:
+            # All parts are on this machine, and so may be who gets webhooks.
             values["ORDERSAGA_WEBHOOK_PRIVATE_TARGETS"] = "true"
         if self.external.stripe_api_key:
             own_secret = self.base.get("STRIPE_WEBHOOK_SECRET", self.credentials.stripe_webhook_secret)

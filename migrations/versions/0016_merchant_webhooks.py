@@ -81,7 +81,7 @@ def _deliveries() -> None:
     )
     op.create_index(f"ix_{table}_endpoint_id_id", table, ["endpoint_id", "id"])
     for name, columns, where in (
-        ("due", ["endpoint_id", "due_at"], "ended_at IS NULL"),
+        ("due", ["endpoint_id", "due_at", "id"], "ended_at IS NULL"),
         ("line", ["endpoint_id", "source", "subject", "id"], "ended_at IS NULL AND in_order"),
         ("tests", ["due_at"], "ended_at IS NULL AND kind = 'test'"),
         ("given_up", ["endpoint_id", "id"], "state = 'given_up'"),

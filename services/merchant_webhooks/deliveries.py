@@ -18,15 +18,25 @@ from domain.cloud_events import CloudEvent
 from domain.merchant_webhooks import DeliveryKind, wants
 from services.merchant_webhooks import signing_secrets
 
+LOOKED_AT = 1000
+"""Due deliveries of an endpoint, of which those are claimed that are the first of their subjects."""
+
 _FILTERS = text("""
     SELECT endpoint_id, events, created_at FROM webhook_endpoints WHERE deleted_at IS NULL
 """)
 # What is older than the log is kept may have been delivered and forgotten, e.g. when a stream is read again.
+# What comes behind one that failed is put off with it.
 _ADD = text("""
     INSERT INTO webhook_deliveries (endpoint_id, event_id, kind, type, source, subject, sequence, body, state,
                                     in_order, attempts, tries, due_at, created_at)
     SELECT new.endpoint_id, new.event_id, :kind, new.type, new.source, new.subject, new.sequence, new.body, 'waiting',
-           :in_order, 0, '[]', now(), now()
+           :in_order, 0, '[]',
+           greatest(now(), (SELECT CASE WHEN first.claim IS NULL THEN first.due_at END
+                              FROM webhook_deliveries AS first
+                             WHERE first.endpoint_id = new.endpoint_id AND first.source = new.source
+                               AND first.subject = new.subject AND first.ended_at IS NULL AND first.in_order
+                             ORDER BY first.id LIMIT 1)),
+           now()
       FROM json_to_recordset(CAST(:deliveries AS json))
         AS new (endpoint_id text, event_id text, type text, source text, subject text, sequence bigint, body text,
                 "time" timestamptz)
@@ -36,20 +46,26 @@ _ADD = text("""
 """)
 # Who has few under way comes first, so that no endpoint can take the room of another. By `min`, not NOT EXISTS: of
 # that one the planner may make a join over all that waits, for each claim.
-_CLAIM = text("""
+_CLAIM = text(f"""
     WITH due AS MATERIALIZED (
         SELECT chosen.id
           FROM webhook_endpoints AS endpoint
           LEFT JOIN json_to_recordset(CAST(:busy AS json)) AS busy (endpoint_id text, number int) USING (endpoint_id)
          CROSS JOIN LATERAL (
-               SELECT mine.id FROM webhook_deliveries AS mine
-                WHERE mine.endpoint_id = endpoint.endpoint_id AND mine.ended_at IS NULL AND mine.due_at <= now()
-                  AND mine.kind = 'event'
-                  AND (NOT mine.in_order OR mine.id = (
-                      SELECT min(first.id) FROM webhook_deliveries AS first
-                       WHERE first.endpoint_id = mine.endpoint_id AND first.source = mine.source
-                         AND first.subject = mine.subject AND first.ended_at IS NULL AND first.in_order))
-                ORDER BY mine.due_at, mine.id
+               SELECT id FROM webhook_deliveries
+                WHERE due_at <= now() AND ended_at IS NULL AND id IN (
+                      SELECT mine.id
+                        FROM (SELECT id, endpoint_id, source, subject, in_order, due_at
+                                FROM webhook_deliveries AS waiting
+                               WHERE waiting.endpoint_id = endpoint.endpoint_id AND waiting.ended_at IS NULL
+                                 AND waiting.due_at <= now() AND waiting.kind = 'event'
+                               ORDER BY waiting.due_at, waiting.id LIMIT {LOOKED_AT}) AS mine
+                       WHERE NOT mine.in_order OR mine.id = (
+                             SELECT min(first.id) FROM webhook_deliveries AS first
+                              WHERE first.endpoint_id = mine.endpoint_id AND first.source = mine.source
+                                AND first.subject = mine.subject AND first.ended_at IS NULL AND first.in_order)
+                       ORDER BY mine.due_at, mine.id LIMIT :each)
+                ORDER BY due_at, id
                 LIMIT greatest(0, CASE WHEN endpoint.failures > 0 THEN 1 ELSE :each END - coalesce(busy.number, 0))
                   FOR UPDATE SKIP LOCKED) AS chosen
          WHERE endpoint.state = 'active' AND endpoint.deleted_at IS NULL
@@ -64,7 +80,7 @@ _CLAIM = text("""
            first_tried_at = coalesce(first_tried_at, now())
      WHERE id IN (SELECT id FROM due UNION ALL SELECT id FROM tests)
  RETURNING id
-""")
+""")  # noqa: S608  # a constant
 _CLAIMED = text("""
     SELECT mine.id, mine.endpoint_id, endpoint.url, mine.event_id, mine.kind, mine.type, mine.source, mine.subject,
            mine.body, mine.attempts, mine.first_tried_at, now() AS at,

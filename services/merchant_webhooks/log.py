@@ -17,7 +17,8 @@ deliveries = WebhookDelivery.__table__  # type: ignore[attr-defined]
 
 _AGAIN = text("""
     UPDATE webhook_deliveries
-       SET state = 'waiting', in_order = in_order AND ended_at IS NULL, attempts = 0, first_tried_at = NULL,
+       SET state = 'waiting', in_order = in_order AND ended_at IS NULL, first_tried_at = NULL,
+           attempts = CASE WHEN ended_at IS NULL THEN attempts ELSE 0 END,
            due_at = now(), ended_at = NULL, claim = NULL
      WHERE id = :id AND endpoint_id = :endpoint_id AND (claim IS NULL OR due_at <= now())
 """)

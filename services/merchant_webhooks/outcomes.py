@@ -44,6 +44,12 @@ _PUT_OFF_BEHIND = text("""
      WHERE endpoint_id = :endpoint_id AND source = :source AND subject = :subject AND id > :id
        AND ended_at IS NULL AND in_order AND claim IS NULL AND due_at < now() + CAST(:pause AS interval)
 """)
+# What was put off with it goes on at once.
+_GO_ON_BEHIND = text("""
+    UPDATE webhook_deliveries SET due_at = now()
+     WHERE endpoint_id = :endpoint_id AND source = :source AND subject = :subject AND id > :id
+       AND ended_at IS NULL AND in_order AND claim IS NULL AND due_at > now()
+""")
 # Before any delivery: who changes an endpoint locks it first and then what waits for it.
 _LOCK = text("SELECT FROM webhook_endpoints WHERE endpoint_id = :endpoint_id FOR NO KEY UPDATE")
 _WELL_AGAIN = text("""
@@ -117,9 +123,11 @@ async def _note(connection: AsyncConnection, claimed: Claimed, attempt: Attempt,
     values = {"id": claimed.id, "claim": claimed.claim, "state": verdict.state.value, "pause": pause}
     if (await connection.execute(_NOTE, values | {"try": to_json([told]).decode()})).one_or_none() is None:
         return False
+    line = {"endpoint_id": claimed.endpoint_id, "source": claimed.source, "subject": claimed.subject}
     if verdict.state is DeliveryState.WAITING:
-        line = {"endpoint_id": claimed.endpoint_id, "source": claimed.source, "subject": claimed.subject}
         await connection.execute(_PUT_OFF_BEHIND, line | {"id": claimed.id, "pause": pause})
+    elif claimed.attempts > 1:
+        await connection.execute(_GO_ON_BEHIND, line | {"id": claimed.id})
     return True
 
 

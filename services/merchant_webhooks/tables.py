@@ -51,7 +51,7 @@ class WebhookDelivery(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("endpoint_id", "event_id"),
         Index("ix_webhook_deliveries_endpoint_id_id", "endpoint_id", "id"),
-        Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", "id", postgresql_where=text("ended_at IS NULL")),
         Index(
             "ix_webhook_deliveries_line",
             "endpoint_id",

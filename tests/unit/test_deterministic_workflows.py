@@ -16,7 +16,8 @@ FILES = sorted([*(ROOT / "workflows").rglob("*.py"), *(ROOT / "domain").rglob("*
 
 ALLOWED_MODULES = frozenset([
     "__future__", "abc", "asyncio", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime",
-    "decimal", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "re", "string", "types", "typing",
+    "decimal", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math",
+    "re", "string", "types", "typing",
     "unicodedata", "activities", "domain", "workflows", "temporalio", "pydantic", "pydantic_core",
 ])  # fmt: skip
 """What these may import: nothing with a clock, chance, threads, files or sockets behind its functions, but for ..."""
