@@ -136,11 +136,8 @@ class Blueprint:
             key = self.credentials.stripe_api_key
             values |= {"STRIPE_API_KEY": key, "ORDERSAGA_STRIPE_API_BASE": self.stripe}
         if self.has_nats and not self.external.broker:
-            password = self.credentials.nats_relay_password
-            values |= {
-                BROKER: f"nats://relay:{password}@{LOOPBACK}:{self.ports.nats}",
-                "ORDERSAGA_BROKER_CONSUMER_URL": self.nats,
-            }
+            relay = f"nats://relay:{self.credentials.nats_relay_password}@{LOOPBACK}:{self.ports.nats}"
+            values |= {BROKER: relay, "ORDERSAGA_BROKER_CONSUMER_URL": self.nats}
         if self.external.temporal:
             namespace = self._external_temporal().get("namespace", NAMESPACE)
             values |= {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": namespace}
