@@ -27,10 +27,10 @@ def off_the_goods(lines: Sequence[PricedLine], promotions: Iterable[Promotion]) 
     ranked = sorted(promotions, key=_first)
     won = _line_lane(lines, [one for one in ranked if one.lane is Lane.LINE])
     left = left_of(lines, won)
-    of_order = [(one, one.off(lines, left)) for one in ranked if one.lane is Lane.ORDER]
-    best = max(of_order, key=lambda offer: sum(offer[1]), default=None)
-    if best is not None and sum(best[1]):
-        won.append(Discount(best[0], sum(best[1]), tuple(best[1])))
+    offers = [_discount(one, one.off(lines, left)) for one in ranked if one.lane is Lane.ORDER]
+    best = max(offers, key=lambda offer: offer.amount, default=None)  # the first of equals
+    if best is not None and best.amount:
+        won.append(best)
     return won
 
 
@@ -56,11 +56,12 @@ def _line_lane(lines: Sequence[PricedLine], promotions: Sequence[Promotion]) -> 
     for index in range(len(lines) if promotions else 0):
         best = max(range(len(promotions)), key=lambda number: offers[number][index])  # the first of equals
         shares[best][index] = offers[best][index]
-    return [
-        Discount(promotion, sum(own), tuple(own))
-        for promotion, own in zip(promotions, shares, strict=True)
-        if sum(own)
-    ]
+    won = [_discount(promotion, own) for promotion, own in zip(promotions, shares, strict=True)]
+    return [discount for discount in won if discount.amount]
+
+
+def _discount(promotion: Promotion, shares: Sequence[int]) -> Discount:
+    return Discount(promotion, sum(shares), tuple(shares))
 
 
 def _first(promotion: Promotion) -> tuple[bool, str, str]:

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 
 MILLION = 1_000_000
 """Rates and percentages are parts per million: 8.25 % is 82,500. So nothing is a float, and 0.0001 % is exact."""
+
+
+def as_percent(ppm: int) -> str:
+    """Parts per million as a percentage: 82,500 is "8.25", 200,000 is "20"."""
+    whole, rest = divmod(ppm, 10_000)
+    return f"{whole}.{rest:04}".rstrip("0").rstrip(".") if rest else str(whole)
+
+
+def from_percent(percent: str | Decimal) -> int:
+    """A percentage as parts per million. Raises ValueError for one below 0, above 100, or with over four decimals."""
+    try:
+        value = Decimal(percent)
+    except InvalidOperation:
+        raise ValueError(f"{percent!r} is not a decimal number") from None
+    if not 0 <= value <= 100:
+        raise ValueError("a percentage from 0 to 100 is needed")
+    ppm = value * 10_000
+    if ppm != ppm.to_integral_value():
+        raise ValueError("a percentage has four decimals at most")
+    return int(ppm)
 
 
 def half_up(numerator: int, denominator: int) -> int:

@@ -24,3 +24,20 @@ class TaxRate(NamedTuple):
     def added(self, tax: int) -> int:
         """What the customer pays for such a tax beside the price."""
         return 0 if self.inclusive else tax
+
+
+class Tax(NamedTuple):
+    """A tax as a calculator gives it: the amount in minor units, and the rate that it comes from."""
+
+    amount: int
+    rate: TaxRate
+
+    @property
+    def added(self) -> int:
+        """What the customer pays for it beside the price."""
+        return self.rate.added(self.amount)
+
+    @classmethod
+    def by(cls, rate: TaxRate | None, amount: int) -> Tax | None:
+        """The tax on an amount by a rate; None where there is none."""
+        return cls(rate.of(amount), rate) if rate else None

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from domain.pricing.lanes import Discount, left_of
 from domain.pricing.lines import PricedLine, subtotal
-from domain.pricing.taxes import TaxRate
+from domain.pricing.taxes import Tax
 from domain.pricing.units import Paid
 
 
+class AdjustmentKind(StrEnum):
+    """What a part of a total beside the prices is."""
+
+    DISCOUNT = "discount"
+    FEE = "fee"
+    TAX = "tax"
+
+
 class LineSum(NamedTuple):
-    """What one line comes to, in minor units; `rate` is None where nothing is taxed."""
+    """What one line comes to, in minor units; `tax` is None where nothing is taxed."""
 
     discount: int
     net: int  # after the discount
-    tax: int = 0
-    rate: TaxRate | None = None
+    tax: Tax | None = None
 
     def paid(self, quantity: int) -> Paid:
         """What the customer pays for the line of `quantity` pieces."""
-        return Paid(self.net, self.rate.added(self.tax) if self.rate else 0, quantity)
+        return Paid(self.net, self.tax.added if self.tax else 0, quantity)
 
 
 class FeeSum(NamedTuple):
@@ -30,13 +38,15 @@ class FeeSum(NamedTuple):
 
     fee: int = 0
     discount: int = 0
-    tax: int = 0
-    rate: TaxRate | None = None
+    tax: Tax | None = None
 
     @property
     def paid(self) -> int:
         """What the customer pays for shipping, in minor units, tax on top included."""
-        return self.fee - self.discount + (self.rate.added(self.tax) if self.rate else 0)
+        return self.fee - self.discount + (self.tax.added if self.tax else 0)
+
+
+NO_FEE = FeeSum()
 
 
 @dataclass(frozen=True)
@@ -55,24 +65,16 @@ def sum_up(
     lines: Sequence[PricedLine],
     discounts: Sequence[Discount] = (),
     *,
-    fee: int = 0,
-    off_fee: int = 0,
-    rates: Sequence[TaxRate | None] = (),
-    fee_rate: TaxRate | None = None,
+    shipping: FeeSum = NO_FEE,
+    taxes: Sequence[Tax | None] = (),
 ) -> Totals:
-    """Adds everything up; `rates` has one for each line where there is tax at all."""
+    """Adds everything up; `discounts` are of the goods, `taxes` has one for each line where there is tax at all."""
     left = left_of(lines, discounts)
     sums = tuple(
-        _line(line, net, rate) for line, net, rate in zip(lines, left, rates or [None] * len(lines), strict=True)
+        LineSum(line.amount - net, net, tax)
+        for line, net, tax in zip(lines, left, taxes or [None] * len(lines), strict=True)
     )
-    tax = fee_rate.of(fee - off_fee) if fee_rate else 0
-    shipping = FeeSum(fee, off_fee, tax, fee_rate)
-    before = subtotal(lines)
-    paid = sum(one.paid(line.quantity).total for one, line in zip(sums, lines, strict=True))
-    discount = before - sum(left) + off_fee
-    total = paid + shipping.paid
-    return Totals(sums, shipping, before, discount, total - before + discount - fee, total)
-
-
-def _line(line: PricedLine, net: int, rate: TaxRate | None) -> LineSum:
-    return LineSum(line.amount - net, net, rate.of(net) if rate else 0, rate)
+    before, net = subtotal(lines), sum(left)
+    added = sum(tax.added for tax in (*taxes, shipping.tax) if tax is not None)
+    discount = before - net + shipping.discount
+    return Totals(sums, shipping, before, discount, added, before - discount + shipping.fee + added)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.pricing.lanes import Discount, off_the_fee, off_the_goods
+from domain.pricing.lanes import Discount, left_of, off_the_fee, off_the_goods
 from domain.pricing.lines import PricedLine, subtotal
 from domain.pricing.promotions import Promotion, PromotionKind, Scope
 from domain.pricing.rounding import MILLION, allocate, half_up
-from domain.pricing.taxes import TaxRate
-from domain.pricing.totals import Totals, sum_up
+from domain.pricing.taxes import Tax, TaxRate
+from domain.pricing.totals import FeeSum, Totals, sum_up
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -40,9 +40,10 @@ def sums(draw: st.DrawFn) -> tuple[list[PricedLine], Totals]:
     fee = draw(st.integers(0, 5000))
     free = off_the_fee(fee, promotions)
     won = off_the_goods(lines, promotions)
-    rates = [draw(RATES) for _ in lines]
     off_fee = free.amount if free else 0
-    return lines, sum_up(lines, won, fee=fee, off_fee=off_fee, rates=rates, fee_rate=draw(RATES))
+    taxes = [Tax.by(draw(RATES), net) for net in left_of(lines, won)]
+    shipping = FeeSum(fee, off_fee, Tax.by(draw(RATES), fee - off_fee))
+    return lines, sum_up(lines, won, shipping=shipping, taxes=taxes)
 
 
 def _promotions(products: st.SearchStrategy[frozenset[str]]) -> st.SearchStrategy[Promotion]:
@@ -87,10 +88,10 @@ def test_takes_a_fixed_amount_off_and_gives_single_pieces_back() -> None:
 def test_tells_the_tax_that_the_prices_contain() -> None:
     """20 % of 179.25 after a quarter off: 29.88, which is part of the total; pieces come back at 17.92 and 17.93."""
     lamps, quarter = PricedLine("v", 10, 2390), replace(SAVE10, value=250_000)
-    totals = sum_up([lamps], won([lamps], quarter), rates=[INCLUDED])
+    totals = sum_up([lamps], won([lamps], quarter), taxes=[Tax.by(INCLUDED, 17925)])
     paid = totals.lines[0].paid(10)
     singles = [paid.units(before, 1) for before in range(10)]
-    assert (totals.total, totals.lines[0].tax, totals.added_tax) == (17925, 2988, 0)
+    assert (totals.total, totals.lines[0].tax, totals.added_tax) == (17925, Tax(2988, INCLUDED), 0)
     assert singles == [1792, 1793] * 5
     assert sum(singles) == 17925
 
@@ -98,10 +99,12 @@ def test_tells_the_tax_that_the_prices_contain() -> None:
 def test_adds_tax_on_top_of_lines_and_fee() -> None:
     """128.99 - 12.90 + 5.95 + 5.94 + 3.64 + 0.49 is 132.11; one lamp comes back with its share of the tax."""
     lines = [HEADPHONES, PricedLine("456", 2, 2450)]
-    totals = sum_up(lines, won(lines, SAVE10), fee=595, rates=[ON_TOP, ON_TOP], fee_rate=ON_TOP)
+    discounts = won(lines, SAVE10)
+    taxes = [Tax.by(ON_TOP, net) for net in left_of(lines, discounts)]
+    totals = sum_up(lines, discounts, shipping=FeeSum(595, 0, Tax.by(ON_TOP, 595)), taxes=taxes)
     assert (totals.subtotal, totals.discount, totals.shipping.fee, totals.added_tax) == (12899, 1290, 595, 1007)
-    assert [line.tax for line in totals.lines] == [594, 364]
-    assert totals.shipping.tax == 49
+    assert [line.tax.amount for line in totals.lines if line.tax] == [594, 364]
+    assert totals.shipping.tax == Tax(49, ON_TOP)
     assert totals.total == 13211
     assert totals.lines[1].paid(2).units(0, 1) == 2387
 
@@ -204,7 +207,7 @@ def test_free_shipping_takes_the_fee_and_nothing_else() -> None:
 def test_takes_no_more_than_there_is() -> None:
     """A fixed amount above the goods makes them free, and the fee stays."""
     lines = [PricedLine("a", 1, 700), PricedLine("b", 1, 0)]
-    totals = sum_up(lines, won(lines, OFF10), fee=595)
+    totals = sum_up(lines, won(lines, OFF10), shipping=FeeSum(595))
     assert (totals.discount, totals.total) == (700, 595)
 
 

@@ -15,7 +15,8 @@ PAID = st.builds(Paid, st.integers(0, 10**8), st.integers(0, 10**7), st.integers
 @st.composite
 def splits(draw: st.DrawFn) -> tuple[Paid, list[int]]:
     """A line, and how many of its pieces come back at a time, until none is left."""
-    paid, counts = draw(PAID), []
+    paid = draw(PAID)
+    counts: list[int] = []
     while (left := paid.quantity - sum(counts)) > 0:
         counts.append(draw(st.integers(1, left)))
     return paid, counts
