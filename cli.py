@@ -21,6 +21,8 @@ from commandline.groups.dead_letters import rebuild
 from commandline.groups.events import events
 from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
+from commandline.groups.promotions import promotions
+from commandline.groups.rates import rates
 from commandline.groups.refunds import give_refund
 from commandline.groups.repairs import repairs
 from commandline.options import ApiOption, JsonOption, printer
@@ -38,6 +40,8 @@ app.add_typer(brake, name="brake")
 app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
+app.add_typer(promotions, name="promotions")
+app.add_typer(rates, name="rates")
 app.add_typer(events, name="events")
 app.command("rebuild")(rebuild)
 

@@ -46,6 +46,9 @@ class Api:
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> ApiAnswer:
         return self._call("POST", path, json=body, headers=headers)
 
+    def patch(self, path: str, body: Any) -> ApiAnswer:
+        return self._call("PATCH", path, json=body)
+
     def _call(self, method: str, path: str, **more: Any) -> ApiAnswer:
         try:
             response = self._http.request(method, path, **more)

@@ -77,7 +77,7 @@ async def change_promotion(
     row = await session.get(PromotionRow, promotion_id, with_for_update=True)
     if row is None:
         raise no_such_promotion()
-    columns = _columns(PromotionData(**(data_of(row).__dict__ | changes)))
+    columns = _columns(PromotionData(**{**data_of(row).__dict__, **changes}))
     for name, value in columns.items():
         setattr(row, name, value)
     session.add(row)
@@ -223,7 +223,7 @@ def _columns(new: PromotionData) -> dict[str, Any]:
 
 def _misfits(new: PromotionData) -> dict[str, str]:
     """What is there and must not be, or is missing, by field."""
-    wrong = {}
+    wrong: dict[str, str] = {}
     if new.kind is PromotionKind.BUY_X_GET_Y:
         wrong |= {name: "needed: how many pieces" for name in ("buy", "get") if not getattr(new, name)}
     else:
