@@ -170,16 +170,18 @@ async def test_an_order_that_costs_nothing_and_one_that_costs_too_little(counter
 
 
 class Far:
-    """A provider far away: 10 % on top of everything and 1.00 for shipping, after `first` was done meanwhile."""
+    """A provider far away: 10 % on top of everything, 1.00 for shipping. When it is first asked, a price changes."""
 
     def __init__(self, counter: Counter, product_id: str = "", error: Exception | None = None) -> None:
         self._counter, self._product_id, self._error = counter, product_id, error
-        self.asked = 0
+        self._pool = engine_of(counter.sessions).pool
+        self.asked, self.open = 0, 0
 
     def applies(self, stored: StoredRates) -> bool:
         return True
 
     async def quote(self, asked: TaxQuestion | ShippingQuestion) -> TaxAnswer | Sequence[ShippingOption]:
+        self.open = max(self.open, self._pool.checkedout())  # type: ignore[attr-defined]
         if self._error is not None:
             raise self._error
         if isinstance(asked, ShippingQuestion):
@@ -196,12 +198,13 @@ class Far:
 
 
 async def test_quotes_again_where_a_price_changes_while_a_provider_is_asked(counter: Counter) -> None:
-    """The customer pays the price that holds when the order is stored, never an older one."""
+    """The customer pays the price that holds when the order is stored; no connection is held while it is asked."""
     product_id = await counter.product("24.50")
     far = Far(counter, product_id)
     new = replace(await counter.wanted(product_id), shipping_address=ADDRESS)
     row = await place(counter.sessions, new, far.providers())
     assert (far.asked, row.subtotal_minor, row.total_minor) == (2, 2700, 2700 + 100 + 270 + 10)
+    assert far.open == 0
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError()])
