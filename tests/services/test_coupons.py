@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlmodel import select
@@ -32,7 +33,7 @@ from services.promotions.desk import (
 from tests.support.counter import Counter
 
 
-async def coupon(counter: Counter, **limits: int) -> str:
+async def coupon(counter: Counter, **limits: Any) -> str:
     """A code for 10 % off."""
     code, promotion_id = f"C-{secrets.token_hex(4)}".upper(), f"p-{secrets.token_hex(4)}"
     promotion = PromotionData(promotion_id, "Save 10 %", PromotionKind.PERCENT, "USD", value=Decimal(10))
