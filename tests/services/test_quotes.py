@@ -20,8 +20,8 @@ from domain.pricing.taxes import Tax, TaxRate
 from services.catalogue.products import change_product
 from services.orders.named import named_order
 from services.orders.placement import NewOrder, place
-from services.orders.pricing import Pieces
-from services.orders.quotes import QuoteWanted, quote
+from services.orders.pricing import Pieces, merge
+from services.orders.quotes import QuoteWanted, quote, still_holds
 from services.orders.tables import Order, OrderAdjustment
 from services.payments.book import amount_due
 from services.promotions.desk import CouponData, PromotionData, add_coupon, add_promotion
@@ -220,10 +220,27 @@ async def test_stores_nothing_while_nobody_can_say_the_price(counter: Counter, e
 
 async def test_a_quote_tells_what_a_guest_would_pay(counter: Counter) -> None:
     """With the reason of a code that does not apply; nothing is taken."""
-    items = [Pieces(await counter.product("10.00"), 3)]
+    lines = merge([Pieces(await counter.product("10.00"), 3)])
     reads = autocommit(engine_of(counter.sessions))
-    found = await quote(reads, items, QuoteWanted(coupon_codes=["NOT-THERE"]), by_tables(reads))
+    found = await quote(reads, QuoteWanted(lines, coupon_codes=["NOT-THERE"]), by_tables(reads))
     assert (str(found.total), found.unfit[0].code, found.unfit[0].why.code) == ("30.00 USD", "NOT-THERE", "unknown")
+
+
+async def test_a_quote_without_an_address_is_of_the_goods_where_that_is_enough(counter: Counter) -> None:
+    """As a cart shows it, and it holds until a price changes."""
+    await rates(counter)
+    product_id = await counter.product("10.00")
+    reads = autocommit(engine_of(counter.sessions))
+    wanted = QuoteWanted(merge([Pieces(product_id, 3)]), goods_only=True)
+    goods = await quote(reads, wanted, by_tables(reads))
+    whole = await quote(reads, replace(wanted, address=ADDRESS), by_tables(reads))
+    assert (goods.totals.total, whole.totals.total) == (3000, 3000 + 595 + 248 + 49)
+    assert [option.name for option in whole.options] == ["express", "standard"]
+    async with reads.connect() as connection:
+        assert await still_holds(connection, goods)
+        async with counter.sessions() as session, session.begin():
+            await change_product(session, product_id, price=Decimal("10.01"))
+        assert not await still_holds(connection, goods)
 
 
 async def test_twins_with_a_provider_are_one_order(counter: Counter) -> None:
