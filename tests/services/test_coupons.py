@@ -117,6 +117,14 @@ async def test_an_order_that_ends_undone_gives_its_code_back_once(counter: Count
         assert order.fence(RESERVE)
 
 
+async def test_an_order_that_never_reserved_gives_nothing_back(counter: Counter) -> None:
+    """Its workflow never began, e.g. the API was killed between the two: the uses of others stay counted."""
+    product_id, code = await counter.product(), await coupon(counter, usage_limit=2)
+    await reserve(counter, await placed(counter, product_id, code))
+    await undo(counter, await placed(counter, product_id, code))
+    assert await used(counter, code) == 1
+
+
 async def test_a_used_up_code_is_refused_before_anything_is_stored(counter: Counter) -> None:
     """Where it is known already, the customer does not wait for the saga."""
     product_id, code = await counter.product(), await coupon(counter, usage_limit=1)

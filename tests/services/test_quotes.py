@@ -106,6 +106,37 @@ async def test_an_order_keeps_what_made_its_total(counter: Counter) -> None:
         assert amount_due(order) == 13211 - 4774  # the line's 44.10 and its 3.64 of tax; the fee stays
 
 
+async def test_tax_that_prices_contain_is_told_and_not_added(counter: Counter) -> None:
+    """10 x 23.90 less a quarter is 179.25, of which 29.88 are tax at 20 %."""
+    async with counter.sessions() as session, session.begin():
+        await bring_in(session, [NewTaxRate("AT", "", "standard", NEW_YEAR, 200_000, True)], [])
+    promotion_id = await promote(counter, "QUARTER", value=Decimal(25))
+    new = await wanted(counter, ("23.90", 10), shipping_address=ADDRESS | {"country": "AT"}, coupon_codes=["QUARTER"])
+    row = await place(counter.sessions, new)
+
+    assert (row.total_minor, row.discount_minor, row.added_tax_minor, row.shipping_option) == (17925, 5975, 0, None)
+    assert await adjustments(counter, row.order_id) == [
+        ("discount", promotion_id, 5975),
+        ("tax", "AT standard", 2988),
+    ]
+
+
+async def test_free_shipping_takes_the_fee_off_and_its_tax(counter: Counter) -> None:
+    """The fee is shown, and a discount of as much."""
+    await rates(counter)
+    promotion_id = await promote(counter, "NO-FEE", kind=PromotionKind.FREE_SHIPPING, value=None)
+    row = await place(
+        counter.sessions,
+        await wanted(counter, ("10.00", 1), shipping_address=ADDRESS, coupon_codes=["NO-FEE"]),
+    )
+
+    assert (row.shipping_fee_minor, row.discount_minor, row.added_tax_minor, row.total_minor) == (595, 595, 83, 1083)
+    assert (await adjustments(counter, row.order_id))[:2] == [
+        ("discount", promotion_id, 595),
+        ("fee", "standard", 595),
+    ]
+
+
 async def test_asks_for_an_address_and_an_option_that_there_is(counter: Counter) -> None:
     """Where rates are kept; without a wish it is the cheapest, free from an amount on."""
     await rates(counter)
