@@ -22,6 +22,8 @@ from commandline.groups.dead_letters import rebuild
 from commandline.groups.events import events
 from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
+from commandline.groups.promotions import promotions
+from commandline.groups.rates import rates
 from commandline.groups.refunds import give_refund
 from commandline.groups.repairs import repairs
 from commandline.groups.webhooks import webhooks
@@ -41,6 +43,8 @@ app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
 app.add_typer(customers, name="customers")
+app.add_typer(promotions, name="promotions")
+app.add_typer(rates, name="rates")
 app.add_typer(events, name="events")
 app.add_typer(webhooks, name="webhooks")
 app.command("rebuild")(rebuild)

@@ -18,6 +18,7 @@ from adapters.telemetry import runtime as telemetry
 from adapters.telemetry import tracing
 from adapters.temporal.client import connect
 from api.brake import routes as brake
+from api.coupons import routes as coupons
 from api.customers import routes as customers
 from api.deps import Services
 from api.documentation import routes as documentation
@@ -36,6 +37,8 @@ from api.orders.admission import admission_of
 from api.orders.live import live_orders
 from api.outbox import routes as outbox
 from api.products import routes as products
+from api.promotions import routes as promotions
+from api.rates import routes as rates
 from api.refunds import routes as refunds
 from api.repairs import routes as repairs
 from api.webhooks import routes as webhooks
@@ -70,7 +73,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
-    for noun in (*nouns, merchant_webhooks, events, documentation):
+    shop = (promotions, coupons, rates, merchant_webhooks)
+    for noun in (*nouns, *shop, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)
     return app

@@ -16,6 +16,8 @@ from services.notifications import tables as notifications
 from services.orders import tables as orders
 from services.outbox import tables as outbox
 from services.payments import tables as payments
+from services.promotions import tables as promotions
+from services.rates import tables as rates
 from services.recovery import tables as recovery
 from services.refunds import tables as refunds
 from services.shipping import tables as shipping
@@ -35,6 +37,8 @@ AREAS = (
     orders,
     outbox,
     payments,
+    promotions,
+    rates,
     recovery,
     refunds,
     shipping,

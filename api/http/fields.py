@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from domain.identifiers import ID_LENGTH, ID_PATTERN
@@ -22,6 +24,9 @@ class Body(BaseModel):
     """What comes in: camelCase or snake_case, and nothing that we do not know."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _integer_as_text(value: Any) -> Any:
@@ -43,6 +48,23 @@ def _exact_number(value: Any) -> Any:
     return value
 
 
+def _rfc_3339(value: Any) -> Any:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("an RFC 3339 time with its offset is needed, like 2026-01-31T09:00:00Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this time is out of range") from None
+
+
+def _capitals(value: str) -> str:
+    return value.upper()
+
+
 Identifier = Annotated[
     str,
     BeforeValidator(_integer_as_text, json_schema_input_type=str | int),
@@ -53,6 +75,11 @@ Amount = Annotated[
     BeforeValidator(_exact_number, json_schema_input_type=str | int | float),
     Field(ge=0, max_digits=15, decimal_places=3),
 ]
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_exact_number, json_schema_input_type=str | int | float),
+    Field(ge=0, le=100, max_digits=7, decimal_places=4),
+]
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
 Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable)]
 Text200 = Annotated[
@@ -61,3 +88,10 @@ Text200 = Annotated[
     AfterValidator(_readable),
 ]
 Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable)]
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
+CouponCode = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=ID_LENGTH, pattern=ID_PATTERN),
+    AfterValidator(_capitals),
+]
+ShippingOptionName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40, pattern=ID_PATTERN)]

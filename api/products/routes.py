@@ -12,7 +12,7 @@ from api.http.pages import PageQuery
 from api.http.problems import documented
 from api.products import products
 from api.products.parameters import ProductIdDep
-from api.products.schemas import ProductList, ProductView, ProductWanted
+from api.products.schemas import ProductChanged, ProductList, ProductView, ProductWanted
 
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=ExactJsonRoute)
 
@@ -39,3 +39,9 @@ async def add_product(services: ServicesDep, wanted: ProductWanted, response: Re
 @router.get("/{productId}", responses=documented(404), summary="One product")
 async def get_product(services: ServicesDep, product_id: ProductIdDep) -> ProductView:
     return await products.read_product(services, product_id)
+
+
+@router.patch("/{productId}", responses=documented(400, 404, 415, 422), summary="Change a product's price or name")
+async def change_product(services: ServicesDep, product_id: ProductIdDep, wanted: ProductChanged) -> ProductView:
+    """Orders that were placed keep their prices; open carts show the new one at their next read."""
+    return await products.change_product(services, product_id, wanted)

@@ -17,6 +17,7 @@ from domain.refunds import GiveRefund, RefundState
 from engine.calls import is_engine_away
 from engine.refunds import start_refund
 from services.orders.named import named_order
+from services.orders.pricing import Pieces
 from services.refunds import requests
 from services.refunds.requests import RefundRequest
 from workflows.order_refund import OrderRefund
@@ -31,7 +32,8 @@ async def give_refund(services: Services, order_id: str, key: str, wanted: Refun
 
     Raises NotFound for an unknown order, and as `ask_refund` does.
     """
-    asked = RefundRequest(key, wanted.amount, wanted.reason, wanted.by)
+    items = [Pieces(item.product_id, item.quantity) for item in wanted.items]
+    asked = RefundRequest(key, wanted.amount, wanted.reason, wanted.by, items)
     async with named_order(services.book, order_id) as order:
         row = await requests.ask_refund(order, asked)
         amount, customer_id = Money(minor=row.amount_minor, currency=order.row.currency), order.row.customer_id

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
     {"archive", "consumers", "outbox", "texts"},
-    {"catalogue", "customers"},
+    {"catalogue", "customers", "promotions", "rates"},
     {"orders"},
     {"inventory", "notifications", "shipping", "tickets"},
     {"brake", "payments"},

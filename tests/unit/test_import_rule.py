@@ -119,6 +119,7 @@ def test_the_domain_does_no_io() -> None:
     known = {
         "__future__",
         "collections",
+        "dataclasses",
         "datetime",
         "decimal",
         "enum",
