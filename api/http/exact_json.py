@@ -15,30 +15,44 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 
+MOST_VALUES = 1600  # of one body: the largest order has 1,550
+TOO_MANY = "a body may not have so many values"
+TWICE = "an object has a name twice"
+
+
 class ExactJsonRequest(Request):
+    most_values = MOST_VALUES
+
     async def json(self) -> Any:
         """The body's value. Raises json.JSONDecodeError for everything that is not JSON as RFC 8259 has it."""
         if not hasattr(self, "_exact"):
-            self._exact = loads(await self.body())
+            self._exact = loads(await self.body(), self.most_values)
         return self._exact
 
 
 class ExactJsonRoute(APIRoute):
+    request_class = ExactJsonRequest
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_exact(request: Request) -> Response:
-            return await handle(ExactJsonRequest(request.scope, request.receive))
+            return await handle(self.request_class(request.scope, request.receive))
 
         return handle_exact
 
 
-MOST_VALUES = 3000  # of one body: the largest order has 1,600
-TOO_MANY = f"a body may have {MOST_VALUES} values"
-TWICE = "an object has a name twice"
+class LongJsonRequest(ExactJsonRequest):
+    most_values = 40_000
 
 
-def loads(raw: bytes) -> Any:
+class LongJsonRoute(ExactJsonRoute):
+    """For long lists that operations bring in."""
+
+    request_class = LongJsonRequest
+
+
+def loads(raw: bytes, most_values: int = MOST_VALUES) -> Any:
     """The value of a body. Raises json.JSONDecodeError for everything that is not to be read."""
     try:
         value = json.loads(
@@ -50,7 +64,7 @@ def loads(raw: bytes) -> Any:
         # Not UTF-8, NaN, an integer of thousands of digits, or nesting deeper than the interpreter's stack.
         why = TWICE if isinstance(error, _NameTwice) else "not JSON that can be read"
         raise json.JSONDecodeError(why, "", 0) from error
-    if raw.count(b",") > MOST_VALUES / 2 and _has_more_values(value, MOST_VALUES):
+    if raw.count(b",") > most_values / 2 and _has_more_values(value, most_values):
         raise json.JSONDecodeError(TOO_MANY, "", 0)
     return value
 
