@@ -19,6 +19,7 @@ from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
 from commandline.groups.dead_letters import rebuild
 from commandline.groups.events import events
+from commandline.groups.identities import keys, token
 from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
 from commandline.groups.refunds import give_refund
@@ -38,6 +39,8 @@ app.add_typer(brake, name="brake")
 app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
+app.add_typer(keys, name="keys")
+app.command("token")(token)
 app.add_typer(events, name="events")
 app.command("rebuild")(rebuild)
 

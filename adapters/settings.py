@@ -15,10 +15,11 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
+from adapters.identity_settings import LOOPBACK, IdentitySettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
-PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
+PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga", "service_ordersaga")
+SECRETS = ("stripe_api_key", "stripe_webhook_secret", "carrier_api_key", "carrier_webhook_secret", "service_secret")
 
 
 def _usual(name: str) -> AliasChoices:
@@ -31,7 +32,7 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(EventSettings, ConsumerSettings):
+class Settings(EventSettings, ConsumerSettings, IdentitySettings):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",
@@ -117,7 +118,6 @@ class Settings(EventSettings, ConsumerSettings):
         description="how long a void may wait for the carrier before a person is called; USPS takes 15 days or more",
     )
 
-    public_url: str = Field(default="http://127.0.0.1:8000", description="where clients reach the API, for links")
     checkout_budget: float = Field(
         default=10.0, gt=0, description="seconds a checkout waits for its answer; then 202 and a link"
     )
@@ -276,7 +276,7 @@ class Settings(EventSettings, ConsumerSettings):
             elsewhere.append("stripe_api_base")
         if not elsewhere:
             return self
-        for name in ("stripe_api_key", "stripe_webhook_secret", "carrier_api_key", "carrier_webhook_secret"):
+        for name in SECRETS:
             if self.has_placeholder(name):
                 raise ValueError(f"{name} is a placeholder, but {elsewhere[0]} is not on this machine: set it")
         if self.shipping_origin == PLACEHOLDER_ORIGIN:

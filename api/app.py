@@ -24,8 +24,11 @@ from api.documentation import routes as documentation
 from api.events import routes as events
 from api.health import routes as health
 from api.http import openapi, problems
+from api.http.authentication import Authentication
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
+from api.identities import routes as identities
+from api.identities.credentials import credentials_of
 from api.inventory import routes as inventory
 from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
@@ -63,11 +66,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
+    app.add_middleware(Authentication)
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
-    for noun in (*nouns, events, documentation):
+    for noun in (*nouns, identities, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)
     return app
@@ -102,4 +106,5 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
         hints,
         OrderBook(sessions, committed=hinting(hints)),
         live,
+        credentials_of(settings, each_on_its_own, stack),
     )

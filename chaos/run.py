@@ -33,6 +33,7 @@ from chaos.money_auditor import RULES
 from chaos.settling import settled
 from chaos.wishes import catalogue, customers, wishes
 from devstack.demo.story import console
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.parts import Blueprint
 from devstack.stack.process import Part
@@ -72,13 +73,15 @@ class Chaos:
                 stack_folder, carrier_clock=CARRIER_CLOCK, environ=os.environ, tailor=partial(_tailored, links)
             ) as stack,
             httpx.AsyncClient(base_url=stack.urls.stripe, timeout=10, trust_env=False) as stripe,
-            httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False) as api,
+            httpx.AsyncClient(
+                base_url=stack.urls.api, timeout=20, trust_env=False, auth=Bearer(stack.folder, subject="chaos")
+            ) as api,
         ):
             look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)
             injector = Injector(stack, links, self._tell_fault)
             long = LongInjector(stack, links, injector.happened, self._tell_fault)
             with Journal(self._journal) as journal:
-                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal)
+                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal, Bearer(stack.folder))
                 hand = Hand(stripe, stack.secrets.stripe_api_key, journal, plan.seed)
                 async with _while(hand.run()):
                     await self._suffer(shop, injector, long)

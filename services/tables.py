@@ -9,6 +9,7 @@ from services.brake import tables as brake
 from services.catalogue import tables as catalogue
 from services.consumers import tables as consumers
 from services.customers import tables as customers
+from services.identities import tables as identities
 from services.inbox import tables as inbox
 from services.inventory import tables as inventory
 from services.notifications import tables as notifications
@@ -27,6 +28,7 @@ AREAS = (
     catalogue,
     consumers,
     customers,
+    identities,
     inbox,
     inventory,
     notifications,

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from api.deps import Services, ServicesDep
+from api.http.authentication import needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.fields import Body, Text40, Wire
 from api.http.problems import documented
@@ -38,12 +39,17 @@ class ReleaseWanted(Body):
     note: Words
 
 
-@router.get("", summary="Whether the brake is on")
+@router.get("", dependencies=[needs("brake:read")], summary="Whether the brake is on")
 async def get_brake(services: ServicesDep) -> BrakeView:
     return await _read(services)
 
 
-@router.post("/release", responses=documented(400, 409, 415, 422), summary="Release the brake")
+@router.post(
+    "/release",
+    dependencies=[needs("brake:release")],
+    responses=documented(400, 409, 415, 422),
+    summary="Release the brake",
+)
 async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeView:
     """Orders that were held try their step again; one that fails again by our fault is counted anew."""
     async with services.sessions() as session, session.begin():

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.customers import customers
 from api.customers.schemas import CustomerList, CustomerView, CustomerWanted
 from api.deps import ServicesDep
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.pages import PageQuery
 from api.http.problems import documented
 
 router = APIRouter(prefix="/api/customers", tags=["customers"], route_class=ExactJsonRoute)
 
+Reader = Annotated[Caller, Depends(may("customers:read"))]
+
 
 @router.get("", responses=documented(422), summary="List customers")
-async def list_customers(services: ServicesDep, query: Annotated[PageQuery, Query()]) -> CustomerList:
-    return await customers.list_customers(services, query)
+async def list_customers(services: ServicesDep, caller: Reader, query: Annotated[PageQuery, Query()]) -> CustomerList:
+    return await customers.list_customers(services, query, caller.visible)
 
 
 @router.post(
     "",
+    dependencies=[needs("customers:add")],
     status_code=201,
     responses={200: {"model": CustomerView, "description": "It was there"}, **documented(400, 409, 415, 422)},
     summary="Add a customer",
@@ -36,5 +40,7 @@ async def add_customer(services: ServicesDep, wanted: CustomerWanted, response: 
 
 
 @router.get("/{customerId}", responses=documented(404), summary="One customer")
-async def get_customer(services: ServicesDep, customer_id: Annotated[str, Path(alias="customerId")]) -> CustomerView:
-    return await customers.read_customer(services, customer_id)
+async def get_customer(
+    services: ServicesDep, caller: Reader, customer_id: Annotated[str, Path(alias="customerId")]
+) -> CustomerView:
+    return await customers.read_customer(services, customer_id, caller.visible)

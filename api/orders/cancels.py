@@ -17,6 +17,7 @@ from api.orders.view import links
 from domain.cancellation import Decision
 from domain.commands import CancelAnswer, CancelRequest
 from domain.errors import Conflict, Unavailable
+from domain.identities import EVERYTHING, Visible
 from domain.order_states import OrderStatus
 from engine.calls import NoWorkflow
 from services.orders import cancel_wishes
@@ -26,14 +27,14 @@ log = structlog.get_logger()
 
 
 async def cancel_order(
-    services: Services, order_id: str, wanted: CancelWanted, key: str | None = None
+    services: Services, order_id: str, wanted: CancelWanted, key: str | None = None, visible: Visible = EVERYTHING
 ) -> CancelDecision:
     """The decision on a cancel, or "pending" when none came in time. The same `key` means the same wish.
 
     Raises NotFound for an unknown order, Conflict with the code of the rule that refused, Unavailable where the
     engine is away or nobody carries the order on.
     """
-    seen = await look(services.reads, order_id)
+    seen = await look(services.reads, order_id, visible)
     if seen.is_closed:
         return _by_rows(services, order_id, seen)
     request = CancelRequest.from_input(wanted.model_dump() | {"wish_id": _wish_id(order_id, key)}, by="customer")

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from adapters.postgres.notifications import notify
 from api.deps import ServicesDep
+from api.http.authentication import needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.fields import Identifier
 from api.http.problems import documented
@@ -24,14 +25,19 @@ router = APIRouter(prefix="/api/events", tags=["events"], route_class=ExactJsonR
 log = structlog.get_logger()
 
 
-@router.get("/parked", summary="Events that the broker refused")
+@router.get("/parked", dependencies=[needs("events:read")], summary="Events that the broker refused")
 async def get_parked(services: ServicesDep) -> ParkedPage:
     """The hundred oldest."""
     async with services.reads.connect() as connection:
         return ParkedPage(events=[ParkedView.of(one) for one in await parking.parked(connection)])
 
 
-@router.post("/parked/{event_id}/unpark", responses=documented(404), summary="Have a parked event sent again")
+@router.post(
+    "/parked/{event_id}/unpark",
+    dependencies=[needs("events:replay")],
+    responses=documented(404),
+    summary="Have a parked event sent again",
+)
 async def unpark(services: ServicesDep, event_id: Identifier) -> UnparkedView:
     """With those of its subject that wait behind it, in their order."""
     async with services.sessions() as session, session.begin():
@@ -46,6 +52,7 @@ async def unpark(services: ServicesDep, event_id: Identifier) -> UnparkedView:
 
 @router.post(
     "/replays",
+    dependencies=[needs("events:replay")],
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(400, 415, 422),
     summary="Publish events again",

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.deps import ServicesDep
+from api.http.authentication import needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
 from api.repairs import decisions as repair_decisions
@@ -28,13 +29,13 @@ async def known_shape(ticket_id: Annotated[str, Path(alias="ticketId")]) -> int:
 TicketIdDep = Annotated[int, Depends(known_shape)]
 
 
-@router.get("", responses=documented(422), summary="List tickets, newest first")
+@router.get("", dependencies=[needs("repairs:read")], responses=documented(422), summary="List tickets, newest first")
 async def list_tickets(services: ServicesDep, query: Annotated[RepairQuery, Query()]) -> RepairList:
     """The open ones, unless `status` says otherwise."""
     return await ticket_view.list_tickets(services, query)
 
 
-@router.get("/{ticketId}", responses=documented(404), summary="One ticket")
+@router.get("/{ticketId}", dependencies=[needs("repairs:read")], responses=documented(404), summary="One ticket")
 async def get_ticket(services: ServicesDep, ticket_id: TicketIdDep) -> RepairView:
     """With the order's state, what can be done, and the audit trail."""
     return await ticket_view.read_ticket(services, ticket_id)
@@ -42,6 +43,7 @@ async def get_ticket(services: ServicesDep, ticket_id: TicketIdDep) -> RepairVie
 
 @router.post(
     "/{ticketId}/resolve",
+    dependencies=[needs("repairs:resolve")],
     responses={
         202: {"model": ResolutionView, "description": "Accepted: the order's workflow carries it out"},
         **documented(400, 404, 409, 415, 422),

@@ -17,6 +17,7 @@ from temporalio.client import Client
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from benchmarks.service import PARCELS_STAY
+from devstack.stack.identities import Bearer
 from devstack.stack.parts import Blueprint
 from devstack.stack.process import Part
 from devstack.stack.stack import Stack
@@ -113,8 +114,10 @@ async def growing_shop(folder: Path) -> AsyncIterator[GrowingShop]:
         with _environment(stack.environment | SETTINGS):
             settings = Settings()
         http, stripe, carrier = [
-            await open_.enter_async_context(httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False))
-            for url in (stack.urls.api, stack.urls.stripe, stack.urls.carrier)
+            await open_.enter_async_context(
+                httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False, auth=who)
+            )
+            for url, who in ((stack.urls.api, Bearer(folder)), (stack.urls.stripe, None), (stack.urls.carrier, None))
         ]
         ours = {"application_name": OURS, "timezone": "UTC"}
         pool = asyncpg.create_pool(stack.urls.database_url, min_size=1, max_size=8, server_settings=ours)

@@ -15,9 +15,14 @@ from domain.limits import MAX_QUANTITY
 from domain.money import Money, charge_refusal, total
 from services.orders.tables import Order
 
+# A key is looked up as it was stored: by whom it was used, or, before that was kept, for which customer.
 # The order of an earlier try, the customer and the products in one round trip.
 _LOOK_UP = text("""
-    SELECT (SELECT row_to_json(orders)::text FROM orders WHERE order_id = :order_id) AS placed,
+    SELECT (SELECT row_to_json(orders)::text FROM orders
+             WHERE order_id = :order_id
+                OR idempotency_key = :key
+               AND (placed_by = :placed_by OR placed_by IS NULL AND customer_id = :customer_id)
+             ORDER BY placed_by NULLS LAST LIMIT 1) AS placed,
            EXISTS (SELECT FROM customers WHERE customer_id = :customer_id) AS customer_known,
            (SELECT json_agg(products)::text FROM products WHERE product_id = ANY (:ids)) AS products
 """)
@@ -69,9 +74,16 @@ class Found(NamedTuple):
     products: Mapping[str, PricedProduct]
 
 
-async def look_up(connection: AsyncConnection, order_id: str, customer_id: str, product_ids: Sequence[str]) -> Found:
-    """What is known of the order, its customer and its products."""
-    asked = {"order_id": order_id, "customer_id": customer_id, "ids": product_ids}
+async def look_up(
+    connection: AsyncConnection,
+    order_id: str,
+    customer_id: str,
+    product_ids: Sequence[str],
+    placed_by: str | None = None,
+    key: str | None = None,
+) -> Found:
+    """What is known of the order, its customer and its products; an order under the principal's key is the one."""
+    asked = {"order_id": order_id, "customer_id": customer_id, "ids": product_ids, "placed_by": placed_by, "key": key}
     found = (await connection.execute(_LOOK_UP, asked)).one()
     products = {
         product["product_id"]: PricedProduct(product["name"], product["price_minor"], product["currency"])
@@ -81,9 +93,14 @@ async def look_up(connection: AsyncConnection, order_id: str, customer_id: str, 
     return Found(placed, found.customer_known, products)
 
 
+def unknown_customer() -> InvalidInput:
+    """The refusal of a customer who is not known, or not known to whoever orders."""
+    return bad_fields({"customer_id": "there is no customer of this id"})
+
+
 def known_products(found: Found, lines: Mapping[str, MergedLine]) -> Mapping[str, PricedProduct]:
     """The products by id. Raises InvalidInput that names each unknown product and the unknown customer."""
-    unknown = {} if found.customer_known else {"customer_id": "there is no customer of this id"}
+    unknown = {} if found.customer_known else dict(unknown_customer().fields)
     for product_id, line in lines.items():
         if product_id not in found.products:
             unknown[f"items[{line.first}].product_id"] = "there is no product of this id"

@@ -25,6 +25,7 @@ from services.inbox.claims import Claims
 from services.inbox.tables import InboxEvent
 from services.insight import census
 from services.tickets.tables import Ticket
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.scrape import page
 from tests.support.webhooks import swept
@@ -120,7 +121,10 @@ async def test_metrics_are_there_while_the_database_is_not(settings: Settings) -
     away = settings.model_copy(update={"database_url": SecretStr(f"postgresql://x:x@{LOOPBACK}:9/x")})
     app = create_app(away)
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as api:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://x", auth=Anybody()) as api,
+    ):
         assert (await api.get(f"/api/orders/{secrets.token_hex(16)}")).status_code == 503
         seen = await page(api)
 

@@ -18,6 +18,7 @@ from api.app import create_app
 from services.catalogue.tables import Product
 from services.orders.tables import Order, OrderStep
 from services.payments.tables import Payment, PaymentAttempt
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 from worker import Activities, build_worker
@@ -156,7 +157,7 @@ async def _short_of_time(settings: Settings, body: dict[str, Any]) -> httpx.Resp
     hasty = create_app(settings.model_copy(update={"checkout_budget": 0.5}))
     async with hasty.router.lifespan_context(hasty):
         transport = httpx.ASGITransport(hasty)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test", auth=Anybody()) as client:
             return await client.post("/api/orders", json=body)
 
 

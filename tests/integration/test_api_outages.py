@@ -16,6 +16,7 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from api.app import create_app
 from services.orders.tables import Order
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 
@@ -75,7 +76,7 @@ async def api_with(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test", auth=Anybody()) as client:
             yield client
 
 

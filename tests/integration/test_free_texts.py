@@ -28,6 +28,7 @@ from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
 from services.tickets.book import open_ticket_about
 from tests.support.disclosure import described, payloads
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.repairs import Desk
 from tests.support.services import Services
@@ -154,7 +155,7 @@ async def orders(
 ) -> AsyncIterator[Orders]:
     async with (
         httpx.AsyncClient(trust_env=False, timeout=20) as http,
-        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=20) as front,
+        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=20, auth=Anybody()) as front,
     ):
         words = Words(front, Shop(stack, base_settings, sessions, temporal_client, http))
         canceled, *others = await asyncio.gather(

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.settings import Settings
 from api.app import create_app
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask
 
@@ -203,7 +204,7 @@ async def test_keeps_a_refund_that_was_asked_for_while_the_engine_is_away(
     app = create_app(settings.model_copy(update={"temporal_address": NOWHERE, "checkout_budget": 2.0}))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test") as api,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test", auth=Anybody()) as api,
     ):
         answer = await ask(api, order_id)
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
     {"archive", "consumers", "outbox", "texts"},
+    {"identities"},
     {"catalogue", "customers"},
     {"orders"},
     {"inventory", "notifications", "shipping", "tickets"},
