@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from commandline.failures import Failure, Misused
+from commandline.groups.audit import audit
 from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
 from commandline.groups.dead_letters import rebuild
@@ -40,6 +41,7 @@ app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
 app.add_typer(keys, name="keys")
+app.add_typer(audit, name="audit")
 app.command("token")(token)
 app.add_typer(events, name="events")
 app.command("rebuild")(rebuild)

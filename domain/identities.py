@@ -6,8 +6,8 @@ Nothing is allowed that the table does not name. A role reaches everybody's rows
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from domain.errors import Forbidden
 
@@ -138,8 +138,7 @@ KEY_ROLES = frozenset({Role.SHOP, Role.SUPPLIER})
 """What an API key may be: a program's roles. People have tokens, which end within the hour."""
 
 
-@dataclass(frozen=True)
-class Visible:
+class Visible(NamedTuple):
     """Whose rows somebody sees: those of one customer, or of all."""
 
     customer_id: str | None  # None: of all
@@ -152,8 +151,7 @@ class Visible:
 EVERYTHING = Visible(None)
 
 
-@dataclass(frozen=True)
-class Principal:
+class Principal(NamedTuple):
     """Who asks, proven by a token or by an API key."""
 
     issuer: str
@@ -161,12 +159,19 @@ class Principal:
     kind: Kind
     roles: frozenset[Role]
     customer_id: str | None = None  # of a customer: whose orders are their own
-    expires_at: float = field(default=float("inf"), compare=False)  # seconds since 1970: streams end with the token
+    expires_at: float = float("inf")  # seconds since 1970: streams end with the token
 
     @property
     def name(self) -> str:
         """Who it is, for good: the same issuer and subject are the same principal."""
         return f"{self.issuer}|{self.subject}"
+
+    @property
+    def by(self) -> str:
+        """What timelines and trails call them; a program of a key cannot pass for a person."""
+        if self.issuer == API_KEYS:
+            return f"key:{self.subject}"
+        return Role.CUSTOMER.value if self.roles <= {Role.CUSTOMER} else self.subject
 
     def may(self, permission: Permission) -> bool:
         """Whether a role of theirs has this permission, at least for their own."""

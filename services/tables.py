@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import SQLModel
 
 from services.archive import tables as archive
+from services.audit import tables as audit
 from services.brake import tables as brake
 from services.catalogue import tables as catalogue
 from services.consumers import tables as consumers
@@ -24,6 +25,7 @@ from services.tickets import tables as tickets
 
 AREAS = (
     archive,
+    audit,
     brake,
     catalogue,
     consumers,

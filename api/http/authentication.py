@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.availability import database_is_away
 from api.http.problems import answer, problem
-from domain.errors import Refused, Unauthenticated
+from domain.errors import Refused, Unauthenticated, bad_fields
 from domain.identities import Permission, Principal, Visible
 
 PUBLIC = frozenset(
@@ -53,6 +53,13 @@ class Caller:
 
     principal: Principal
     visible: Visible
+
+    def by(self, said: str | None) -> str:
+        """Who does it, for timelines and trails. Raises InvalidInput where a body says that it is somebody else."""
+        known = self.principal.by
+        if said not in (None, known):
+            raise bad_fields({"by": f"your token says who you are ({known}): leave this out"})
+        return known
 
 
 def is_public(path: str) -> bool:

@@ -27,6 +27,7 @@ APPLICATION: dict[str, Any] = {
         {"name": "customers", "description": "Who orders"},
         {"name": "webhooks", "description": "Signed events of Stripe and of the carrier"},
         {"name": "events", "description": "What the service tells others; the page `/events` says it to people"},
+        {"name": "audit", "description": "What was done, by whom"},
         {"name": "identities", "description": "API keys of programs"},
         {"name": "health", "description": "Liveness and readiness"},
     ],

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.identities.api_keys import PREFIX, KeyParts, parse
 from adapters.identities.key_sources import AddressOfKeys, FileOfKeys
 from adapters.identities.keys import Keys
 from adapters.identities.secrets import Secret
 from adapters.identities.tokens import Tokens
 from adapters.settings import Settings
-from domain.api_keys import PREFIX, KeyParts, parse
 from domain.errors import Unauthenticated
 from domain.identities import Kind, Principal, roles_of
 from services.identities import api_keys

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from adapters.identities.api_keys import LONGEST_LIFE
 from api.http.fields import Body, Identifier, Wire
-from domain.api_keys import LONGEST_LIFE
 from domain.identities import KEY_ROLES, Role
 from services.identities.api_keys import KeyRead
 

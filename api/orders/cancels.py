@@ -11,13 +11,13 @@ import secrets
 import structlog
 
 from api.deps import Services
+from api.http.authentication import Caller
 from api.orders.cancel_engine import Asking
 from api.orders.schemas import CancelDecision, CancelWanted
 from api.orders.view import links
 from domain.cancellation import Decision
 from domain.commands import CancelAnswer, CancelRequest
 from domain.errors import Conflict, Unavailable
-from domain.identities import EVERYTHING, Visible
 from domain.order_states import OrderStatus
 from engine.calls import NoWorkflow
 from services.orders import cancel_wishes
@@ -27,17 +27,18 @@ log = structlog.get_logger()
 
 
 async def cancel_order(
-    services: Services, order_id: str, wanted: CancelWanted, key: str | None = None, visible: Visible = EVERYTHING
+    services: Services, order_id: str, wanted: CancelWanted, key: str | None, caller: Caller
 ) -> CancelDecision:
     """The decision on a cancel, or "pending" when none came in time. The same `key` means the same wish.
 
-    Raises NotFound for an unknown order, Conflict with the code of the rule that refused, Unavailable where the
-    engine is away or nobody carries the order on.
+    Raises NotFound for an order that is not to be seen, InvalidInput for another name in `by`, Conflict with the code
+    of the rule that refused, Unavailable where the engine is away or nobody carries the order on.
     """
-    seen = await look(services.reads, order_id, visible)
+    by = caller.by(wanted.by)
+    seen = await look(services.reads, order_id, caller.visible)
     if seen.is_closed:
         return _by_rows(services, order_id, seen)
-    request = CancelRequest.from_input(wanted.model_dump() | {"wish_id": _wish_id(order_id, key)}, by="customer")
+    request = CancelRequest.from_input(wanted.model_dump() | {"by": by, "wish_id": _wish_id(order_id, key)})
     try:
         decided = seen.answer or await _ask(services, order_id, request)
     except NoWorkflow:

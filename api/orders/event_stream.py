@@ -95,7 +95,7 @@ async def open_stream(
 class EventStream(StreamingResponse):
     """The answer to one listener. It ends with the order, the server, its token, or a client that goes or is slow."""
 
-    def __init__(self, live: LiveOrders, listener: Listener, until: float) -> None:
+    def __init__(self, live: LiveOrders, listener: Listener, until: float = math.inf) -> None:
         super().__init__(listener.frames(), media_type=MEDIA_TYPE, headers=HEADERS)
         self._live, self._listener, self._until = live, listener, until
 

@@ -132,7 +132,7 @@ async def drop_line(
     wanted: DropWanted | None = None,
 ) -> Response:
     """The rest of the order ships; the line is not captured."""
-    await line_drops.drop_line(services, order_id, product_id, wanted or DropWanted(), caller.visible)
+    await line_drops.drop_line(services, order_id, product_id, wanted or DropWanted(), caller)
     return await get_order(services, caller, order_id)
 
 
@@ -158,6 +158,6 @@ async def cancel_order(
 
     The same Idempotency-Key again is the same wish: it is recorded once.
     """
-    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted(), key, caller.visible)
+    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted(), key, caller)
     response.status_code = 200 if decided.status is OrderStatus.CANCELED else 202
     return decided

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from adapters.postgres.notifications import notify
 from api.deps import ServicesDep
-from api.http.authentication import needs
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.fields import Identifier
 from api.http.problems import documented
@@ -21,6 +22,8 @@ from services.outbox.waiting import CHANNEL
 from services.tickets.book import close_ticket_about
 
 router = APIRouter(prefix="/api/events", tags=["events"], route_class=ExactJsonRoute)
+
+Replayer = Annotated[Caller, Depends(may("events:replay"))]
 
 log = structlog.get_logger()
 
@@ -52,17 +55,17 @@ async def unpark(services: ServicesDep, event_id: Identifier) -> UnparkedView:
 
 @router.post(
     "/replays",
-    dependencies=[needs("events:replay")],
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(400, 415, 422),
     summary="Publish events again",
 )
-async def replay(services: ServicesDep, wanted: ReplayWanted) -> ReplayView:
+async def replay(services: ServicesDep, caller: Replayer, wanted: ReplayWanted) -> ReplayView:
     """For a broker that lost them: the outbox has those of the last days, and consumers pass over what they have."""
+    by = caller.by(wanted.by)
     async with services.reads.connect() as connection:
         number = await replays.replay(connection, wanted.to_replay())
     await _wake(services)
-    log.warning("events_replayed", by=wanted.by, events=number, type=wanted.type, subject=wanted.subject)
+    log.warning("events_replayed", by=by, events=number, type=wanted.type, subject=wanted.subject)
     return ReplayView(events=number)
 
 

@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.client import refund_workflow_id
 from api.deps import Services
+from api.http.authentication import Caller
 from api.refunds.schemas import RefundView, RefundWanted, view_of
 from domain.identities import Visible
 from domain.money import Money
@@ -28,19 +29,19 @@ log = structlog.get_logger()
 
 
 async def give_refund(
-    services: Services, order_id: str, key: str, wanted: RefundWanted, visible: Visible
+    services: Services, order_id: str, key: str, wanted: RefundWanted, caller: Caller
 ) -> RefundView:
     """The refund as it is when Stripe has said something or the budget is over.
 
     Raises NotFound for an unknown order, and as `ask_refund` does.
     """
-    asked = RefundRequest(key, wanted.amount, wanted.reason, wanted.by)
-    async with named_order(services.book, order_id, visible) as order:
+    asked = RefundRequest(key, wanted.amount, wanted.reason, caller.by(wanted.by))
+    async with named_order(services.book, order_id, caller.visible) as order:
         row = await requests.ask_refund(order, asked)
         amount, customer_id = Money(minor=row.amount_minor, currency=order.row.currency), order.row.customer_id
     if row.state == RefundState.ASKED:
         await _await_outcome(services, GiveRefund(order_id=order_id, key=key), amount, customer_id)
-    view = await read_refund(services, order_id, key, visible)
+    view = await read_refund(services, order_id, key, caller.visible)
     log.info("refund", order_id=order_id, key=key, status=view.status.value)
     return view
 

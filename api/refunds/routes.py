@@ -51,7 +51,7 @@ async def give_refund(
     wanted: RefundWanted,
 ) -> Response:
     """Never above what was captured; the same key and body again get the same refund."""
-    return _answer(services, await refund_requests.give_refund(services, order_id, key, wanted, caller.visible))
+    return _answer(services, await refund_requests.give_refund(services, order_id, key, wanted, caller))
 
 
 @router.get("", response_model=RefundList, responses=documented(404), summary="An order's refunds, oldest first")

@@ -23,7 +23,7 @@ class RefundWanted(Body):
 
     amount: Amount = Field(description="exact, in major units of the order's currency", examples=["5.00"])
     reason: Annotated[Text500, StringConstraints(min_length=1)]
-    by: Text40
+    by: Text40 | None = Field(default=None, description="as your token says; may be left out")
 
 
 def _unset(value: object) -> bool:

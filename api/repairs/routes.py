@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.deps import ServicesDep
-from api.http.authentication import needs
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
 from api.repairs import decisions as repair_decisions
@@ -26,6 +26,7 @@ async def known_shape(ticket_id: Annotated[str, Path(alias="ticketId")]) -> int:
     return int(ticket_id)
 
 
+Decider = Annotated[Caller, Depends(may("repairs:resolve"))]
 TicketIdDep = Annotated[int, Depends(known_shape)]
 
 
@@ -43,7 +44,6 @@ async def get_ticket(services: ServicesDep, ticket_id: TicketIdDep) -> RepairVie
 
 @router.post(
     "/{ticketId}/resolve",
-    dependencies=[needs("repairs:resolve")],
     responses={
         202: {"model": ResolutionView, "description": "Accepted: the order's workflow carries it out"},
         **documented(400, 404, 409, 415, 422),
@@ -51,10 +51,10 @@ async def get_ticket(services: ServicesDep, ticket_id: TicketIdDep) -> RepairVie
     summary="Decide about a ticket",
 )
 async def resolve(
-    services: ServicesDep, ticket_id: TicketIdDep, wanted: ResolutionWanted, response: Response
+    services: ServicesDep, caller: Decider, ticket_id: TicketIdDep, wanted: ResolutionWanted, response: Response
 ) -> ResolutionView:
     """409 when it is resolved already, or the decision is not possible for it; `mark_done` needs evidence."""
-    resolved = await repair_decisions.resolve(services, ticket_id, wanted)
+    resolved = await repair_decisions.resolve(services, ticket_id, wanted, caller.by(wanted.by))
     if resolved.accepted is None:
         response.status_code = 202
     return resolved

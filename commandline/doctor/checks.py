@@ -84,7 +84,7 @@ async def check_brake(place: Place) -> list[Check]:
             return warn("Brake", f"the API does not tell: {answer.json()['detail']}", MEND)
         said = answer.raise_for_status().json()
         if said["on"]:
-            mend = 'mend it, then `ordersaga brake release --by WHO --note "what was mended"`'
+            mend = 'mend it, then `ordersaga brake release --note "what was mended"`'
             return fail("Brake", f"on: {said['why']}; {said['held']} orders wait", mend)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return warn("Brake", "the API does not say whether it is on", "look at the check of the API")

@@ -1,4 +1,4 @@
-"""Who placed an order, to whom its Idempotency-Key belongs; API keys
+"""Who placed an order, to whom its Idempotency-Key belongs; API keys; the audit
 
 Revision ID: 0017
 Revises: 0015
@@ -22,10 +22,36 @@ depends_on = None
 TIME = sa.DateTime(timezone=True)
 BEFORE = "uq_orders_customer_id_idempotency_key"
 OF_A_PRINCIPAL = "uq_orders_placed_by_idempotency_key"
+AUDIT = ("audit", "audit_seals")
 UNNAMED = "uq_orders_customer_id_idempotency_key_unnamed"
 
 
 def upgrade() -> None:
+    op.execute("ALTER TABLE orders ADD COLUMN IF NOT EXISTS placed_by TEXT")
+    with op.get_context().autocommit_block():
+        op.create_index(
+            OF_A_PRINCIPAL,
+            "orders",
+            ["placed_by", "idempotency_key"],
+            unique=True,
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
+        op.create_index(
+            UNNAMED,
+            "orders",
+            ["customer_id", "idempotency_key"],
+            unique=True,
+            postgresql_where=sa.text("placed_by IS NULL"),
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
+        op.execute(f"ALTER TABLE orders DROP CONSTRAINT IF EXISTS {BEFORE}")
+    _api_keys()
+    _audit()
+
+
+def _api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("key_id", sa.Text(), nullable=False),
@@ -49,35 +75,58 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("revoked_at IS NULL"),
     )
-    op.execute("ALTER TABLE orders ADD COLUMN IF NOT EXISTS placed_by TEXT")
-    with op.get_context().autocommit_block():
-        op.create_index(
-            OF_A_PRINCIPAL,
-            "orders",
-            ["placed_by", "idempotency_key"],
-            unique=True,
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
-        op.create_index(
-            UNNAMED,
-            "orders",
-            ["customer_id", "idempotency_key"],
-            unique=True,
-            postgresql_where=sa.text("placed_by IS NULL"),
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
-        op.execute(f"ALTER TABLE orders DROP CONSTRAINT IF EXISTS {BEFORE}")
+
+
+def _audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("times", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index("ix_audit_by_id", "audit", ["by", sa.text("id DESC")])
+    op.create_index("ix_audit_about_id", "audit", ["about", sa.text("id DESC")])
+    op.create_table(
+        "audit_seals",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last_id", sa.BigInteger(), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed_at", TIME, nullable=False),
+        sa.CheckConstraint("octet_length(digest) = 32", name=op.f("ck_audit_seals_digest_is_sha256")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_audit_seals")),
+    )
+    op.execute("""
+        CREATE OR REPLACE FUNCTION refuse_to_change_the_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'rows of % are only added', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+        END $$
+    """)
+    for table in AUDIT:
+        op.execute(f"""
+            CREATE OR REPLACE TRIGGER {table}_keeps_rows BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit()
+        """)
 
 
 def downgrade() -> None:
-    refuse_to_lose("api_keys")
+    for table in (*AUDIT, "api_keys"):
+        refuse_to_lose(table)
     refuse_to_lose("orders", "placed_by IS NOT NULL AND idempotency_key IS NOT NULL")
     with op.get_context().autocommit_block():
         add_unique_constraint(BEFORE, "orders", ["customer_id", "idempotency_key"])
         op.drop_index(UNNAMED, table_name="orders", postgresql_concurrently=True, if_exists=True)
         op.drop_index(OF_A_PRINCIPAL, table_name="orders", postgresql_concurrently=True, if_exists=True)
     op.execute("ALTER TABLE orders DROP COLUMN IF EXISTS placed_by")
-    op.drop_index("uq_api_keys_owner_slot", table_name="api_keys")
-    op.drop_table("api_keys")
+    for table in (*AUDIT, "api_keys"):
+        op.drop_table(table)
+    op.execute("DROP FUNCTION IF EXISTS refuse_to_change_the_audit()")

@@ -13,7 +13,7 @@ from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.clock import now
-from domain.api_keys import AT_A_TIME, KeyParts, compose
+from adapters.identities.api_keys import AT_A_TIME, KeyParts, compose
 from domain.errors import Conflict, NotFound
 from domain.identities import API_KEYS, Kind, Principal, Role, roles_of
 from services.identities.tables import ApiKey

@@ -15,6 +15,7 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from adapters.temporal.client import trace_link
 from api.app import create_app
+from domain.identities import Role
 from services.catalogue.tables import Product
 from services.orders.tables import Order, OrderStep
 from services.payments.tables import Payment, PaymentAttempt
@@ -214,12 +215,15 @@ async def test_refuses_a_key_that_was_used_for_another_body(
 async def test_keeps_the_keys_of_customers_apart(
     api: httpx.AsyncClient, body: dict[str, Any], new_customer: NewCustomer, worker: None
 ) -> None:
-    """Two customers who both count from 1 do not get each other's orders."""
+    """Two customers who both count from 1 do not get each other's orders, nor does who orders for both."""
     headers = {"Idempotency-Key": "1"}
     first = await api.post("/api/orders", json=body, headers=headers)
-    second = await api.post("/api/orders", json=body | {"customerId": await new_customer()}, headers=headers)
+    other = body | {"customerId": await new_customer()}
+    theirs = Anybody(Role.CUSTOMER, customer_id=other["customerId"])
+    second = await api.post("/api/orders", json=other, headers=headers, auth=theirs)
+    same_client = await api.post("/api/orders", json=other, headers=headers)
 
-    assert (first.status_code, second.status_code) == (201, 201)
+    assert (first.status_code, second.status_code, same_client.status_code) == (201, 201, 422)
     assert first.json()["orderId"] != second.json()["orderId"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,29 @@ def token(*roles: Role, **claims: Any) -> str:
 
 
 class Anybody(httpx.Auth):
-    """A client's token, made when it is first needed."""
+    """A client's tokens, made when they are first needed.
+
+    Whoever a body says that it is from (`by`), its token is of: tests play several people with one client.
+    """
 
     def __init__(self, *roles: Role, **claims: Any) -> None:
-        self._roles, self._claims, self._token = roles, claims, ""
+        self._roles, self._claims = roles, claims
+        self._tokens: dict[str, str] = {}
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if "Authorization" not in request.headers:
-            self._token = self._token or token(*self._roles, **self._claims)
-            request.headers["Authorization"] = f"Bearer {self._token}"
+            by = "" if self._roles else _said_by(request)
+            if by not in self._tokens:
+                named = {"subject": by} if by else {}
+                self._tokens[by] = token(*self._roles, **self._claims | named)
+            request.headers["Authorization"] = f"Bearer {self._tokens[by]}"
         yield request
+
+
+def _said_by(request: httpx.Request) -> str:
+    try:
+        body = json.loads(request.content)
+    except (ValueError, httpx.RequestNotRead):
+        return ""
+    by = body.get("by") if isinstance(body, dict) else None
+    return by if isinstance(by, str) and by.isprintable() else ""

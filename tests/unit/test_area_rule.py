@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
-    {"archive", "consumers", "outbox", "texts"},
+    {"archive", "audit", "consumers", "outbox", "texts"},
     {"identities"},
     {"catalogue", "customers"},
     {"orders"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.api_keys import KeyParts, compose, parse
+from adapters.identities.api_keys import KeyParts, compose, parse
 from domain.errors import Forbidden
 from domain.identities import (
     EVERYTHING,
