@@ -33,7 +33,7 @@ def verify(api: Api, out: Printer) -> None:
     if wrong is not None:
         raise Failure("audit_broken", f"the audit does not fit its seals: {wrong}", mend="compare it with an export")
     last = seals[-1] if seals else None
-    document = {"verified": True, "seals": len(seals), "entries": sum(seal.entries for seal in seals)}
+    document: dict[str, Any] = {"verified": True, "seals": len(seals), "entries": sum(seal.entries for seal in seals)}
     document |= {"lastSeal": last.document if last else None}
     words = f"{document['entries']} entries in {len(seals)} seals are as they were written."
     out.show(document, lambda: [Text(words, "green"), Text(f"Last digest: {last.digest.hex() if last else '-'}")])

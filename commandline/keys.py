@@ -40,6 +40,6 @@ def _listed(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     rows = table("Key", "Owner", "Scopes", "Made", "By", "Until", whole=("Key",))
     for key in found["keys"]:
         ends = f"revoked {time_of(key['revokedAt'])}" if key.get("revokedAt") else time_of(key["expiresAt"])
-        words = [Text(key["owner"]), " ".join(key["scopes"]), time_of(key["createdAt"]), Text(key["createdBy"]), ends]
-        rows.add_row(key["keyId"], *words)
+        made, scopes = time_of(key["createdAt"]), " ".join(key["scopes"])
+        rows.add_row(key["keyId"], Text(key["owner"]), scopes, made, Text(key["createdBy"]), ends)
     yield rows

@@ -18,6 +18,7 @@ from adapters.settings import Settings
 from domain.errors import Unauthenticated
 from domain.identities import Kind, Principal, roles_of
 from services.identities import api_keys
+from services.identities.actors import Actors
 from services.orders.placement import ORDER_IDS
 
 KEY_TRUSTED = 10.0  # seconds that a key which was found is not looked up again: a revoked one counts so long
@@ -33,6 +34,7 @@ class Credentials:
     ) -> None:
         self._tokens, self._reads, self._clock = tokens, reads, clock
         self._tickets = Secret(settings.service_secret, "tickets")
+        self.actors = Actors(settings.service_secret)
         self.order_ids = Secret(settings.service_secret, ORDER_IDS)
         self._found: OrderedDict[KeyParts, tuple[float, Principal]] = OrderedDict()
 

@@ -38,7 +38,9 @@ async def cancel_order(
     seen = await look(services.reads, order_id, caller.visible)
     if seen.is_closed:
         return _by_rows(services, order_id, seen)
-    request = CancelRequest.from_input(wanted.model_dump() | {"by": by, "wish_id": _wish_id(order_id, key)})
+    wish_id = _wish_id(order_id, key)
+    proof = services.identities.actors.sign(order_id, wish_id, by)
+    request = CancelRequest.from_input(wanted.model_dump() | {"by": by, "wish_id": wish_id, "proof": proof})
     try:
         decided = seen.answer or await _ask(services, order_id, request)
     except NoWorkflow:

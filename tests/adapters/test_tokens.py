@@ -77,7 +77,7 @@ async def test_tells_who_it_is() -> None:
     found = await tokens(Source(KEY.public)).principal(KEY.token([Role.CUSTOMER], customer_id="123"))
     assert (found.subject, found.roles, found.customer_id, found.kind) == (
         "123",
-        {Role.CUSTOMER},
+        frozenset([Role.CUSTOMER]),
         "123",
         Kind.PERSON,
     )

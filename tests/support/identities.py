@@ -65,7 +65,7 @@ class Anybody(httpx.Auth):
 def _said_by(request: httpx.Request) -> str:
     try:
         body = json.loads(request.content)
-    except (ValueError, httpx.RequestNotRead):
+    except (ValueError, RecursionError, httpx.RequestNotRead):
         return ""
     by = body.get("by") if isinstance(body, dict) else None
     return by if isinstance(by, str) and by.isprintable() else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -48,24 +49,29 @@ def test_each_permission_is_asked_for_and_had_by_somebody() -> None:
 async def test_answers_401_without_reading_the_body(route: GuardedRoute) -> None:
     """The identity is settled first: a body that never comes keeps nobody waiting."""
 
-    async def never() -> object:
+    async def never() -> Any:
         raise AssertionError("the body was read")
 
-    sent: list[dict[str, object]] = []
+    sent: list[Any] = []
 
-    async def send(message: dict[str, object]) -> None:
+    async def send(message: Any) -> None:
         sent.append(message)
 
     headers = [(b"content-type", b"application/json"), (b"content-length", b"10")]
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": route.method}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": route.method,
+    }
     scope |= {"path": route.path, "raw_path": b"", "query_string": b"", "headers": headers, "scheme": "http"}
-    await APP(scope | {"server": ("api.test", 80), "client": None, "root_path": ""}, never, send)  # type: ignore[arg-type]
+    await APP(scope | {"server": ("api.test", 80), "client": None, "root_path": ""}, never, send)
 
     assert sent[0]["status"] == 401
-    answered = dict(sent[0]["headers"])  # type: ignore[call-overload]
+    answered = dict(sent[0]["headers"])
     assert answered[b"www-authenticate"] == b'Bearer realm="ordersaga"'
     assert answered[b"connection"] == b"close"
-    assert b'"code": "unauthenticated"' in sent[1]["body"]  # type: ignore[operator]
+    assert b'"code": "unauthenticated"' in sent[1]["body"]
 
 
 async def test_an_address_that_leads_nowhere_says_nothing_either() -> None:
