@@ -38,6 +38,7 @@ from devstack.stack.interruption import run_command
 from devstack.stack.parts import Blueprint
 from devstack.stack.process import Part
 from devstack.stack.stack import Stack
+from domain.identities import Role
 
 CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
 SETTLE = 240.0  # seconds
@@ -74,7 +75,10 @@ class Chaos:
             ) as stack,
             httpx.AsyncClient(base_url=stack.urls.stripe, timeout=10, trust_env=False) as stripe,
             httpx.AsyncClient(
-                base_url=stack.urls.api, timeout=20, trust_env=False, auth=Bearer(stack.folder, subject="chaos")
+                base_url=stack.urls.api,
+                timeout=20,
+                trust_env=False,
+                auth=Bearer(stack.folder, Role.OPERATIONS, subject="chaos"),
             ) as api,
         ):
             look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)

@@ -27,7 +27,7 @@ TYPE = "at+jwt"
 LARGEST = 8 * 1024  # bytes
 LONGEST_LIFE = 3600  # seconds
 LEEWAY = 30  # seconds between the issuer's clock and ours
-LONGEST_SUBJECT = 128
+LONGEST_SUBJECT = 100
 REMEMBERED = 10_000  # tokens
 
 
@@ -106,7 +106,7 @@ def _header_of(token: str) -> Mapping[str, Any]:
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
     subject, scope, customer = claims["sub"], claims["scope"], claims.get("customer_id")
-    if not (isinstance(subject, str) and 0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable()):
+    if not (isinstance(subject, str) and _is_name(subject)):
         raise _refused(f"its subject has to be 1 to {LONGEST_SUBJECT} printable characters")
     if not isinstance(scope, str):
         raise _refused("its scope has to be a string")
@@ -121,6 +121,11 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         customer_id=customer,
         expires_at=float(claims["exp"]),
     )
+
+
+def _is_name(subject: str) -> bool:
+    """Whether it can stand in a timeline and on a terminal, whole and as it is."""
+    return 0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable() and subject == subject.strip()
 
 
 def _said(error: Exception) -> str:

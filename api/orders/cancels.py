@@ -38,7 +38,7 @@ async def cancel_order(
     seen = await look(services.reads, order_id, caller.visible)
     if seen.is_closed:
         return _by_rows(services, order_id, seen)
-    wish_id = _wish_id(order_id, key)
+    wish_id = _wish_id(order_id, caller, key)
     proof = services.identities.actors.sign(order_id, wish_id, by)
     request = CancelRequest.from_input(wanted.model_dump() | {"by": by, "wish_id": wish_id, "proof": proof})
     try:
@@ -62,9 +62,11 @@ async def _ask(services: Services, order_id: str, request: CancelRequest) -> Can
     return await Asking(services, order_id, wish).decide()
 
 
-def _wish_id(order_id: str, key: str | None) -> str:
-    """Random, or made from the client's Idempotency-Key, which is nobody's business in a history."""
-    return secrets.token_hex(16) if key is None else hashlib.sha256(f"{order_id} {key}".encode()).hexdigest()[:32]
+def _wish_id(order_id: str, caller: Caller, key: str | None) -> str:
+    """Random, or made from the Idempotency-Key and whose it is, which is nobody's business in a history."""
+    if key is None:
+        return secrets.token_hex(16)
+    return hashlib.sha256(f"{order_id} {caller.principal.name} {key}".encode()).hexdigest()[:32]
 
 
 def _by_rows(services: Services, order_id: str, seen: Seen) -> CancelDecision:

@@ -140,8 +140,11 @@ async def play_all(stack: Stack, out: Console) -> list[str]:
     def client(base: str, who: httpx.Auth | None = None) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE, auth=who)
 
-    shop_and_desk = Bearer(stack.folder)
-    async with client(urls.api, shop_and_desk) as api, client(urls.stripe) as stripe, client(urls.carrier) as carrier:
+    async with (
+        client(urls.api, Bearer(stack.folder)) as api,
+        client(urls.stripe) as stripe,
+        client(urls.carrier) as carrier,
+    ):
         books = Books(api, stripe, carrier)
         shop = Shop(stack, api, books, out)
         placed = [await shop.play(scenario) for scenario in scenarios()]

@@ -11,7 +11,6 @@ from adapters.identities.development import new_key, save_key, saved_key, write_
 from domain.identities import Role
 
 RENEW_EVERY = 1200.0  # seconds; a token lives for an hour
-SHOP_AND_DESK = (Role.SHOP, Role.OPERATIONS)
 
 
 def make_identities(folder: Path) -> None:
@@ -30,7 +29,10 @@ async def keep_headers_fresh(folder: Path) -> None:
 
 
 class Bearer(httpx.Auth):
-    """Gives each request a token of somebody with these roles, signed with the key in the stack's folder."""
+    """Gives each request a token of somebody with these roles, the shop's own if none is named.
+
+    It is signed with the key in the stack's folder.
+    """
 
     def __init__(
         self,
@@ -39,7 +41,7 @@ class Bearer(httpx.Auth):
         subject: str | None = None,
         customer_id: str | None = None,
     ) -> None:
-        self._folder, self._roles = folder, roles or SHOP_AND_DESK
+        self._folder, self._roles = folder, roles or (Role.SHOP,)
         self._subject, self._customer_id = subject, customer_id
         self._token, self._until = "", 0.0
 
