@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
@@ -42,8 +42,8 @@ class IdentitySettings(BaseSettings):
             raise ValueError("must be an https:// address without a password, or a file")
         return given
 
-    @model_validator(mode="after")
-    def _refuse_a_file_of_keys_outside_loopback(self) -> Self:
+    def without_a_file_of_keys_elsewhere(self) -> Self:
+        """Raises ValueError where the API is not on this machine, and believes whoever could write a file here."""
         if self.identity_file and (urlsplit(self.public_url).hostname or "") not in LOOPBACK:
             raise ValueError("identity_jwks is a file, but public_url is not on this machine: name an address")
         return self

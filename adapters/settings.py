@@ -281,7 +281,7 @@ class Settings(EventSettings, ConsumerSettings, IdentitySettings):
                 raise ValueError(f"{name} is a placeholder, but {elsewhere[0]} is not on this machine: set it")
         if self.shipping_origin == PLACEHOLDER_ORIGIN:
             raise ValueError(f"shipping_origin is a placeholder, but {elsewhere[0]} is not on this machine: set it")
-        return self
+        return self.without_a_file_of_keys_elsewhere()
 
     def has_placeholder(self, name: str) -> bool:
         secret: SecretStr = getattr(self, name)

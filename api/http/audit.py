@@ -43,7 +43,8 @@ class AuditTrail:
         self._waiting: list[tuple[NewEntry, asyncio.Future[None]]] = []
         self._refusals: Counter[NewEntry] = Counter()
         self._counted_since = clock()
-        self._news, self._loop = asyncio.Event(), asyncio.create_task(self._serve())
+        self._news = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None  # from the first entry on
 
     async def record(self, entry: NewEntry, *, waits: bool = True) -> None:
         """Comes back when the entry is written, or after a while; at once where nobody `waits` for it."""
@@ -52,6 +53,7 @@ class AuditTrail:
             return
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, written))
+        self._begin()
         self._news.set()
         if not waits:
             return
@@ -62,16 +64,22 @@ class AuditTrail:
         """Counts a refusal; who is refused waits for nothing."""
         if refused in self._refusals or len(self._refusals) < MOST_WAITING:
             self._refusals[refused] += 1
+            self._begin()
 
     async def aclose(self) -> None:
         """Writes what waits, as far as the database takes it."""
-        self._loop.cancel()
-        await asyncio.gather(self._loop, return_exceptions=True)
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
         self._take_refusals()
         with suppress(Exception):
             async with asyncio.timeout(PATIENCE):
                 while self._waiting:
                     await self._write_some()
+
+    def _begin(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.create_task(self._serve())
 
     async def _serve(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from api.app import create_app
 from domain.identities import Role
 from services.audit.audit import seal
 from tests.support.command import Command, served
-from tests.support.identities import Anybody
+from tests.support.identities import Anybody, token
 from tests.support.orders import Shop
 
 
@@ -99,7 +99,7 @@ async def test_the_command_verifies_what_the_relay_has_sealed(
         assert (verified.code, verified.document["entries"], verified.document["seals"]) == (0, 1500, 2)
         exported = [json.loads(line) for line in (await command("audit", "export")).out.splitlines()]
         assert sum("seal" in one for one in exported) == 2
-        listed = await command("audit", "list", "--by", "ann", "--limit", "3", "--json")
+        listed = await command("audit", "list", "--by", "ann", "--limit", "3", "--json", ORDERSAGA_TOKEN=token())
         assert [one["about"] for one in listed.document["entries"]] == ["/r/1500", "/r/1499", "/r/1498"]
         assert "/r/1500" in (await command("audit", "list", "--about", "/r/1500")).out
 
