@@ -15,11 +15,13 @@ from typing import Annotated
 import typer
 
 from commandline.failures import Failure, Misused
+from commandline.groups.audit import audit
 from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
 from commandline.groups.customers import customers
 from commandline.groups.dead_letters import rebuild
 from commandline.groups.events import events
+from commandline.groups.identities import keys, token
 from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
 from commandline.groups.promotions import promotions
@@ -45,6 +47,9 @@ app.add_typer(inventory, name="inventory")
 app.add_typer(customers, name="customers")
 app.add_typer(promotions, name="promotions")
 app.add_typer(rates, name="rates")
+app.add_typer(keys, name="keys")
+app.add_typer(audit, name="audit")
+app.command("token")(token)
 app.add_typer(events, name="events")
 app.add_typer(webhooks, name="webhooks")
 app.command("rebuild")(rebuild)

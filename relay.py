@@ -33,6 +33,7 @@ from adapters.telemetry import health_page
 from adapters.temporal.client import connect
 from adapters.webhooks.sender import WebhookSender
 from domain.webhooks import Source
+from events.audit_seals import seal_forever
 from events.consumers_main import build_consumers
 from events.health import RelayHealth
 from events.inbox import FollowedUp, FollowUp, Inbox
@@ -159,7 +160,11 @@ async def run(settings: Settings) -> None:
         health = RelayHealth(relay, lambda: reachability.parts(parts.engine, parts.temporal), settings.sweep_interval)
         async with health_page.served(settings.relay_health_host, settings.relay_health_port, health.pages):
             log.info("relay started", temporal=settings.temporal_address)
-            await relay.run_until(stop, sending, *consumers)
+            sealing = asyncio.create_task(seal_forever(parts.engine.execution_options(isolation_level="AUTOCOMMIT")))
+            try:
+                await relay.run_until(stop, sending, *consumers, sealing)
+            finally:
+                sealing.cancel()
             log.info("relay drains")
     log.info("relay stopped")
 

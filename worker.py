@@ -52,6 +52,7 @@ from adapters.temporal import client as temporal
 from adapters.temporal.namespace import check_search_attributes
 from adapters.temporal.schedules import ensure_schedules
 from services.brake.brake import BrakeRule
+from services.identities.actors import Actors
 from services.orders.book import OrderBook
 from services.orders.hints import hinting
 from services.refunds.foreign import RefundBooking
@@ -143,7 +144,7 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
             Payments(book, StripeGateway(stripe), refunds),
             Shipping(book, carrier, VoidRules(settings.void_settles == "accepted", settings.void_patience)),
             Parcels(book, carrier),
-            Orders(book),
+            Orders(book, Actors(settings.service_secret)),
             Tickets(book),
             Refunds(book, refunds),
             Recoveries(book),

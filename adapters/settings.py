@@ -16,11 +16,12 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
 from adapters.http_settings import HttpSettings
+from adapters.identity_settings import LOOPBACK, IdentitySettings
 from adapters.webhook_settings import WebhookSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
-PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
+PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga", "service_ordersaga")
+SECRETS = ("stripe_api_key", "stripe_webhook_secret", "carrier_api_key", "carrier_webhook_secret", "service_secret")
 
 
 def _usual(name: str) -> AliasChoices:
@@ -33,7 +34,7 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(EventSettings, ConsumerSettings, HttpSettings, WebhookSettings):
+class Settings(EventSettings, ConsumerSettings, HttpSettings, IdentitySettings, WebhookSettings):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",
@@ -117,7 +118,6 @@ class Settings(EventSettings, ConsumerSettings, HttpSettings, WebhookSettings):
         description="how long a void may wait for the carrier before a person is called; USPS takes 15 days or more",
     )
 
-    public_url: str = Field(default="http://127.0.0.1:8000", description="where clients reach the API, for links")
     checkout_budget: float = Field(
         default=10.0, gt=0, description="seconds a checkout waits for its answer; then 202 and a link"
     )
@@ -276,14 +276,14 @@ class Settings(EventSettings, ConsumerSettings, HttpSettings, WebhookSettings):
             elsewhere.append("stripe_api_base")
         if not elsewhere:
             return self
-        for name in ("stripe_api_key", "stripe_webhook_secret", "carrier_api_key", "carrier_webhook_secret"):
+        for name in SECRETS:
             if self.has_placeholder(name):
                 raise ValueError(f"{name} is a placeholder, but {elsewhere[0]} is not on this machine: set it")
         if self.shipping_origin == PLACEHOLDER_ORIGIN:
             raise ValueError(f"shipping_origin is a placeholder, but {elsewhere[0]} is not on this machine: set it")
         if self.webhook_private_targets:
             raise ValueError(f"webhook_private_targets is for development: {elsewhere[0]} is not on this machine")
-        return self
+        return self.without_a_file_of_keys_elsewhere()
 
     def has_placeholder(self, name: str) -> bool:
         secret: SecretStr = getattr(self, name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -17,6 +18,7 @@ from adapters.stripe.payments import StripeGateway
 from adapters.telemetry import runtime as telemetry
 from adapters.telemetry import tracing
 from adapters.temporal.client import connect
+from api.audit import routes as audit
 from api.brake import routes as brake
 from api.coupons import routes as coupons
 from api.customers import routes as customers
@@ -25,9 +27,13 @@ from api.documentation import routes as documentation
 from api.events import routes as events
 from api.health import routes as health
 from api.http import openapi, problems
+from api.http.audit import Audit, AuditTrail
+from api.http.authentication import Authentication
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
 from api.http.request_rules import RequestRules, hosts_of
+from api.identities import routes as identities
+from api.identities.credentials import credentials_of
 from api.inventory import routes as inventory
 from api.merchant_webhooks import routes as merchant_webhooks
 from api.metrics import routes as metrics
@@ -42,6 +48,8 @@ from api.rates import routes as rates
 from api.refunds import routes as refunds
 from api.repairs import routes as repairs
 from api.webhooks import routes as webhooks
+from services.audit import audit as audited
+from services.audit.audit import NewEntry
 from services.inbox.arrivals import Arrivals
 from services.orders.book import OrderBook
 from services.orders.hints import hinting
@@ -62,22 +70,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.stop)
-            app.state.services = await _services(chosen, stack, measured)
+            app.state.services = services = await _services(chosen, stack, measured)
+            app.state.audit = trail = AuditTrail(partial(_write_down, services))
+            stack.push_async_callback(trail.aclose)
             yield
 
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
+    app.add_middleware(Authentication)
+    app.add_middleware(Audit)
     app.add_middleware(RequestRules, hosts=hosts_of(chosen))
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
     shop = (promotions, coupons, rates, merchant_webhooks)
-    for noun in (*nouns, *shop, events, documentation):
+    for noun in (*nouns, *shop, identities, audit, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)
     return app
+
+
+async def _write_down(services: Services, entries: Sequence[NewEntry]) -> None:
+    async with services.reads.connect() as connection:
+        await audited.add(connection, entries)
 
 
 async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetrics) -> Services:
@@ -109,4 +126,5 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
         hints,
         OrderBook(sessions, committed=hinting(hints)),
         live,
+        credentials_of(settings, each_on_its_own, stack),
     )

@@ -13,6 +13,7 @@ from adapters.postgres.database import Sessions
 from adapters.postgres.hints import Hints
 from adapters.settings import Settings
 from adapters.stripe.payments import PaymentSnapshot
+from api.identities.credentials import Credentials
 from api.orders.admission import Admission
 from api.orders.live import LiveOrders
 from engine.update_places import UpdatePlaces
@@ -38,6 +39,7 @@ class Services:
     hints: Hints
     book: OrderBook  # for changes of orders: those who watch them are told
     live: LiveOrders
+    identities: Credentials
     places: UpdatePlaces = field(default_factory=UpdatePlaces)
 
 

@@ -134,7 +134,7 @@ async def measure(orders: int, observe: Observer) -> PerOrder:
         url = stack.environment["DATABASE_URL"]
         database = await asyncpg.connect(url)
         running.push_async_callback(database.close)
-        service = await running.enter_async_context(open_service(stack.urls.api, url, AT_ONCE))
+        service = await running.enter_async_context(open_service(stack.urls.api, url, AT_ONCE, stack.folder))
         measuring = Measuring(stack, database, await stack.plan.connect())
         far_ends = FarEnd(http, stack.urls.stripe), FarEnd(http, stack.urls.carrier)
 

@@ -25,6 +25,7 @@ from rich.table import Table
 
 from benchmarks.processes import CpuMeter
 from benchmarks.service import PARCELS_STAY
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.progress import Progress
 from devstack.stack.stack import Stack
@@ -116,7 +117,9 @@ async def main() -> int:
             Path(folder), ephemeral=True, parts=PARTS, environ=os.environ, observe=observe, carrier_clock=PARCELS_STAY
         ) as stack:
             database = await asyncpg.connect(stack.urls.database_url)
-            async with httpx.AsyncClient(base_url=stack.urls.api, trust_env=False, timeout=30) as http:
+            async with httpx.AsyncClient(
+                base_url=stack.urls.api, trust_env=False, timeout=30, auth=Bearer(stack.folder)
+            ) as http:
                 payments = [await captured_payment(stack, http, database) for _ in range(ORDERS)]
                 meter = CpuMeter({group: [stack.pids[group]] for group in GROUPS})
                 secret = stack.environment["STRIPE_WEBHOOK_SECRET"]

@@ -133,7 +133,9 @@ async def bench(given: argparse.Namespace) -> int:
         await running.enter_async_context(stack)
         http = await running.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
         url = stack.environment["DATABASE_URL"]
-        service = await running.enter_async_context(open_service(stack.urls.api, url, max(given.concurrency)))
+        service = await running.enter_async_context(
+            open_service(stack.urls.api, url, max(given.concurrency), stack.folder)
+        )
         database = await running.enter_async_context(asyncpg.create_pool(url, min_size=1, max_size=2))
         far_ends = FarEnd(http, stack.urls.stripe), FarEnd(http, stack.urls.carrier)
         latency = Bench(service, *far_ends, database, times)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -28,12 +29,13 @@ from adapters.settings import Settings
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import percentile
 from benchmarks.processes import CpuMeter, CpuReading
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.progress import Progress
 from devstack.stack.stack import Stack
 from services.orders.book import LockedOrder, OrderBook
 from services.orders.hints import hinting
-from services.orders.placement import NewOrder, new_order_id, place
+from services.orders.placement import NewOrder, place
 from services.orders.pricing import Pieces
 
 PARTS = {"postgres", "temporal", "stripe", "carrier", "api"}
@@ -47,7 +49,8 @@ SETTLED = 1.0  # seconds for what is under way
 class Listeners:
     """Connections that read streams; one that misses a row, or gets one twice, ends the measurement."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, who: Bearer) -> None:
+        self._who = who
         self._host, self._port = str(urlsplit(url).hostname), int(urlsplit(url).port or 80)
         self._tasks: list[asyncio.Task[None]] = []
         self._began = 0
@@ -81,7 +84,8 @@ class Listeners:
 
     async def _read(self, order_id: str) -> None:
         reader, writer = await asyncio.open_connection(self._host, self._port)
-        head = f"GET /api/orders/{order_id}/events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+        head = f"GET /api/orders/{order_id}/events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n"
+        head += f"Authorization: Bearer {self._who.token}\r\n\r\n"
         writer.write(head.encode())
         try:
             if b" 200 " not in await reader.readline():
@@ -128,7 +132,7 @@ async def placed(sessions: Sessions, count: int) -> list[str]:
     """The ids of so many orders that no worker carries out."""
     wanted = [
         NewOrder(
-            order_id=new_order_id("001", f"listener-{number}"),
+            order_id=secrets.token_hex(16),
             key=f"listener-{number}",
             fingerprint="benchmark",
             customer_id="001",
@@ -197,7 +201,7 @@ async def measure(stack: Stack, count: int, turns: int) -> list[Table]:
         closing.push_async_callback(dispose, engine)
         hints = Hints(engine)
         closing.push_async_callback(hints.aclose)
-        sessions, listeners = create_sessions(engine), Listeners(stack.urls.api)
+        sessions, listeners = create_sessions(engine), Listeners(stack.urls.api, Bearer(stack.folder))
         order_ids = await placed(sessions, count)
         meter = CpuMeter({name: [stack.pids[name]] for name in ("api", "postgres")})
         writer = Writer(sessions, listeners, hints)

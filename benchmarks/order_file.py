@@ -20,6 +20,7 @@ from commandline.imports.progress import ImportProgress
 from commandline.imports.report import Report, write_report
 from commandline.output import console, tell_failure
 from commandline.places import Place
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.progress import Progress as Starting
 from devstack.stack.stack import Stack
@@ -37,7 +38,8 @@ async def import_file(options: Options) -> int:
         starting = Starting()
         async with Stack(Path(folder), carrier_clock=(NEVER, NEVER), environ=os.environ, observe=starting) as stack:
             began = time.monotonic()
-            report = await replay(Place(stack.urls.api, "the stack"), _in(options, Path(folder)), ImportProgress())
+            place, who = Place(stack.urls.api, "the stack"), Bearer(stack.folder)
+            report = await replay(place, _in(options, Path(folder)), ImportProgress(), who)
             seconds = time.monotonic() - began
             write_report(options.report, report)
             urls = stack.urls

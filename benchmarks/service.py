@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ import httpx
 from adapters.temporal.client import workflow_id
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.load import Shift
+from devstack.stack.identities import Bearer
 
 PARCELS_STAY = (1e9, 1e9)  # the carrier's clock, in seconds: no order of a round lives on in the next
 
@@ -129,12 +131,14 @@ class Service:
 
 
 @asynccontextmanager
-async def open_service(api: str, database_url: str, at_once: int) -> AsyncIterator[Service]:
-    """A client of the API with a connection for each order at once."""
+async def open_service(api: str, database_url: str, at_once: int, folder: Path) -> AsyncIterator[Service]:
+    """A client of the API with a connection for each order at once; `folder` is the stack's, with its key."""
     # Given up before uvicorn does it, after 5 s: a request must not meet a connection that is just being closed.
     limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=2)
     async with (
-        httpx.AsyncClient(base_url=api, limits=limits, timeout=PATIENCE, trust_env=False) as http,
+        httpx.AsyncClient(
+            base_url=api, limits=limits, timeout=PATIENCE, trust_env=False, auth=Bearer(folder)
+        ) as http,
         asyncpg.create_pool(database_url, min_size=1, max_size=2) as database,
     ):
         yield Service(http, database)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any, cast
 
 import uvloop
@@ -84,7 +85,8 @@ async def open_station(settings: Settings, role: str, at_once: int) -> AsyncIter
     database_url = settings.database_url.get_secret_value()
     async with AsyncExitStack() as stack:
         steps = await stack.enter_async_context(open_steps(database_url))
-        service = await stack.enter_async_context(open_service(settings.public_url, database_url, at_once))
+        folder = Path(settings.identity_jwks).parent
+        service = await stack.enter_async_context(open_service(settings.public_url, database_url, at_once, folder))
         if role == "worker":
             await stack.enter_async_context(plain_worker(plain, steps))
             await stack.enter_async_context(our_worker(ours, settings, steps))

@@ -24,10 +24,10 @@ CONNECTIONS = 1000
 class Listeners:
     """The journal tells what each one heard."""
 
-    def __init__(self, api: str, journal: Journal) -> None:
+    def __init__(self, api: str, journal: Journal, who: httpx.Auth | None = None) -> None:
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=0)
         timeout = httpx.Timeout(SILENCE, pool=None)
-        self._api = httpx.AsyncClient(base_url=api, limits=limits, timeout=timeout, trust_env=False)
+        self._api = httpx.AsyncClient(base_url=api, limits=limits, timeout=timeout, trust_env=False, auth=who)
         self._journal = journal
         self._pages: dict[str, asyncio.Task[None]] = {}
         self.streams = 0  # that were opened

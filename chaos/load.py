@@ -33,7 +33,7 @@ class GaveUp(Exception):
 
 
 class Shop:
-    """`stripe` is the bank's door for 3-D Secure, `connect` leads operations to Temporal."""
+    """`stripe` is the bank's door for 3-D Secure, `connect` leads operations to Temporal, `who` says who asks."""
 
     def __init__(
         self,
@@ -41,12 +41,13 @@ class Shop:
         stripe: str,
         connect: Callable[[], Awaitable[Client]],
         journal: Journal,
+        who: httpx.Auth,
         answered: Callable[[str, str], None] = lambda key, order_id: None,
     ) -> None:
         """`answered` is told of each order that an answer names, and of its key."""
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         timeout = httpx.Timeout(REQUEST_TIMEOUT, pool=PATIENCE)
-        self._api = httpx.AsyncClient(base_url=api, limits=limits, timeout=timeout, trust_env=False)
+        self._api = httpx.AsyncClient(base_url=api, limits=limits, timeout=timeout, trust_env=False, auth=who)
         self._bank = httpx.AsyncClient(base_url=stripe, timeout=REQUEST_TIMEOUT, trust_env=False)
         self._connect = connect
         self._temporal: Client | None = None

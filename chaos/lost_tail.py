@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from chaos.event_books import last_position
+from devstack.stack.identities import Bearer
 from devstack.stack.parts import PROJECT
 from devstack.stack.stack import Stack
+from domain.identities import Role
 
 LONGEST_OUTAGE = timedelta(seconds=120)
 """So much earlier than its publication an event may have happened: no outage of these runs lasts longer."""
@@ -83,14 +85,15 @@ class Operator:
         Raises TimeoutError when that takes too long.
         """
         begin, asked = (lost_since - LONGEST_OUTAGE).isoformat(), datetime.now(UTC)
-        await self._command("events", "replay", "--from", begin, "--by", "chaos")
+        await self._command("events", "replay", "--from", begin)
         await self._archived(asked)
         await self._command("events", "reset", IN_ORDER, "--to", begin)
 
     async def _command(self, *words: str) -> Any:
         """What `ordersaga` says. It is tried again for as long as it fails: the API has just been killed."""
         command = [sys.executable, str(PROJECT / "cli.py"), *words, "--json"]
-        urls = {"ORDERSAGA_API_URL": self._stack.urls.api, "PYTHONPATH": str(PROJECT)}
+        who = Bearer(self._stack.folder, Role.OPERATIONS, subject="chaos").token
+        urls = {"ORDERSAGA_API_URL": self._stack.urls.api, "ORDERSAGA_TOKEN": who, "PYTHONPATH": str(PROJECT)}
         deadline = time.monotonic() + PATIENCE
         while True:
             process = await asyncio.create_subprocess_exec(

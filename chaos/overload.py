@@ -31,6 +31,7 @@ from chaos.offered_load import TIMEOUT, Offer, Phase
 from chaos.settling import settled
 from chaos.wishes import catalogue, customers
 from devstack.demo.story import console
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.stack import Stack
 
@@ -103,10 +104,13 @@ async def overload(seed: int, out: Console, scale: float = 1.0) -> report.Docume
         folder, journal = Path(made), Path(made) / "journal.jsonl"
         async with Stack(folder, carrier_clock=(NEVER, NEVER), environ=os.environ) as stack:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=2)
-            http = httpx.AsyncClient(base_url=stack.urls.api, limits=limits, timeout=TIMEOUT, trust_env=False)
+            who = Bearer(stack.folder)
+            http = httpx.AsyncClient(
+                base_url=stack.urls.api, limits=limits, timeout=TIMEOUT, trust_env=False, auth=who
+            )
             look = partial(read_books, stack.urls.database_url, folder, journal)
             with Journal(journal) as book:
-                shop = Shop(stack.urls.api, stack.urls.stripe, stack.plan.connect, book)
+                shop = Shop(stack.urls.api, stack.urls.stripe, stack.plan.connect, book, who)
                 await shop.stock_up(catalogue(0), customers())
                 await shop.aclose()
                 async with http:

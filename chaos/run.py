@@ -36,10 +36,12 @@ from chaos.money_auditor import RULES
 from chaos.settling import settled
 from chaos.wishes import catalogue, customers, wishes
 from devstack.demo.story import console
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.parts import Blueprint
 from devstack.stack.process import Part
 from devstack.stack.stack import Stack
+from domain.identities import Role
 
 CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
 SETTLE = 240.0  # seconds
@@ -78,14 +80,20 @@ class Chaos:
                 stack_folder, carrier_clock=CARRIER_CLOCK, environ=os.environ, tailor=partial(_tailored, links)
             ) as stack,
             httpx.AsyncClient(base_url=stack.urls.stripe, timeout=10, trust_env=False) as stripe,
-            httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False) as api,
+            httpx.AsyncClient(
+                base_url=stack.urls.api,
+                timeout=20,
+                trust_env=False,
+                auth=Bearer(stack.folder, Role.OPERATIONS, subject="chaos"),
+            ) as api,
         ):
             look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)
             injector = Injector(stack, links, self._tell_fault)
             long = LongInjector(stack, links, injector.happened, self._tell_fault)
             with Journal(self._journal) as journal:
-                listeners = Listeners(links.shop_url, journal)
-                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal, listeners.follow)
+                who = Bearer(stack.folder)
+                listeners = Listeners(links.shop_url, journal, who)
+                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal, who, listeners.follow)
                 hand = Hand(stripe, stack.secrets.stripe_api_key, journal, plan.seed)
                 async with _while(hand.run()):
                     await self._suffer(shop, injector, long)

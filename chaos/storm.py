@@ -29,6 +29,7 @@ from chaos.run import SETTLE, failed
 from chaos.settling import settled
 from chaos.wishes import MIX, Course, catalogue, customers, wishes
 from devstack.demo.story import console
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.parts import Blueprint
 from devstack.stack.process import Part
@@ -69,7 +70,7 @@ async def storm(seed: int, orders: int, *, quick: bool = False, settle: float = 
         ):
             began, injector = time.monotonic(), Injector(stack, links)
             with Journal(journal) as book:
-                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, book)
+                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, book, Bearer(stack.folder))
                 await shop.stock_up(catalogue(orders), customers())
                 shown = await _blow(stripe, shop, injector, seed, orders, quick=quick)
                 seconds = time.monotonic() - began

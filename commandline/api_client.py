@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import httpx
 
+from commandline.credentials import MEND, credential_for
 from commandline.failures import Failure
 from commandline.places import Place
 from domain.plain_text import all_made_readable
@@ -30,7 +31,9 @@ class Api:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._http = httpx.Client(base_url=place.url, timeout=PATIENCE, trust_env=not place.is_local)
+        self._http = httpx.Client(
+            base_url=place.url, timeout=PATIENCE, trust_env=not place.is_local, auth=credential_for(place)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +101,7 @@ def refusal(status: int, problem: Mapping[str, Any]) -> Failure:
         str(problem.get("code") or "refused"),
         str(problem["detail"]),
         errors=problem.get("errors") or (),
+        mend=MEND if status == HTTPStatus.UNAUTHORIZED else "",
         status=status,
         **{name: value for name, value in problem.items() if name not in known},
     )

@@ -39,4 +39,4 @@ def _shown(state: Mapping[str, Any]) -> Iterator[RenderableType]:
         }
     )
     if state["on"]:
-        yield Text('Mend it, then: ordersaga brake release --by WHO --note "what was mended"', style="cyan")
+        yield Text('Mend it, then: ordersaga brake release --note "what was mended"', style="cyan")

@@ -18,6 +18,7 @@ from adapters.temporal.client import order_of
 from commandline.api_client import Api
 from commandline.configuration import Configuration
 from commandline.failures import REFUSED, Failure
+from commandline.options import named
 from commandline.orders import order_path
 from commandline.output import Printer, table
 from domain.cancellation import Decision, decide
@@ -35,7 +36,7 @@ Order = Mapping[str, Any]
 @dataclass(frozen=True)
 class CancelOptions:
     reason: str
-    by: str
+    by: str | None
     execute: bool
     rate: float  # orders a second
 
@@ -142,7 +143,7 @@ def _execute(api: Api, order_ids: Sequence[str], wish: CancelOptions, done: Call
 
 def _cancel(api: Api, order_id: str, wish: CancelOptions) -> str:
     """accepted, joined or pending. Raises Failure for a refusal, or when no answer comes; asking again is safe."""
-    body = {"by": wish.by, "reason": wish.reason}
+    body = named(wish.by) | {"reason": wish.reason}
     for left in reversed(range(AGAIN)):
         try:
             return str(api.post(f"{order_path(order_id)}/cancel", body).document["decision"])

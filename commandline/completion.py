@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 
+from commandline.credentials import credential_for
 from commandline.failures import Failure
 from commandline.places import find_api
 
@@ -15,7 +16,11 @@ def latest_orders(beginning: str) -> list[str]:
     try:
         place = find_api(None)
         answer = httpx.get(
-            f"{place.url}/api/orders", params={"limit": 50}, timeout=PATIENCE, trust_env=not place.is_local
+            f"{place.url}/api/orders",
+            params={"limit": 50},
+            timeout=PATIENCE,
+            trust_env=not place.is_local,
+            auth=credential_for(place),
         )
         found = [str(order["orderId"]) for order in answer.raise_for_status().json()["orders"]]
     except (Failure, httpx.HTTPError, ValueError, KeyError, TypeError):

@@ -16,6 +16,9 @@ ApiOption = Annotated[
     typer.Option("--api", metavar="URL", help="Where the API is.", show_default="$ORDERSAGA_API_URL, or `make up`'s"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="WHO", help="Who you are, as your token says; may be left out.")
+]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="How many.")]
 Cursor = Annotated[str | None, typer.Option(help="Where the last page ended.")]
 
@@ -29,6 +32,11 @@ def complete_order(incomplete: str) -> list[str]:
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="An order's id.", autocompletion=complete_order)]
 Product = Annotated[str, typer.Argument(metavar="PRODUCT", help="A product's id.")]
+
+
+def named(by: str | None) -> dict[str, str]:
+    """The field of a body that says who asks; left out it is who the token says."""
+    return {} if by is None else {"by": by}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from commandline.api_client import Api
 from commandline.failures import Failure, Misused, naming
+from commandline.options import named
 from commandline.output import Printer, facts, state, table, time_of
 
 
@@ -44,8 +45,8 @@ def place_order(api: Api, out: Printer, wanted: Mapping[str, Any], key: str | No
     out.show(answer.document, lambda: _placed(answer.status, answer.document))
 
 
-def cancel_order(api: Api, out: Printer, order_id: str, reason: str | None, by: str) -> None:
-    body = {"by": by} | ({"reason": reason} if reason is not None else {})
+def cancel_order(api: Api, out: Printer, order_id: str, reason: str | None, by: str | None) -> None:
+    body = named(by) | ({"reason": reason} if reason is not None else {})
     decision = api.post(f"{order_path(order_id)}/cancel", body).document
     out.show(decision, lambda: _decided(decision))
 

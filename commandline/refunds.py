@@ -11,17 +11,18 @@ from rich.text import Text
 
 from commandline.api_client import Api
 from commandline.failures import Failure, Misused
+from commandline.options import named
 from commandline.orders import order_path
 from commandline.output import Printer, facts
 
 
-def wanted(amount: str | None, items: Sequence[str], reason: str, by: str) -> dict[str, Any]:
+def wanted(amount: str | None, items: Sequence[str], reason: str, by: str | None) -> dict[str, Any]:
     """What is asked of the API. Raises Misused for items that are not PRODUCT=PIECES, or for both or none."""
     if (amount is None) == (not items):
         raise Misused("exactly one of --amount and --item is needed")
     if amount is not None:
-        return {"amount": amount, "reason": reason, "by": by}
-    return {"items": [_item(one) for one in items], "reason": reason, "by": by}
+        return {"amount": amount, "reason": reason} | named(by)
+    return {"items": [_item(one) for one in items], "reason": reason} | named(by)
 
 
 def _item(given: str) -> dict[str, Any]:

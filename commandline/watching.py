@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from commandline.api_client import PATIENCE, read_answer, unreachable
+from commandline.credentials import credential_for
 from commandline.failures import Failure
 from commandline.orders import order_path, timeline_row
 from commandline.output import Printer
@@ -69,6 +70,7 @@ class Watch:
         """Goes on behind the last row when the stream is lost, e.g. because the API is restarted."""
         timeout = httpx.Timeout(PATIENCE, read=SILENCE)
         options: dict[str, Any] = {"base_url": self._place.url, "trust_env": not self._place.is_local}
+        options["auth"] = credential_for(self._place)
         async with httpx.AsyncClient(timeout=timeout, **options) as http:
             while not (self.seen and OrderStatus(self.seen[-1]["to"]) in FINAL):
                 try:

@@ -18,6 +18,7 @@ from domain.processes import Process
 REASON_LENGTH = 500
 NO_REASON = "requested"
 WISH_ID_LENGTH = 100
+PROOF_LENGTH = 100
 
 
 class Message(BaseModel):
@@ -169,39 +170,6 @@ class Parcel(Message):
     status: ParcelStatus
 
 
-class VoidOutcome(StrEnum):
-    """What became of a shipment's label when the saga asked the carrier to void it."""
-
-    NOTHING = "nothing"  # no label was ever bought
-    VOIDED = "voided"
-    REQUESTED = "requested"  # the carrier decides later
-    SCANNED = "scanned"  # refused: the parcel is on its way
-
-
-class ConfirmVoid(OrderRef):
-    """The argument of `confirm_void`: has the carrier confirmed the void?
-
-    With `answers` a pending void is an answer; without (older orders) it is an error, and Temporal's retries wait.
-    """
-
-    answers: bool = False
-
-
-class VoidedShipment(Message):
-    """What became of a label; the other fields say what to do about one whose void is only requested.
-
-    `money_first` is the setting `ORDERSAGA_VOID_SETTLES=accepted`: stock and money go back before the carrier has
-    confirmed. `look_again_in` is the pause before the carrier is asked again. `ticket` is the kind of the ticket to
-    open, with its `detail`; empty for none.
-    """
-
-    outcome: VoidOutcome
-    money_first: bool = False
-    look_again_in: timedelta = timedelta(0)
-    ticket: str = ""
-    detail: str = ""
-
-
 class CancelRequest(Message):
     """A wish to cancel: by whom and why.
 
@@ -210,12 +178,17 @@ class CancelRequest(Message):
 
     `wish_id` is the same in every form in which one wish arrives (update, signal, a repeat of either), so that the
     wish is decided and recorded once. It is empty for a signal that a person typed: each of these is a new wish.
+
+    `proof` is the API's signature under `by`; `claimed` says that the wish came from outside of the workflow, so that
+    `by` is believed only with a proof (`services/identities/actors.py`).
     """
 
     reason: str = NO_REASON
     by: str = "operations"
     text_id: str | None = None
     wish_id: str = ""
+    proof: str = ""
+    claimed: bool = False
 
     @classmethod
     def from_input(cls, given: Any, *, by: str = "operations") -> CancelRequest:
@@ -225,11 +198,12 @@ class CancelRequest(Message):
         """
         if isinstance(given, CancelRequest):
             return given
-        wish_id = ""
+        wish_id = proof = ""
         if isinstance(given, dict):
             reason = given.get("reason") or ""
             by = str(given.get("by") or given.get("actor") or by)
             text_id, wish_id = given.get("text_id"), str(given.get("wish_id") or "")[:WISH_ID_LENGTH]
+            proof = str(given.get("proof") or "")[:PROOF_LENGTH]
         else:
             reason, text_id = given or "", None
         reason = reason if isinstance(reason, str) else str(reason)
@@ -238,7 +212,17 @@ class CancelRequest(Message):
             by=by.strip()[:100] or "operations",
             text_id=text_id if isinstance(text_id, str) else None,
             wish_id=wish_id,
+            proof=proof,
         )
+
+    def from_outside(self) -> CancelRequest:
+        """The wish as one that somebody has sent."""
+        return self.model_copy(update={"claimed": True})
+
+    @property
+    def who(self) -> dict[str, Any]:
+        """The fields of `CloseOrder` that say whose wish is carried out."""
+        return self.model_dump(include={"by", "text_id", "wish_id", "proof", "claimed"})
 
     @property
     def words(self) -> str:
@@ -283,6 +267,9 @@ class CloseOrder(Message):
     detail: str = ""
     by: str = "saga"
     text_id: str | None = None
+    wish_id: str = ""  # of the wish that is carried out, like what follows
+    proof: str = ""
+    claimed: bool = False
 
 
 class OrderClosed(Message):

@@ -20,7 +20,9 @@ OrderSagaError
 ├── StepUndone                 the step's undo came first: a late attempt stops here
 └── Refused                    what somebody asks of us cannot be done: an answer to whoever asks, with a code
     ├── InvalidInput           what is asked for is wrong in itself: ask for something else
-    ├── NotFound               it is about something that does not exist
+    ├── NotFound               it is about something that does not exist, or not for them
+    ├── Unauthenticated        it is not known who asks
+    ├── Forbidden              whoever asks may not do this to anything
     ├── Conflict               it does not fit how things stand now
     ├── PaymentRequired        the payment did not go through: another payment method may
     └── Unavailable            it cannot be done right now: ask again later
@@ -182,6 +184,14 @@ class InvalidInput(Refused):
 
 class NotFound(Refused):
     """What is asked for is about something that does not exist."""
+
+
+class Unauthenticated(Refused):
+    """It is not known who asks: a token or a key is missing, or proves nothing."""
+
+
+class Forbidden(Refused):
+    """It is known who asks, and they may not do this, whatever it is about."""
 
 
 class Conflict(Refused):

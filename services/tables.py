@@ -5,10 +5,12 @@ from __future__ import annotations
 from sqlmodel import SQLModel
 
 from services.archive import tables as archive
+from services.audit import tables as audit
 from services.brake import tables as brake
 from services.catalogue import tables as catalogue
 from services.consumers import tables as consumers
 from services.customers import tables as customers
+from services.identities import tables as identities
 from services.inbox import tables as inbox
 from services.inventory import tables as inventory
 from services.merchant_webhooks import tables as merchant_webhooks
@@ -26,10 +28,12 @@ from services.tickets import tables as tickets
 
 AREAS = (
     archive,
+    audit,
     brake,
     catalogue,
     consumers,
     customers,
+    identities,
     inbox,
     inventory,
     merchant_webhooks,

@@ -30,6 +30,7 @@ from relay import build_relay
 from services.inbox import arrivals
 from tests.support.distribution import Distribution, check_sharing
 from tests.support.fakes import StepFaults
+from tests.support.identities import Anybody, signer
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps
@@ -109,6 +110,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, share: Share | None) -
         parts, uses = {"stripe", "carrier"}, await share.servers()
     folder = tmp_path_factory.mktemp("stack")
     async with Stack(folder, parts=parts, uses=uses, migrate=not uses, carrier_clock=(NEVER, NEVER)) as running:
+        signer.use(running.folder)
         yield running
 
 
@@ -138,6 +140,8 @@ def base_settings(stack: Stack) -> Settings:
         carrier_webhook_secret=env["ORDERSAGA_CARRIER_WEBHOOK_SECRET"],
         public_url="http://127.0.0.1:8000",
         more_hosts=("api.test",),
+        identity_jwks=env["ORDERSAGA_IDENTITY_JWKS"],
+        service_secret=env["ORDERSAGA_SERVICE_SECRET"],
         database_pool_size=10,
         checkout_budget=PATIENT,
         brake_orders=10_000,  # the tests of the brake have their own: all tests share one database
@@ -204,7 +208,9 @@ def hooks(api: httpx.AsyncClient, relay: Relay, settings: Settings, sessions: Se
 @pytest.fixture
 async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api.test"
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+        base_url="http://api.test",
+        auth=Anybody(subject=secrets.token_hex(4)),  # to whom the test's Idempotency-Keys belong
     ) as client:
         yield client
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from domain.commands import CloseOrder, OrderClosed, RecordCancel
+from services.identities.actors import Actors
 from services.orders import ending
 from services.orders.book import OrderBook
 
@@ -12,20 +13,20 @@ from services.orders.book import OrderBook
 class Orders:
     """The steps that belong to no far end."""
 
-    def __init__(self, book: OrderBook) -> None:
-        self._book = book
+    def __init__(self, book: OrderBook, actors: Actors) -> None:
+        self._book, self._actors = book, actors
 
     @activity.defn
     async def record_cancel_request(self, cancel: RecordCancel) -> None:
         """Notes who asked to cancel and why; once the cancel is granted, the order is CANCELING."""
         async with self._book.locked(cancel.order_id) as order:
-            await ending.record_cancel_request(order, cancel)
+            await ending.record_cancel_request(order, self._actors.recorded(cancel))
 
     @activity.defn
     async def record_cancel_refusal(self, cancel: RecordCancel) -> None:
         """Notes a cancel that was refused, and why."""
         async with self._book.locked(cancel.order_id) as order:
-            await ending.record_cancel_refusal(order, cancel)
+            await ending.record_cancel_refusal(order, self._actors.recorded(cancel))
 
     @activity.defn
     async def close_order(self, close: CloseOrder) -> OrderClosed:
@@ -34,4 +35,4 @@ class Orders:
         Raises OurMistake while a step is done that was not undone.
         """
         async with self._book.locked(close.order_id) as order:
-            return OrderClosed(status=await ending.close(order, close))
+            return OrderClosed(status=await ending.close(order, self._actors.closing(close)))

@@ -14,21 +14,14 @@ from temporalio import activity
 
 from adapters.carrier.gateway import CarrierGateway, NoRateFits, PostageExists, ShipmentSnapshot, VoidRefused
 from adapters.clock import now
-from domain.commands import (
-    Attention,
-    ConfirmVoid,
-    Label,
-    OrderRef,
-    ParcelStatus,
-    VoidedShipment,
-    VoidOutcome,
-)
+from domain.commands import Attention, Label, OrderRef, ParcelStatus
 from domain.errors import CallRefused, OurFault, OurMistake, ShipmentRefused, StepUndone, TryAgain
 from domain.events import EventName
 from domain.parcels import LabelRefund, Rate, next_void_look
 from domain.repairs import SCAN_AFTER_VOID, VOID_PENDING, VOID_REJECTED
 from domain.shipping import CALLED_BACK, ShipmentState
 from domain.steps import CANCEL_SHIPMENT, SHIP, FenceState
+from domain.void_commands import ConfirmVoid, VoidedShipment, VoidOutcome
 from services.orders.book import LockedOrder, OrderBook
 from services.shipping.book import (
     begin_purchase,

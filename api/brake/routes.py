@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from api.deps import Services, ServicesDep
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.fields import Body, Text40, Wire
 from api.http.problems import documented
@@ -17,6 +19,8 @@ from services.brake import brake
 from services.brake.brake import BrakeState
 
 router = APIRouter(prefix="/api/brake", tags=["repairs"], route_class=ExactJsonRoute)
+
+Releaser = Annotated[Caller, Depends(may("brake:release"))]
 
 log = structlog.get_logger()
 
@@ -34,21 +38,26 @@ class BrakeView(Wire):
 class ReleaseWanted(Body):
     """Who releases the brake, and what was mended; kept for good."""
 
-    by: Text40
+    by: Text40 | None = Field(default=None, description="as your token says; may be left out")
     note: Words
 
 
-@router.get("", summary="Whether the brake is on")
+@router.get("", dependencies=[needs("brake:read")], summary="Whether the brake is on")
 async def get_brake(services: ServicesDep) -> BrakeView:
     return await _read(services)
 
 
-@router.post("/release", responses=documented(400, 409, 415, 422), summary="Release the brake")
-async def release_brake(services: ServicesDep, wanted: ReleaseWanted) -> BrakeView:
+@router.post(
+    "/release",
+    responses=documented(400, 409, 415, 422),
+    summary="Release the brake",
+)
+async def release_brake(services: ServicesDep, caller: Releaser, wanted: ReleaseWanted) -> BrakeView:
     """Orders that were held try their step again; one that fails again by our fault is counted anew."""
+    by = caller.by(wanted.by)
     async with services.sessions() as session, session.begin():
-        await brake.release_with_note(session, wanted.by, wanted.note)
-    log.warning("brake_released", by=wanted.by)
+        await brake.release_with_note(session, by, wanted.note)
+    log.warning("brake_released", by=by)
     return await _read(services)
 
 

@@ -11,7 +11,7 @@ from services.promotions.desk import CouponData
 from services.promotions.tables import CouponRow
 
 Limit = Annotated[int, Field(strict=True, ge=1, le=10**12)]
-BY = "operations"
+BY = Field(default=None, description="as your token says; may be left out")
 
 
 class CouponWanted(Body):
@@ -25,7 +25,7 @@ class CouponWanted(Body):
     promotion_id: Identifier
     usage_limit: Limit | None = Field(default=None, description="orders in all; none is no limit")
     per_customer: Limit | None = Field(default=None, description="orders of one customer")
-    by: Text40 = BY
+    by: Text40 | None = BY
 
     def data(self) -> CouponData:
         return CouponData(**self.model_dump(exclude={"by"}))
@@ -34,12 +34,12 @@ class CouponWanted(Body):
 class CouponChanged(Body):
     """What changes of a coupon; what is left out stays, null takes a limit away."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"usageLimit": 200, "by": "alice"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"usageLimit": 200}]})
 
     usage_limit: Limit | None = None
     per_customer: Limit | None = None
     active: bool = True
-    by: Text40 = BY
+    by: Text40 | None = BY
 
     def changes(self) -> dict[str, Any]:
         return self.model_dump(exclude_unset=True, exclude={"by"})

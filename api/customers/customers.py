@@ -6,24 +6,25 @@ from api.customers.schemas import CustomerList, CustomerView, CustomerWanted
 from api.deps import Services
 from api.http.pages import PageQuery, read_cursor, write_cursor
 from domain.identifiers import is_identifier
+from domain.identities import Visible
 from services.customers import customers
 from services.customers.customers import CustomerData, no_such_customer
 
 
-async def list_customers(services: Services, query: PageQuery) -> CustomerList:
+async def list_customers(services: Services, query: PageQuery, visible: Visible) -> CustomerList:
     """One page. Raises InvalidInput for a cursor that is none."""
     after = None if query.cursor is None else read_cursor(query.cursor, 1)[0]
     async with services.reads.connect() as connection:
-        found = await customers.list_customers(connection, query.limit + 1, after)
+        found = await customers.list_customers(connection, query.limit + 1, after, visible)
     page = [_view(one) for one in found[: query.limit]]
     return CustomerList(
         customers=page, next_cursor=write_cursor(page[-1].customer_id) if len(found) > query.limit else None
     )
 
 
-async def read_customer(services: Services, customer_id: str) -> CustomerView:
+async def read_customer(services: Services, customer_id: str, visible: Visible) -> CustomerView:
     """Raises NotFound."""
-    if not is_identifier(customer_id):
+    if not is_identifier(customer_id) or not visible.shows(customer_id):
         raise no_such_customer()
     async with services.reads.connect() as connection:
         return _view(await customers.read_customer(connection, customer_id))

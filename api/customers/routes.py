@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.customers import customers, notifications
 from api.customers.schemas import CustomerList, CustomerView, CustomerWanted, NotificationsView, NotificationsWanted
 from api.deps import ServicesDep
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.pages import PageQuery
 from api.http.problems import documented
@@ -16,15 +17,17 @@ from api.http.problems import documented
 router = APIRouter(prefix="/api/customers", tags=["customers"], route_class=ExactJsonRoute)
 
 CustomerId = Annotated[str, Path(alias="customerId")]
+Reader = Annotated[Caller, Depends(may("customers:read"))]
 
 
 @router.get("", responses=documented(422), summary="List customers")
-async def list_customers(services: ServicesDep, query: Annotated[PageQuery, Query()]) -> CustomerList:
-    return await customers.list_customers(services, query)
+async def list_customers(services: ServicesDep, caller: Reader, query: Annotated[PageQuery, Query()]) -> CustomerList:
+    return await customers.list_customers(services, query, caller.visible)
 
 
 @router.post(
     "",
+    dependencies=[needs("customers:add")],
     status_code=201,
     responses={200: {"model": CustomerView, "description": "It was there"}, **documented(400, 409, 415, 422)},
     summary="Add a customer",
@@ -38,8 +41,8 @@ async def add_customer(services: ServicesDep, wanted: CustomerWanted, response: 
 
 
 @router.get("/{customerId}", responses=documented(404), summary="One customer")
-async def get_customer(services: ServicesDep, customer_id: CustomerId) -> CustomerView:
-    return await customers.read_customer(services, customer_id)
+async def get_customer(services: ServicesDep, caller: Reader, customer_id: CustomerId) -> CustomerView:
+    return await customers.read_customer(services, customer_id, caller.visible)
 
 
 @router.get(
@@ -47,8 +50,8 @@ async def get_customer(services: ServicesDep, customer_id: CustomerId) -> Custom
     responses=documented(404),
     summary="Which messages a customer wants, in which language",
 )
-async def get_notifications(services: ServicesDep, customer_id: CustomerId) -> NotificationsView:
-    return await notifications.read(services, customer_id)
+async def get_notifications(services: ServicesDep, caller: Reader, customer_id: CustomerId) -> NotificationsView:
+    return await notifications.read(services, customer_id, caller.visible)
 
 
 @router.put(
@@ -57,7 +60,10 @@ async def get_notifications(services: ServicesDep, customer_id: CustomerId) -> N
     summary="Say which messages a customer wants, in which language",
 )
 async def put_notifications(
-    services: ServicesDep, customer_id: CustomerId, wanted: NotificationsWanted
+    services: ServicesDep,
+    caller: Annotated[Caller, Depends(may("customers:prefer"))],
+    customer_id: CustomerId,
+    wanted: NotificationsWanted,
 ) -> NotificationsView:
     """Replaces what was said before. Messages that wait to be sent go by it, too."""
-    return await notifications.write(services, customer_id, wanted)
+    return await notifications.write(services, customer_id, wanted, caller.visible)

@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-
 MOST_VALUES = 1600  # of one body: the largest order has 1,550
 TOO_MANY = "a body may not have so many values"
 TWICE = "an object has a name twice"

@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.http.problems import MEDIA_TYPE, Problem
+from api.http.authentication import is_public
+from api.http.problems import MEDIA_TYPE, Problem, documented
 
 APPLICATION: dict[str, Any] = {
     "title": "Order Saga",
@@ -27,6 +28,8 @@ APPLICATION: dict[str, Any] = {
         {"name": "webhooks", "description": "Signed events of Stripe and of the carrier"},
         {"name": "merchant webhooks", "description": "Where merchants get events, and what was delivered"},
         {"name": "events", "description": "What the service tells others; the page `/events` says it to people"},
+        {"name": "audit", "description": "What was done, by whom"},
+        {"name": "identities", "description": "API keys of programs"},
         {"name": "health", "description": "Liveness and readiness"},
     ],
     # FastAPI's own pages load scripts from the internet: api/documentation/ serves its own.
@@ -62,7 +65,20 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
     _replace_validation_errors(document)
+    _secure(document)
     return document
+
+
+def _secure(document: dict[str, Any]) -> None:
+    """Says which operations need an identity, and how they refuse one who has none, or too little."""
+    about = "a token of the issuer (a JWT), or an API key (os_...)"
+    document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "description": about}}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [] if is_public(path) else [{"bearer": []}]
+            if not is_public(path):
+                refused = documented(401, 403)
+                operation["responses"] |= {str(status): refused[status] for status in (401, 403)}
 
 
 def _replace_validation_errors(document: dict[str, Any]) -> None:

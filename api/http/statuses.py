@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from domain.errors import Conflict, InvalidInput, NotFound, PaymentRequired, Refused, Unavailable
+from domain.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    PaymentRequired,
+    Refused,
+    Unauthenticated,
+    Unavailable,
+)
 from domain.event_registry import UnknownEventType
 
 
@@ -19,7 +28,9 @@ class ForeignBody(InvalidInput):
 
 STATUS: Mapping[type[Refused], int] = {
     Malformed: 400,
+    Unauthenticated: 401,
     PaymentRequired: 402,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     InvalidInput: 422,

@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.deps import ServicesDep
+from api.http.authentication import needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.pages import DIGITS
 from api.http.problems import documented
@@ -52,12 +53,18 @@ EndpointIdDep = Annotated[str, Depends(_endpoint_id)]
 DeliveryIdDep = Annotated[int, Depends(_delivery_id)]
 
 
-@router.get("", responses=documented(), summary="List webhook endpoints")
+@router.get("", dependencies=[needs("webhooks:read")], responses=documented(), summary="List webhook endpoints")
 async def list_endpoints(services: ServicesDep) -> EndpointList:
     return EndpointList(endpoints=await endpoints.list_endpoints(services))
 
 
-@router.post("", status_code=201, responses=documented(400, 409, 415, 422), summary="Register a webhook endpoint")
+@router.post(
+    "",
+    dependencies=[needs("webhooks:manage")],
+    status_code=201,
+    responses=documented(400, 409, 415, 422),
+    summary="Register a webhook endpoint",
+)
 async def register(services: ServicesDep, wanted: EndpointBody, response: Response) -> RegisteredView:
     """It gets what happens from now on. The secret is in this answer only."""
     registered = await endpoints.register(services, wanted)
@@ -67,12 +74,19 @@ async def register(services: ServicesDep, wanted: EndpointBody, response: Respon
     return registered
 
 
-@router.get("/{endpointId}", responses=documented(404), summary="One webhook endpoint")
+@router.get(
+    "/{endpointId}", dependencies=[needs("webhooks:read")], responses=documented(404), summary="One webhook endpoint"
+)
 async def get_endpoint(services: ServicesDep, endpoint_id: EndpointIdDep) -> EndpointView:
     return await endpoints.read_endpoint(services, endpoint_id)
 
 
-@router.patch("/{endpointId}", responses=documented(400, 404, 415, 422), summary="Change a webhook endpoint")
+@router.patch(
+    "/{endpointId}",
+    dependencies=[needs("webhooks:manage")],
+    responses=documented(400, 404, 415, 422),
+    summary="Change a webhook endpoint",
+)
 async def change(services: ServicesDep, endpoint_id: EndpointIdDep, patch: EndpointPatch) -> EndpointView:
     """Made active again it gets what it has missed, in order, as far as the log goes back."""
     changed = await endpoints.change(services, endpoint_id, patch)
@@ -81,14 +95,23 @@ async def change(services: ServicesDep, endpoint_id: EndpointIdDep, patch: Endpo
 
 
 @router.delete(
-    "/{endpointId}", status_code=204, responses=documented(404), summary="Delete a webhook endpoint and its secrets"
+    "/{endpointId}",
+    dependencies=[needs("webhooks:manage")],
+    status_code=204,
+    responses=documented(404),
+    summary="Delete a webhook endpoint and its secrets",
 )
 async def delete(services: ServicesDep, endpoint_id: EndpointIdDep) -> None:
     await endpoints.delete(services, endpoint_id)
     log.info("webhook_endpoint_deleted", endpoint=endpoint_id)
 
 
-@router.post("/{endpointId}/rotate", responses=documented(400, 404, 415, 422), summary="A new secret")
+@router.post(
+    "/{endpointId}/rotate",
+    dependencies=[needs("webhooks:manage")],
+    responses=documented(400, 404, 415, 422),
+    summary="A new secret",
+)
 async def rotate(
     services: ServicesDep, endpoint_id: EndpointIdDep, response: Response, wanted: RotationWanted | None = None
 ) -> SecretView:
@@ -99,13 +122,24 @@ async def rotate(
     return rotated
 
 
-@router.post("/{endpointId}/test", status_code=HTTPStatus.ACCEPTED, responses=documented(404), summary="Send a test")
+@router.post(
+    "/{endpointId}/test",
+    dependencies=[needs("webhooks:manage")],
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(404),
+    summary="Send a test",
+)
 async def send_test(services: ServicesDep, endpoint_id: EndpointIdDep) -> SentView:
     """Tried once within a second, also at a disabled endpoint; the log tells what came of it."""
     return SentView(delivery_id=str(await endpoints.send_test(services, endpoint_id)))
 
 
-@router.get("/{endpointId}/deliveries", responses=documented(404, 422), summary="The log of an endpoint's deliveries")
+@router.get(
+    "/{endpointId}/deliveries",
+    dependencies=[needs("webhooks:read")],
+    responses=documented(404, 422),
+    summary="The log of an endpoint's deliveries",
+)
 async def list_deliveries(
     services: ServicesDep, endpoint_id: EndpointIdDep, query: Annotated[DeliveryQuery, Query()]
 ) -> DeliveryList:
@@ -113,13 +147,19 @@ async def list_deliveries(
     return await endpoints.list_deliveries(services, endpoint_id, query)
 
 
-@router.get("/{endpointId}/deliveries/{deliveryId}", responses=documented(404), summary="One delivery with its tries")
+@router.get(
+    "/{endpointId}/deliveries/{deliveryId}",
+    dependencies=[needs("webhooks:read")],
+    responses=documented(404),
+    summary="One delivery with its tries",
+)
 async def get_delivery(services: ServicesDep, endpoint_id: EndpointIdDep, delivery_id: DeliveryIdDep) -> DeliveryView:
     return await endpoints.read_delivery(services, endpoint_id, delivery_id)
 
 
 @router.post(
     "/{endpointId}/deliveries/{deliveryId}/redeliver",
+    dependencies=[needs("webhooks:manage")],
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(404, 409),
     summary="Send a delivery again",
@@ -132,6 +172,7 @@ async def redeliver(services: ServicesDep, endpoint_id: EndpointIdDep, delivery_
 
 @router.post(
     "/{endpointId}/redeliveries",
+    dependencies=[needs("webhooks:manage")],
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(400, 404, 409, 415, 422),
     summary="Send the deliveries of a time again",

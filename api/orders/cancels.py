@@ -11,6 +11,7 @@ import secrets
 import structlog
 
 from api.deps import Services
+from api.http.authentication import Caller
 from api.orders.cancel_engine import Asking
 from api.orders.schemas import CancelDecision, CancelWanted
 from api.orders.view import links
@@ -26,17 +27,20 @@ log = structlog.get_logger()
 
 
 async def cancel_order(
-    services: Services, order_id: str, wanted: CancelWanted, key: str | None = None
+    services: Services, order_id: str, wanted: CancelWanted, key: str | None, caller: Caller
 ) -> CancelDecision:
     """The decision on a cancel, or "pending" when none came in time. The same `key` means the same wish.
 
-    Raises NotFound for an unknown order, Conflict with the code of the rule that refused, Unavailable where the
-    engine is away or nobody carries the order on.
+    Raises NotFound for an order that is not to be seen, InvalidInput for another name in `by`, Conflict with the code
+    of the rule that refused, Unavailable where the engine is away or nobody carries the order on.
     """
-    seen = await look(services.reads, order_id)
+    by = caller.by(wanted.by)
+    seen = await look(services.reads, order_id, caller.visible)
     if seen.is_closed:
         return _by_rows(services, order_id, seen)
-    request = CancelRequest.from_input(wanted.model_dump() | {"wish_id": _wish_id(order_id, key)}, by="customer")
+    wish_id = _wish_id(order_id, caller, key)
+    proof = services.identities.actors.sign(order_id, wish_id, by)
+    request = CancelRequest.from_input(wanted.model_dump() | {"by": by, "wish_id": wish_id, "proof": proof})
     try:
         decided = seen.answer or await _ask(services, order_id, request)
     except NoWorkflow:
@@ -58,9 +62,11 @@ async def _ask(services: Services, order_id: str, request: CancelRequest) -> Can
     return await Asking(services, order_id, wish).decide()
 
 
-def _wish_id(order_id: str, key: str | None) -> str:
-    """Random, or made from the client's Idempotency-Key, which is nobody's business in a history."""
-    return secrets.token_hex(16) if key is None else hashlib.sha256(f"{order_id} {key}".encode()).hexdigest()[:32]
+def _wish_id(order_id: str, caller: Caller, key: str | None) -> str:
+    """Random, or made from the Idempotency-Key and whose it is, which is nobody's business in a history."""
+    if key is None:
+        return secrets.token_hex(16)
+    return hashlib.sha256(f"{order_id} {caller.principal.name} {key}".encode()).hexdigest()[:32]
 
 
 def _by_rows(services: Services, order_id: str, seen: Seen) -> CancelDecision:

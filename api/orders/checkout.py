@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.clock import now
 from adapters.temporal.client import workflow_id
 from api.deps import Services
+from api.http.authentication import Caller
 from api.orders.admission import Admission, Checkout, Turn
 from api.orders.fault_watch import HeldUp, unless_held_up
 from api.orders.schemas import OrderWanted
@@ -24,7 +25,8 @@ from domain.order_states import ANSWERED, OrderStatus
 from engine.calls import engine_away, engine_calls
 from engine.orders import start_of
 from services.orders.hints import hint_placed
-from services.orders.placement import new_order_id, place, stored_status
+from services.orders.placement import StoredOrder, new_order_id, place, stored_order
+from services.orders.pricing import unknown_customer
 from services.orders.tables import Order
 from workflows.order_fulfillment import OrderFulfillment
 
@@ -34,17 +36,22 @@ LOOK = timedelta(seconds=2)  # for the question whether a workflow started at al
 log = structlog.get_logger()
 
 
-async def check_out(services: Services, wanted: OrderWanted, key: str | None) -> OrderRecord:
+async def check_out(services: Services, wanted: OrderWanted, key: str | None, caller: Caller) -> OrderRecord:
     """The order as it is when it has its answer or the budget is over.
 
     Raises as `place` does, and Unavailable where the engine is away or where it is one checkout too many, before
-    anything is stored. One whose order an earlier try has stored is only put off.
+    anything is stored. One whose order an earlier try has stored is only put off. For somebody who may order for one
+    customer only, any other customer is an unknown one.
     """
-    order_id, admission = new_order_id(wanted.customer_id, key), services.admission
-    turn = await _turn(services, order_id, key)
+    if not caller.visible.shows(wanted.customer_id):
+        raise unknown_customer()
+    placed_by, admission = caller.principal.name, services.admission
+    stored, turn = await _turn(services, placed_by, wanted.customer_id, key)
+    order_id = stored.order_id if stored else new_order_id(services.identities.order_ids, placed_by, key)
     with admission.take_on(order_id, turn) as checkout:
         async with admission.database():
-            row = await place(services.sessions, wanted.to_place(order_id, key, services.settings))
+            row = await place(services.sessions, wanted.to_place(order_id, key, services.settings, placed_by))
+        order_id = row.order_id
         hint_placed(services.hints)
         structlog.contextvars.bind_contextvars(order_id=order_id)
         is_awaited = turn is not Turn.LOOK and OrderStatus(row.status) not in ANSWERED
@@ -57,23 +64,29 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None) ->
     return record
 
 
-async def _turn(services: Services, order_id: str, key: str | None) -> Turn:
-    """How it goes on. Raises Unavailable where it is one too many."""
+async def _turn(
+    services: Services, placed_by: str, customer_id: str, key: str | None
+) -> tuple[StoredOrder | None, Turn]:
+    """What an earlier try has stored, where that was looked for, and how it goes on.
+
+    Raises Unavailable where it is one too many.
+    """
     admission = services.admission
     if (reason := await admission.too_many()) is None:
-        return Turn.NEW
-    status = None
+        return None, Turn.NEW
+    stored = None
     if key is not None:
         async with admission.database():
-            status = await stored_status(services.reads, order_id)
-    if status is None:
+            stored = await stored_order(services.reads, placed_by, customer_id, key)
+    if stored is None:
         if (still := await admission.wait_in_line(reason)) is None:
-            return Turn.NEW
+            return None, Turn.NEW
         raise admission.refusal(still)
-    if turn := admission.turn_of_repeat(order_id, status):
-        return turn
-    order_links = links(services.settings, order_id).model_dump()
-    raise admission.refusal(reason, order_id=order_id, order_status=status.value, links=order_links)
+    if turn := admission.turn_of_repeat(*stored):
+        return stored, turn
+    order_links = links(services.settings, stored.order_id).model_dump()
+    status = stored.status.value
+    raise admission.refusal(reason, order_id=stored.order_id, order_status=status, links=order_links)
 
 
 async def _await_answer(services: Services, row: Order) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+import time
+from datetime import datetime
 from typing import Any
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive
 
+from api.http.fields import Wire
 from api.orders.listener import Listener
 from api.orders.live import LiveOrders
 from domain.errors import bad_fields
@@ -17,6 +21,7 @@ from domain.order_states import FINAL
 from services.orders.named import no_such_order
 
 MEDIA_TYPE = "text/event-stream"
+LONGEST = 86_400.0  # seconds of one stream, also for who has a key that lives for a year; its client asks again
 LAST_EVENT_ID = "Last-Event-ID"
 _SEQUENCE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _QUALITY = re.compile(r"\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*", re.IGNORECASE)
@@ -41,6 +46,14 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 }
 
 
+class StreamTicket(Wire):
+    """What opens one order's stream without a header, until `expiresAt`; whoever has it may read the timeline."""
+
+    ticket: str
+    expires_at: datetime
+    stream: str
+
+
 def wanted(accept: str) -> bool:
     """Whether the client asks for a stream by name, and does not like JSON better (RFC 9110, section 12.5.1)."""
     liking = {}
@@ -51,11 +64,13 @@ def wanted(accept: str) -> bool:
     return liking.get(MEDIA_TYPE, 0.0) > 0 and liking[MEDIA_TYPE] >= liking.get("application/json", 0.0)
 
 
-async def open_stream(live: LiveOrders, order_id: str, after: int, last_event_id: str | None) -> Response:
+async def open_stream(
+    live: LiveOrders, order_id: str, after: int, last_event_id: str | None, until: float = math.inf
+) -> Response:
     """The stream behind the row `last_event_id`, or else `after`; 204 where there is and will be nothing behind it.
 
     Raises NotFound for an order that does not exist, InvalidInput for a row that it does not have, Unavailable where
-    there are too many streams.
+    there are too many streams. It ends at the time `until`, in seconds since 1970, when its caller's token does.
     """
     if last_event_id and not _SEQUENCE.fullmatch(last_event_id):
         raise bad_fields({LAST_EVENT_ID: "the id of an event of this stream is needed: a number"})
@@ -74,20 +89,23 @@ async def open_stream(live: LiveOrders, order_id: str, after: int, last_event_id
     except BaseException:
         live.leave(listener)
         raise
-    return EventStream(live, listener)
+    return EventStream(live, listener, until)
 
 
 class EventStream(StreamingResponse):
-    """The answer to one listener. It ends with the order, with the server, or when the client goes or is too slow."""
+    """The answer to one listener. It ends with the order, the server, its token, or a client that goes or is slow."""
 
-    def __init__(self, live: LiveOrders, listener: Listener) -> None:
+    def __init__(self, live: LiveOrders, listener: Listener, until: float = math.inf) -> None:
         super().__init__(listener.frames(), media_type=MEDIA_TYPE, headers=HEADERS)
-        self._live, self._listener = live, listener
+        self._live, self._listener, self._until = live, listener, until
 
     async def __call__(self, *call: Any) -> None:
+        left = min(max(0.0, self._until - time.time()), LONGEST)
+        ends = asyncio.get_running_loop().call_later(left, self._listener.end)
         try:
             await super().__call__(*call)
         finally:
+            ends.cancel()
             self._live.leave(self._listener)
 
     async def listen_for_disconnect(self, receive: Receive) -> None:

@@ -17,6 +17,7 @@ from api.orders.schemas import PaymentWanted
 from api.orders.view import OrderRecord, read_order
 from domain.commands import NewPaymentMethod
 from domain.errors import Conflict
+from domain.identities import Visible
 from domain.order_states import OrderStatus
 from domain.payment_methods import stripe_method
 from engine.calls import engine_calls
@@ -26,14 +27,14 @@ log = structlog.get_logger()
 
 
 async def offer(
-    services: Services, order_id: str, wanted: PaymentWanted, key: str | None
+    services: Services, order_id: str, wanted: PaymentWanted, key: str | None, visible: Visible
 ) -> tuple[OrderRecord, bool]:
     """The order, and whether it has its answer: False when the budget was over first, and the payment goes on.
 
     Raises NotFound for an unknown order, Conflict for one that waits for no payment method, Unavailable where the
     engine is away.
     """
-    record = await read_order(services.reads, services.settings, order_id)
+    record = await read_order(services.reads, services.settings, order_id, visible)
     if record.view.status is not OrderStatus.AWAITING_CUSTOMER and key is None:
         raise _not_awaited(record)  # with a key it may be a repeat, whose first answer the workflow has kept
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from api.deps import ServicesDep
+from api.http.authentication import Caller, may
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
+from api.identities.credentials import stream_path
 from api.orders import cancels, checkout, checkout_answers, event_stream, line_drops, payment_retry
 from api.orders import view as order_view
 from api.orders.parameters import KeyDep, OrderIdDep
@@ -28,6 +31,12 @@ from domain.order_states import OrderStatus
 
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=ExactJsonRoute)
 
+Placer = Annotated[Caller, Depends(may("orders:place"))]
+Reader = Annotated[Caller, Depends(may("orders:read"))]
+Payer = Annotated[Caller, Depends(may("orders:pay"))]
+Canceler = Annotated[Caller, Depends(may("orders:cancel"))]
+Dropper = Annotated[Caller, Depends(may("orders:drop"))]
+
 
 @router.post(
     "",
@@ -39,21 +48,21 @@ router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=ExactJsonR
     },
     summary="Check out",
 )
-async def place_order(services: ServicesDep, wanted: OrderWanted, key: KeyDep) -> Response:
+async def place_order(services: ServicesDep, caller: Placer, wanted: OrderWanted, key: KeyDep) -> Response:
     """Places an order and waits for its answer: confirmed, refused, or the customer has to act."""
-    record = await checkout.check_out(services, wanted, key)
+    record = await checkout.check_out(services, wanted, key, caller)
     return await checkout_answers.answer(services, record)
 
 
 @router.get("", response_model=OrderList, responses=documented(422), summary="List orders, newest first")
-async def list_orders(services: ServicesDep, query: Annotated[OrderQuery, Query()]) -> Response:
-    page = await order_view.list_orders(services.reads, services.settings, query)
+async def list_orders(services: ServicesDep, caller: Reader, query: Annotated[OrderQuery, Query()]) -> Response:
+    page = await order_view.list_orders(services.reads, services.settings, query, caller.visible)
     return Response(page.model_dump_json(by_alias=True), media_type="application/json")
 
 
 @router.get("/{orderId}", response_model=OrderView, responses=documented(404), summary="One order")
-async def get_order(services: ServicesDep, order_id: OrderIdDep) -> Response:
-    record = await order_view.read_order(services.reads, services.settings, order_id)
+async def get_order(services: ServicesDep, caller: Reader, order_id: OrderIdDep) -> Response:
+    record = await order_view.read_order(services.reads, services.settings, order_id, caller.visible)
     return Response(record.view.model_dump_json(by_alias=True), media_type="application/json")
 
 
@@ -65,6 +74,7 @@ async def get_order(services: ServicesDep, order_id: OrderIdDep) -> Response:
 )
 async def get_events(
     services: ServicesDep,
+    caller: Reader,
     order_id: OrderIdDep,
     after: Annotated[int, Query(ge=0, le=2**62)] = 0,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
@@ -74,9 +84,21 @@ async def get_events(
 ) -> Response:
     """The rows that follow the sequence `after`."""
     if event_stream.wanted(accept):
-        return await event_stream.open_stream(services.live, order_id, after, last_event_id)
-    events = OrderEvents(order_id=order_id, events=await order_view.read_timeline(services.reads, order_id, after))
+        await order_view.require_visible(services.reads, order_id, caller.visible)
+        until = caller.principal.expires_at
+        return await event_stream.open_stream(services.live, order_id, after, last_event_id, until)
+    rows = await order_view.read_timeline(services.reads, order_id, after, caller.visible)
+    events = OrderEvents(order_id=order_id, events=rows)
     return Response(events.model_dump_json(by_alias=True), headers={"Vary": "Accept"}, media_type="application/json")
+
+
+@router.post("/{orderId}/events/ticket", responses=documented(404), summary="A ticket for its live timeline")
+async def get_ticket(services: ServicesDep, caller: Reader, order_id: OrderIdDep) -> event_stream.StreamTicket:
+    """For a browser's EventSource, which sends no headers: `?ticket=` opens the stream of this one order."""
+    await order_view.require_visible(services.reads, order_id, caller.visible)
+    ticket, until = services.identities.ticket(caller.principal, order_id)
+    address = f"{services.settings.public_url.rstrip('/')}{stream_path(order_id)}?ticket={ticket}"
+    return event_stream.StreamTicket(ticket=ticket, expires_at=datetime.fromtimestamp(until, UTC), stream=address)
 
 
 @router.post(
@@ -88,9 +110,11 @@ async def get_events(
     },
     summary="Offer another payment method",
 )
-async def offer_payment(services: ServicesDep, order_id: OrderIdDep, wanted: PaymentWanted, key: KeyDep) -> Response:
+async def offer_payment(
+    services: ServicesDep, caller: Payer, order_id: OrderIdDep, wanted: PaymentWanted, key: KeyDep
+) -> Response:
     """For an order whose card was declined, until the `retryUntil` of its 402."""
-    record, answered = await payment_retry.offer(services, order_id, wanted, key)
+    record, answered = await payment_retry.offer(services, order_id, wanted, key, caller.visible)
     return await checkout_answers.answer(services, record, confirmed=200, answered=answered)
 
 
@@ -102,13 +126,14 @@ async def offer_payment(services: ServicesDep, order_id: OrderIdDep, wanted: Pay
 )
 async def drop_line(
     services: ServicesDep,
+    caller: Dropper,
     order_id: OrderIdDep,
     product_id: Annotated[str, Path(alias="productId", max_length=64)],
     wanted: DropWanted | None = None,
 ) -> Response:
     """The rest of the order ships; the line is not captured."""
-    await line_drops.drop_line(services, order_id, product_id, wanted or DropWanted())
-    return await get_order(services, order_id)
+    await line_drops.drop_line(services, order_id, product_id, wanted or DropWanted(), caller)
+    return await get_order(services, caller, order_id)
 
 
 @router.post(
@@ -122,12 +147,17 @@ async def drop_line(
     summary="Cancel an order",
 )
 async def cancel_order(
-    services: ServicesDep, order_id: OrderIdDep, response: Response, key: KeyDep, wanted: CancelWanted | None = None
+    services: ServicesDep,
+    caller: Canceler,
+    order_id: OrderIdDep,
+    response: Response,
+    key: KeyDep,
+    wanted: CancelWanted | None = None,
 ) -> CancelDecision:
     """Answers with the decision, not with the end of the undo: 409 names the rule that refused.
 
     The same Idempotency-Key again is the same wish: it is recorded once.
     """
-    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted(), key)
+    decided = await cancels.cancel_order(services, order_id, wanted or CancelWanted(), key, caller)
     response.status_code = 200 if decided.status is OrderStatus.CANCELED else 202
     return decided

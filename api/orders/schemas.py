@@ -123,8 +123,8 @@ class OrderWanted(Body):
             asked["expected_total"] = f"{self.expected_total:.3f}"
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
-    def to_place(self, order_id: str, key: str | None, settings: Settings) -> NewOrder:
-        """The order that this asks for, under its id and the client's Idempotency-Key."""
+    def to_place(self, order_id: str, key: str | None, settings: Settings, placed_by: str | None = None) -> NewOrder:
+        """The order that this asks for, under its id and the Idempotency-Key of the principal who places it."""
         address = self.shipping_address
         return NewOrder(
             order_id=order_id,
@@ -133,6 +133,7 @@ class OrderWanted(Body):
             customer_id=self.customer_id,
             items=[Pieces(item.product_id, item.quantity) for item in self.items],
             payment_method=stripe_method(self.payment_method, is_live=settings.stripe_is_live),
+            placed_by=placed_by,
             currency=self.currency,
             expected_total=self.expected_total,
             ship_not_before=self.ship_not_before,

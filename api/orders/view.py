@@ -20,6 +20,7 @@ from api.orders.schemas import (
     ParcelView,
     TimelineRow,
 )
+from domain.identities import EVERYTHING, Visible
 from domain.money import Money
 from domain.order_states import OrderStatus
 from services.insight import orders as order_reads
@@ -39,9 +40,11 @@ def links(settings: Settings, order_id: str) -> OrderLinks:
     return OrderLinks(self=address, events=f"{address}/events", temporal=trace_link(settings, order_id))
 
 
-async def read_order(reads: AsyncEngine, settings: Settings, order_id: str) -> OrderRecord:
-    """Raises NotFound for an order that does not exist."""
-    found = await order_reads.read_order(reads, order_id)
+async def read_order(
+    reads: AsyncEngine, settings: Settings, order_id: str, visible: Visible = EVERYTHING
+) -> OrderRecord:
+    """Raises NotFound for an order that is not to be seen."""
+    found = await order_reads.read_order(reads, order_id, visible)
     view = OrderView.model_construct(
         **summarize(settings, found.summary).__dict__,
         timeline=[TimelineRow.model_validate(entry) for entry in found.timeline],
@@ -50,13 +53,19 @@ async def read_order(reads: AsyncEngine, settings: Settings, order_id: str) -> O
     return OrderRecord(view, found.payment_intent_id)
 
 
-async def read_timeline(reads: AsyncEngine, order_id: str, after: int) -> list[TimelineRow]:
-    """The rows that follow the sequence `after`. Raises NotFound for an order that does not exist."""
-    entries = await order_reads.read_timeline(reads, order_id, after)
+async def require_visible(reads: AsyncEngine, order_id: str, visible: Visible) -> None:
+    """Raises NotFound for an order that is not to be seen; who sees all of them is told by whoever looks."""
+    if visible != EVERYTHING:
+        await order_reads.require_visible(reads, order_id, visible)
+
+
+async def read_timeline(reads: AsyncEngine, order_id: str, after: int, visible: Visible) -> list[TimelineRow]:
+    """The rows that follow the sequence `after`. Raises NotFound for an order that is not to be seen."""
+    entries = await order_reads.read_timeline(reads, order_id, after, visible)
     return [TimelineRow.model_validate(entry) for entry in entries]
 
 
-async def list_orders(reads: AsyncEngine, settings: Settings, query: OrderQuery) -> OrderList:
+async def list_orders(reads: AsyncEngine, settings: Settings, query: OrderQuery, visible: Visible) -> OrderList:
     """One page, the newest first. Raises InvalidInput for a cursor that is none."""
     after = None
     if query.cursor is not None:
@@ -69,7 +78,7 @@ async def list_orders(reads: AsyncEngine, settings: Settings, query: OrderQuery)
         since=query.from_,
         before=query.to,
     )
-    rows = await order_reads.list_orders(reads, wanted, query.limit + 1, after)
+    rows = await order_reads.list_orders(reads, wanted, query.limit + 1, after, visible)
     page = rows[: query.limit]
     more = len(rows) > query.limit
     return OrderList(

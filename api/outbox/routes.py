@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from adapters.postgres.notifications import notify
 from api.deps import ServicesDep
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.fields import Identifier
 from api.http.problems import documented
@@ -21,17 +23,24 @@ from services.tickets.book import close_ticket_about
 
 router = APIRouter(prefix="/api/events", tags=["events"], route_class=ExactJsonRoute)
 
+Replayer = Annotated[Caller, Depends(may("events:replay"))]
+
 log = structlog.get_logger()
 
 
-@router.get("/parked", summary="Events that the broker refused")
+@router.get("/parked", dependencies=[needs("events:read")], summary="Events that the broker refused")
 async def get_parked(services: ServicesDep) -> ParkedPage:
     """The hundred oldest."""
     async with services.reads.connect() as connection:
         return ParkedPage(events=[ParkedView.of(one) for one in await parking.parked(connection)])
 
 
-@router.post("/parked/{event_id}/unpark", responses=documented(404), summary="Have a parked event sent again")
+@router.post(
+    "/parked/{event_id}/unpark",
+    dependencies=[needs("events:replay")],
+    responses=documented(404),
+    summary="Have a parked event sent again",
+)
 async def unpark(services: ServicesDep, event_id: Identifier) -> UnparkedView:
     """With those of its subject that wait behind it, in their order."""
     async with services.sessions() as session, session.begin():
@@ -50,12 +59,13 @@ async def unpark(services: ServicesDep, event_id: Identifier) -> UnparkedView:
     responses=documented(400, 415, 422),
     summary="Publish events again",
 )
-async def replay(services: ServicesDep, wanted: ReplayWanted) -> ReplayView:
+async def replay(services: ServicesDep, caller: Replayer, wanted: ReplayWanted) -> ReplayView:
     """For a broker that lost them: the outbox has those of the last days, and consumers pass over what they have."""
+    by = caller.by(wanted.by)
     async with services.reads.connect() as connection:
         number = await replays.replay(connection, wanted.to_replay())
     await _wake(services)
-    log.warning("events_replayed", by=wanted.by, events=number, type=wanted.type, subject=wanted.subject)
+    log.warning("events_replayed", by=by, events=number, type=wanted.type, subject=wanted.subject)
     return ReplayView(events=number)
 
 

@@ -31,7 +31,7 @@ class ReplayWanted(Body):
         default=None, max_length=200, description="`OrderPlaced` or `ordersaga.order.placed.v1`"
     )
     subject: Identifier | None = Field(default=None, description="of one order or product")
-    by: Text40 = Field(description="who asks")
+    by: Text40 | None = Field(default=None, description="as your token says; may be left out")
 
     @model_validator(mode="after")
     def _refuse_an_empty_time(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api.deps import ServicesDep
+from api.http.authentication import needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.pages import PageQuery
 from api.http.problems import documented
@@ -17,13 +18,14 @@ from api.products.schemas import ProductChanged, ProductList, ProductView, Produ
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=ExactJsonRoute)
 
 
-@router.get("", responses=documented(422), summary="List products")
+@router.get("", dependencies=[needs("catalogue:read")], responses=documented(422), summary="List products")
 async def list_products(services: ServicesDep, query: Annotated[PageQuery, Query()]) -> ProductList:
     return await products.list_products(services, query)
 
 
 @router.post(
     "",
+    dependencies=[needs("catalogue:change")],
     status_code=201,
     responses={200: {"model": ProductView, "description": "It was there"}, **documented(400, 409, 415, 422)},
     summary="Add a product",
@@ -36,12 +38,17 @@ async def add_product(services: ServicesDep, wanted: ProductWanted, response: Re
     return product
 
 
-@router.get("/{productId}", responses=documented(404), summary="One product")
+@router.get("/{productId}", dependencies=[needs("catalogue:read")], responses=documented(404), summary="One product")
 async def get_product(services: ServicesDep, product_id: ProductIdDep) -> ProductView:
     return await products.read_product(services, product_id)
 
 
-@router.patch("/{productId}", responses=documented(400, 404, 415, 422), summary="Change a product's price or name")
+@router.patch(
+    "/{productId}",
+    dependencies=[needs("catalogue:change")],
+    responses=documented(400, 404, 415, 422),
+    summary="Change a product's price or name",
+)
 async def change_product(services: ServicesDep, product_id: ProductIdDep, wanted: ProductChanged) -> ProductView:
     """Orders that were placed keep their prices; open carts show the new one at their next read."""
     return await products.change_product(services, product_id, wanted)

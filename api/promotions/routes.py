@@ -6,9 +6,10 @@ import secrets
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.deps import ServicesDep
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.pages import PageQuery, read_cursor, write_cursor
 from api.http.problems import documented
@@ -25,10 +26,12 @@ from services.promotions import desk
 router = APIRouter(prefix="/api/promotions", tags=["promotions"], route_class=ExactJsonRoute)
 PromotionIdDep = Annotated[str, Path(alias="promotionId", max_length=64)]
 
+Changer = Annotated[Caller, Depends(may("promotions:change"))]
+
 log = structlog.get_logger()
 
 
-@router.get("", responses=documented(422), summary="List promotions")
+@router.get("", dependencies=[needs("promotions:read")], responses=documented(422), summary="List promotions")
 async def list_promotions(services: ServicesDep, query: Annotated[PageQuery, Query()]) -> PromotionList:
     after = None if query.cursor is None else read_cursor(query.cursor, 1)[0]
     async with services.sessions() as session:
@@ -44,24 +47,33 @@ async def list_promotions(services: ServicesDep, query: Annotated[PageQuery, Que
     responses={200: {"model": PromotionView, "description": "It was there"}, **documented(400, 409, 415, 422)},
     summary="Add a promotion",
 )
-async def add_promotion(services: ServicesDep, wanted: PromotionWanted, response: Response) -> PromotionView:
+async def add_promotion(
+    services: ServicesDep, caller: Changer, wanted: PromotionWanted, response: Response
+) -> PromotionView:
     """The same data again answers 200 and changes nothing."""
     data = wanted.data(wanted.promotion_id or secrets.token_hex(16))
     async with services.sessions() as session, session.begin():
-        row, is_new = await desk.add_promotion(session, data, wanted.by)
+        row, is_new = await desk.add_promotion(session, data, caller.by(wanted.by))
     log.info("promotion_added", promotion_id=row.promotion_id, is_new=is_new)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/api/promotions/{row.promotion_id}"
     return PromotionView.of(row)
 
 
-@router.get("/{promotionId}", responses=documented(404), summary="One promotion")
+@router.get(
+    "/{promotionId}", dependencies=[needs("promotions:read")], responses=documented(404), summary="One promotion"
+)
 async def get_promotion(services: ServicesDep, promotion_id: PromotionIdDep) -> PromotionView:
     async with services.sessions() as session:
         return PromotionView.of(await desk.read_promotion(session, promotion_id))
 
 
-@router.get("/{promotionId}/history", responses=documented(404), summary="Who has set what, of it and its coupons")
+@router.get(
+    "/{promotionId}/history",
+    dependencies=[needs("promotions:read")],
+    responses=documented(404),
+    summary="Who has set what, of it and its coupons",
+)
 async def get_history(services: ServicesDep, promotion_id: PromotionIdDep) -> PromotionHistory:
     async with services.sessions() as session:
         await desk.read_promotion(session, promotion_id)
@@ -71,10 +83,10 @@ async def get_history(services: ServicesDep, promotion_id: PromotionIdDep) -> Pr
 
 @router.patch("/{promotionId}", responses=documented(400, 404, 415, 422), summary="Change a promotion")
 async def change_promotion(
-    services: ServicesDep, promotion_id: PromotionIdDep, wanted: PromotionChanged
+    services: ServicesDep, caller: Changer, promotion_id: PromotionIdDep, wanted: PromotionChanged
 ) -> PromotionView:
     """Orders that were placed keep their prices."""
     async with services.sessions() as session, session.begin():
-        row = await desk.change_promotion(session, promotion_id, wanted.changes(), wanted.by)
+        row = await desk.change_promotion(session, promotion_id, wanted.changes(), caller.by(wanted.by))
     log.info("promotion_changed", promotion_id=promotion_id)
     return PromotionView.of(row)

@@ -16,7 +16,7 @@ from services.promotions.tables import PromotionChange, PromotionRow
 
 Pieces = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 
-BY = "operations"
+BY = Field(default=None, description="as your token says; may be left out")
 
 
 class PromotionWanted(Body):
@@ -53,7 +53,7 @@ class PromotionWanted(Body):
     starts: Time | None = None
     ends: Time | None = None
     automatic: bool = Field(default=False, description="for every order, without a coupon")
-    by: Text40 = BY
+    by: Text40 | None = BY
 
     def data(self, promotion_id: str) -> desk.PromotionData:
         given = self.model_dump(exclude={"by", "promotion_id"})
@@ -63,7 +63,7 @@ class PromotionWanted(Body):
 class PromotionChanged(Body):
     """Fields of a promotion that change; what is left out stays, null takes away."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"active": False, "by": "alice"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}]})
 
     name: Text200 = ""
     value: Amount | None = None
@@ -75,7 +75,7 @@ class PromotionChanged(Body):
     ends: Time | None = None
     automatic: bool = False
     active: bool = True
-    by: Text40 = BY
+    by: Text40 | None = BY
 
     def changes(self) -> dict[str, Any]:
         return self.model_dump(exclude_unset=True, exclude={"by"})

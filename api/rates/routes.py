@@ -6,6 +6,7 @@ import structlog
 from fastapi import APIRouter
 
 from api.deps import ServicesDep
+from api.http.authentication import needs
 from api.http.exact_json import LongJsonRoute
 from api.http.problems import documented
 from api.rates.schemas import RatesBroughtIn, RatesView, RatesWanted, ShippingRateView, TaxRateView
@@ -16,7 +17,7 @@ router = APIRouter(prefix="/api/rates", tags=["rates"], route_class=LongJsonRout
 log = structlog.get_logger()
 
 
-@router.get("", summary="All rates, with the days from which they hold")
+@router.get("", dependencies=[needs("rates:read")], summary="All rates, with the days from which they hold")
 async def list_rates(services: ServicesDep) -> RatesView:
     async with services.sessions() as session:
         return RatesView(
@@ -25,7 +26,12 @@ async def list_rates(services: ServicesDep) -> RatesView:
         )
 
 
-@router.post("", responses=documented(400, 415, 422), summary="Bring rates in, all or none")
+@router.post(
+    "",
+    dependencies=[needs("rates:change")],
+    responses=documented(400, 415, 422),
+    summary="Bring rates in, all or none",
+)
 async def bring_in(services: ServicesDep, wanted: RatesWanted) -> RatesBroughtIn:
     """One that is there for the same thing and day is replaced. Orders that were placed keep their prices."""
     taxes = [rate.data() for rate in wanted.tax_rates]

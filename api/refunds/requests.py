@@ -11,7 +11,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.client import refund_workflow_id
 from api.deps import Services
+from api.http.authentication import Caller
 from api.refunds.schemas import RefundView, RefundWanted, view_of
+from domain.identities import Visible
 from domain.money import Money
 from domain.refunds import GiveRefund, RefundState
 from engine.calls import is_engine_away
@@ -27,33 +29,35 @@ OUTCOME_UPDATE = "outcome"  # one constant id: every try of a request gets the f
 log = structlog.get_logger()
 
 
-async def give_refund(services: Services, order_id: str, key: str, wanted: RefundWanted) -> RefundView:
+async def give_refund(
+    services: Services, order_id: str, key: str, wanted: RefundWanted, caller: Caller
+) -> RefundView:
     """The refund as it is when Stripe has said something or the budget is over.
 
     Raises NotFound for an unknown order, and as `ask_refund` does.
     """
     items = [Pieces(item.product_id, item.quantity) for item in wanted.items]
-    asked = RefundRequest(key, wanted.amount, wanted.reason, wanted.by, items)
-    async with named_order(services.book, order_id) as order:
+    asked = RefundRequest(key, wanted.amount, wanted.reason, caller.by(wanted.by), items)
+    async with named_order(services.book, order_id, caller.visible) as order:
         row = await requests.ask_refund(order, asked)
         amount, customer_id = Money(minor=row.amount_minor, currency=order.row.currency), order.row.customer_id
     if row.state == RefundState.ASKED:
         await _await_outcome(services, GiveRefund(order_id=order_id, key=key), amount, customer_id)
-    view = await read_refund(services, order_id, key)
+    view = await read_refund(services, order_id, key, caller.visible)
     log.info("refund", order_id=order_id, key=key, status=view.status.value)
     return view
 
 
-async def read_refund(services: Services, order_id: str, key: str) -> RefundView:
+async def read_refund(services: Services, order_id: str, key: str, visible: Visible) -> RefundView:
     """Raises NotFound for an order or a refund that does not exist."""
     async with services.sessions() as session:
-        return view_of(await requests.read_refund(session, order_id, key))
+        return view_of(await requests.read_refund(session, order_id, key, visible))
 
 
-async def read_refunds(services: Services, order_id: str) -> list[RefundView]:
+async def read_refunds(services: Services, order_id: str, visible: Visible) -> list[RefundView]:
     """Oldest first. Raises NotFound for an order that does not exist."""
     async with services.sessions() as session:
-        return [view_of(refund) for refund in await requests.read_refunds(session, order_id)]
+        return [view_of(refund) for refund in await requests.read_refunds(session, order_id, visible)]
 
 
 async def _await_outcome(services: Services, refund: GiveRefund, amount: Money, customer_id: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Response
 
 from api.deps import ServicesDep
+from api.http.authentication import Caller, may
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import answer, documented
 from api.http.statuses import Malformed
@@ -16,6 +17,9 @@ from api.refunds.schemas import KEY_RULE, RefundList, RefundView, RefundWanted
 from domain.errors import BadField, Conflict
 from domain.identifiers import is_identifier
 from domain.refunds import RefundState
+
+Giver = Annotated[Caller, Depends(may("refunds:make"))]
+Reader = Annotated[Caller, Depends(may("refunds:read"))]
 
 router = APIRouter(prefix="/api/orders/{orderId}/refunds", tags=["refunds"], route_class=ExactJsonRoute)
 
@@ -40,22 +44,27 @@ async def required_key(
     summary="Give a part of the money back",
 )
 async def give_refund(
-    services: ServicesDep, order_id: OrderIdDep, key: Annotated[str, Depends(required_key)], wanted: RefundWanted
+    services: ServicesDep,
+    caller: Giver,
+    order_id: OrderIdDep,
+    key: Annotated[str, Depends(required_key)],
+    wanted: RefundWanted,
 ) -> Response:
     """Never above what was captured; the same key and body again get the same refund."""
-    return _answer(services, await refund_requests.give_refund(services, order_id, key, wanted))
+    return _answer(services, await refund_requests.give_refund(services, order_id, key, wanted, caller))
 
 
 @router.get("", response_model=RefundList, responses=documented(404), summary="An order's refunds, oldest first")
-async def list_refunds(services: ServicesDep, order_id: OrderIdDep) -> RefundList:
-    return RefundList(order_id=order_id, refunds=await refund_requests.read_refunds(services, order_id))
+async def list_refunds(services: ServicesDep, caller: Reader, order_id: OrderIdDep) -> RefundList:
+    refunds = await refund_requests.read_refunds(services, order_id, caller.visible)
+    return RefundList(order_id=order_id, refunds=refunds)
 
 
 @router.get("/{key}", response_model=RefundView, responses=documented(404), summary="One refund")
 async def get_refund(
-    services: ServicesDep, order_id: OrderIdDep, key: Annotated[str, Path(max_length=64)]
+    services: ServicesDep, caller: Reader, order_id: OrderIdDep, key: Annotated[str, Path(max_length=64)]
 ) -> RefundView:
-    return await refund_requests.read_refund(services, order_id, key)
+    return await refund_requests.read_refund(services, order_id, key, caller.visible)
 
 
 def _answer(services: ServicesDep, refund: RefundView) -> Response:

@@ -43,7 +43,7 @@ class RefundWanted(Body):
         "the shipping fee when they are the last of the order",
     )
     reason: Annotated[Text500, StringConstraints(min_length=1)]
-    by: Text40
+    by: Text40 | None = Field(default=None, description="as your token says; may be left out")
 
 
 def _unset(value: object) -> bool:

@@ -32,13 +32,13 @@ UPDATE = "resolve"  # of every workflow that an order can have
 log = structlog.get_logger()
 
 
-async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted) -> ResolutionView:
-    """What became of the decision.
+async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted, by: str) -> ResolutionView:
+    """What became of the decision, which `by` has made.
 
     Raises NotFound for an unknown ticket, Conflict for one that is resolved or a decision that is not possible,
     InvalidInput for missing evidence, Unavailable where the engine is away.
     """
-    said = Resolution(ticket_id=ticket_id, **wanted.model_dump())
+    said = Resolution(ticket_id=ticket_id, **wanted.model_dump() | {"by": by})
     ticket = await _find(services, ticket_id)
     desk.require_decidable(ticket, said)
     async with services.sessions() as session, session.begin():

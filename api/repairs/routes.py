@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.deps import ServicesDep
+from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
 from api.repairs import decisions as repair_decisions
@@ -25,16 +26,17 @@ async def known_shape(ticket_id: Annotated[str, Path(alias="ticketId")]) -> int:
     return int(ticket_id)
 
 
+Decider = Annotated[Caller, Depends(may("repairs:resolve"))]
 TicketIdDep = Annotated[int, Depends(known_shape)]
 
 
-@router.get("", responses=documented(422), summary="List tickets, newest first")
+@router.get("", dependencies=[needs("repairs:read")], responses=documented(422), summary="List tickets, newest first")
 async def list_tickets(services: ServicesDep, query: Annotated[RepairQuery, Query()]) -> RepairList:
     """The open ones, unless `status` says otherwise."""
     return await ticket_view.list_tickets(services, query)
 
 
-@router.get("/{ticketId}", responses=documented(404), summary="One ticket")
+@router.get("/{ticketId}", dependencies=[needs("repairs:read")], responses=documented(404), summary="One ticket")
 async def get_ticket(services: ServicesDep, ticket_id: TicketIdDep) -> RepairView:
     """With the order's state, what can be done, and the audit trail."""
     return await ticket_view.read_ticket(services, ticket_id)
@@ -49,10 +51,10 @@ async def get_ticket(services: ServicesDep, ticket_id: TicketIdDep) -> RepairVie
     summary="Decide about a ticket",
 )
 async def resolve(
-    services: ServicesDep, ticket_id: TicketIdDep, wanted: ResolutionWanted, response: Response
+    services: ServicesDep, caller: Decider, ticket_id: TicketIdDep, wanted: ResolutionWanted, response: Response
 ) -> ResolutionView:
     """409 when it is resolved already, or the decision is not possible for it; `mark_done` needs evidence."""
-    resolved = await repair_decisions.resolve(services, ticket_id, wanted)
+    resolved = await repair_decisions.resolve(services, ticket_id, wanted, caller.by(wanted.by))
     if resolved.accepted is None:
         response.status_code = 202
     return resolved

@@ -53,7 +53,7 @@ class ResolutionWanted(Body):
     )
 
     decision: RepairDecision
-    by: Text40
+    by: Text40 | None = Field(default=None, description="as your token says; may be left out")
     note: Words = ""
     evidence: Words = Field(default="", description="needed for mark_done: how it can be seen that it was done")
 

@@ -18,6 +18,7 @@ from benchmarks.growth.shop import PATIENCE, GrowingShop
 from benchmarks.load import drive
 from benchmarks.processes import CpuMeter
 from benchmarks.service import Service
+from devstack.stack.identities import Bearer
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ async def measure(shop: GrowingShop, orders: int, at_once: int, products: int = 
     """Places so many orders in a closed loop, and follows them until they are ready and their webhooks are done."""
     limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=2)
     async with httpx.AsyncClient(
-        base_url=shop.stack.urls.api, limits=limits, timeout=PATIENCE, trust_env=False
+        base_url=shop.stack.urls.api,
+        limits=limits,
+        timeout=PATIENCE,
+        trust_env=False,
+        auth=Bearer(shop.stack.folder),
     ) as http:
         service = GrownService(http, shop.database, products)
         run = secrets.token_hex(6)

@@ -17,9 +17,11 @@ from temporalio.client import Client
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from benchmarks.service import PARCELS_STAY
+from devstack.stack.identities import Bearer
 from devstack.stack.parts import Blueprint
 from devstack.stack.process import Part
 from devstack.stack.stack import Stack
+from domain.identities import Role
 
 OURS = "growth"  # the name of this command's own connections, whose statements are nobody's
 PATIENCE = 60.0  # seconds for one request
@@ -112,9 +114,13 @@ async def growing_shop(folder: Path) -> AsyncIterator[GrowingShop]:
         stack = await open_.enter_async_context(Stack(folder, carrier_clock=PARCELS_STAY, tailor=_tailored))
         with _environment(stack.environment | SETTINGS):
             settings = Settings()
+        who = Bearer(folder, Role.SHOP, Role.OPERATIONS)
+        ends = ((stack.urls.api, who), (stack.urls.stripe, None), (stack.urls.carrier, None))
         http, stripe, carrier = [
-            await open_.enter_async_context(httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False))
-            for url in (stack.urls.api, stack.urls.stripe, stack.urls.carrier)
+            await open_.enter_async_context(
+                httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False, auth=auth)
+            )
+            for url, auth in ends
         ]
         ours = {"application_name": OURS, "timezone": "UTC"}
         pool = asyncpg.create_pool(stack.urls.database_url, min_size=1, max_size=8, server_settings=ours)

@@ -70,14 +70,14 @@ class Tour:
             await self._shop.stripe.post(f"/_control/payment_intents/{payment}/authenticate", json={"succeed": True})
         await self.reaches(order_id, OrderStatus.READY_TO_SHIP)
         if course == "canceled":
-            await self._post(f"/api/orders/{order_id}/cancel", {"reason": "changed my mind", "by": "customer"})
+            await self._post(f"/api/orders/{order_id}/cancel", {"reason": "changed my mind"})
             await self.reaches(order_id, OrderStatus.CANCELED)
         if course in ("shipped", "delivered", "refunded"):
             await self._track(order_id, "in_transit", OrderStatus.SHIPPED)
         if course in ("delivered", "refunded"):
             await self._track(order_id, "delivered", OrderStatus.DELIVERED)
         if course == "refunded":
-            refund = {"amount": "1.00", "reason": "the box was dented", "by": "alice"}
+            refund = {"amount": "1.00", "reason": "the box was dented"}
             await self._post(f"/api/orders/{order_id}/refunds", refund, f"growth-{secrets.token_hex(8)}")
             await self._until("SELECT state FROM refunds WHERE order_id = $1", "succeeded", order_id)
         return order_id
@@ -99,7 +99,7 @@ class Tour:
         for path in self._pages(orders["delivered"], ticket):
             await self._get(path)
         if ticket is not None:
-            done = {"decision": "mark_done", "by": "alice", "evidence": "looked at it", "note": "a tour"}
+            done = {"decision": "mark_done", "evidence": "looked at it", "note": "a tour"}
             await self._post(f"/api/repairs/{ticket}/resolve", done)
         await self._get("/api/orders?limit=100")
         await self._refused_and_disputed(orders)
@@ -138,7 +138,7 @@ class Tour:
         ]
 
     async def _refused_and_disputed(self, orders: dict[str, str]) -> None:
-        await self._post(f"/api/orders/{orders['delivered']}/cancel", {"reason": "too late", "by": "customer"})
+        await self._post(f"/api/orders/{orders['delivered']}/cancel", {"reason": "too late"})
         await self._post(f"/api/orders/{orders['delivered']}/payment", {"paymentMethod": "pm_card_visa"})
         await self._post(f"/api/inventory/{self._product}/update", {"quantityChange": 1})
         payment = await self._shop.database.fetchval(

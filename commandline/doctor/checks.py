@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.namespace import REFUSALS, missing_in_queries
 from commandline.configuration import Configuration
+from commandline.credentials import MEND, credential_for
 from commandline.places import Place
 from workflows.order import search_attributes
 
@@ -76,10 +77,14 @@ async def check_api(place: Place) -> list[Check]:
 
 async def check_brake(place: Place) -> list[Check]:
     try:
-        async with httpx.AsyncClient(base_url=place.url, timeout=PATIENCE, trust_env=not place.is_local) as http:
-            said = (await http.get("/api/brake")).raise_for_status().json()
+        local, who = place.is_local, credential_for(place)
+        async with httpx.AsyncClient(base_url=place.url, timeout=PATIENCE, trust_env=not local, auth=who) as http:
+            answer = await http.get("/api/brake")
+        if answer.status_code in (401, 403):
+            return warn("Brake", f"the API does not tell: {answer.json()['detail']}", MEND)
+        said = answer.raise_for_status().json()
         if said["on"]:
-            mend = 'mend it, then `ordersaga brake release --by WHO --note "what was mended"`'
+            mend = 'mend it, then `ordersaga brake release --note "what was mended"`'
             return fail("Brake", f"on: {said['why']}; {said['held']} orders wait", mend)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return warn("Brake", "the API does not say whether it is on", "look at the check of the API")

@@ -14,8 +14,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.carrier.gateway import CarrierGateway
+from adapters.identity_settings import LOOPBACK
 from adapters.postgres.database import create_engine
-from adapters.settings import LOOPBACK, Settings
+from adapters.settings import Settings
 from adapters.stripe.errors import translate
 from commandline.doctor.checks import PATIENCE, Check, fail, ok, warn
 from domain.errors import Misconfigured, OrderSagaError, ShipmentNotFound

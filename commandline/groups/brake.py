@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commandline.options import ApiOption, JsonOption, api_at, printer
+from commandline.options import ApiOption, ByOption, JsonOption, api_at, named, printer
 
 brake = typer.Typer(help="The brake: show (also without the word), release.", invoke_without_command=True)
 
@@ -29,8 +29,8 @@ def show_brake(api: ApiOption = None, as_json: JsonOption = False) -> None:
 
 @brake.command("release")
 def release_brake(
-    by: Annotated[str, typer.Option(help="Who releases it.")],
     note: Annotated[str, typer.Option(help="What was mended.")],
+    by: ByOption = None,
     api: ApiOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,4 +38,4 @@ def release_brake(
     from commandline import brake as commands
 
     with api_at(api) as client:
-        commands.release_brake(client, printer(as_json), {"by": by, "note": note})
+        commands.release_brake(client, printer(as_json), {"note": note} | named(by))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from commandline.failures import Misused
-from commandline.options import ApiOption, JsonOption, api_at, printer
+from commandline.options import ApiOption, ByOption, JsonOption, api_at, printer
 from domain.order_states import OrderStatus
 
 
@@ -20,7 +20,7 @@ def bulk_cancel(
     execute: Annotated[bool, typer.Option("--execute", "--yes", help="Do it, not only tell.")] = False,
     rate: Annotated[float, typer.Option(min=0.1, max=100, help="Orders a second.")] = 5,
     reason: Annotated[str, typer.Option(help="For the timelines.")] = "canceled in bulk",
-    by: Annotated[str, typer.Option(help="Who wants it.")] = "operations",
+    by: ByOption = None,
     temporal: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where Temporal is, for --query.")] = None,
     api: ApiOption = None,
     as_json: JsonOption = False,

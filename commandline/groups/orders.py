@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commandline.options import ApiOption, Cursor, JsonOption, Limit, OrderId, api_at, printer
+from commandline.options import ApiOption, ByOption, Cursor, JsonOption, Limit, OrderId, api_at, printer
 from domain.order_states import OrderStatus
 
 orders = typer.Typer(help="Orders: list, show, watch, place, cancel, ship-now.", no_args_is_help=True)
@@ -93,7 +93,7 @@ def place_order(
 def cancel_order(
     order: OrderId,
     reason: Annotated[str | None, typer.Option(help="For the timeline.")] = None,
-    by: Annotated[str, typer.Option(help="Who wants it.")] = "operations",
+    by: ByOption = None,
     api: ApiOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commandline.options import ApiOption, JsonOption, api_at, printer
+from commandline.options import ApiOption, ByOption, JsonOption, api_at, named, printer
 
 outbox = typer.Typer()
 
@@ -14,7 +14,7 @@ outbox = typer.Typer()
 @outbox.command("replay")
 def replay(
     since: Annotated[str, typer.Option("--from", metavar="TIME", help="Events since then, e.g. 2026-03-01T12:00Z.")],
-    by: Annotated[str, typer.Option(help="Who asks.")],
+    by: ByOption = None,
     until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Before this; else now.")] = None,
     kind: Annotated[str | None, typer.Option("--type", help="Of this type, e.g. OrderPlaced.")] = None,
     subject: Annotated[str | None, typer.Option(help="Of this order or product.")] = None,
@@ -24,7 +24,7 @@ def replay(
     """Publish events again, for a broker that lost them; consumers pass over what they have."""
     from commandline import outbox as commands
 
-    wanted = {"from": since, "to": until, "type": kind, "subject": subject, "by": by}
+    wanted = {"from": since, "to": until, "type": kind, "subject": subject} | named(by)
     with api_at(api) as client:
         commands.replay(client, printer(as_json), wanted)
 

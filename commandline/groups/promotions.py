@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commandline.options import ApiOption, Cursor, JsonOption, Limit, api_at, printer
+from commandline.options import ApiOption, ByOption, Cursor, JsonOption, Limit, api_at, named, printer
 
 promotions = typer.Typer(help="Promotions and coupons: list, add, change, history.", no_args_is_help=True)
 coupons = typer.Typer(help="Codes for promotions: list, add, change.", no_args_is_help=True)
@@ -14,7 +14,6 @@ promotions.add_typer(coupons, name="coupons")
 
 PromotionId = Annotated[str, typer.Argument(metavar="PROMOTION", help="A promotion's id.")]
 Code = Annotated[str, typer.Argument(metavar="CODE", help="A coupon's code, in any case.")]
-By = Annotated[str, typer.Option(help="Who sets it.")]
 Value = Annotated[str | None, typer.Option(help="In percent, or in the currency, like 10 or 5.00.")]
 Moment = Annotated[str | None, typer.Option(metavar="TIME", help="Like 2026-01-31T09:00:00Z.")]
 Active = Annotated[bool | None, typer.Option("--on/--off", help="Switch it on or off.")]
@@ -38,7 +37,7 @@ def add_promotion(
     promotion: PromotionId,
     name: Annotated[str, typer.Option(help="What customers read.")],
     kind: Annotated[str, typer.Option(help="percent, fixed, buy_x_get_y or free_shipping.")],
-    by: By,
+    by: ByOption = None,
     value: Value = None,
     buy: Annotated[int | None, typer.Option(min=1, help="Of buy_x_get_y: pieces to be paid.")] = None,
     get: Annotated[int | None, typer.Option(min=1, help="Of buy_x_get_y: pieces that are free with them.")] = None,
@@ -68,8 +67,7 @@ def add_promotion(
         "starts": starts,
         "ends": ends,
         "automatic": automatic,
-        "by": by,
-    }
+    } | named(by)
     with api_at(api) as client:
         commands.add_promotion(client, printer(as_json), wanted)
 
@@ -77,7 +75,7 @@ def add_promotion(
 @promotions.command("change")
 def change_promotion(
     promotion: PromotionId,
-    by: By,
+    by: ByOption = None,
     name: Annotated[str | None, typer.Option(help="What customers read.")] = None,
     value: Value = None,
     ends: Moment = None,
@@ -88,7 +86,7 @@ def change_promotion(
     """Change a promotion; orders that were placed keep their prices."""
     from commandline import promotions as commands
 
-    changes = {"name": name, "value": value, "ends": ends, "active": active, "by": by}
+    changes = {"name": name, "value": value, "ends": ends, "active": active} | named(by)
     with api_at(api) as client:
         commands.change_promotion(client, printer(as_json), promotion, changes)
 
@@ -117,7 +115,7 @@ def list_coupons(
 def add_coupon(
     code: Code,
     promotion: PromotionId,
-    by: By,
+    by: ByOption = None,
     usage_limit: UsageLimit = None,
     per_customer: PerCustomer = None,
     api: ApiOption = None,
@@ -128,13 +126,13 @@ def add_coupon(
 
     limits = {"usageLimit": usage_limit, "perCustomer": per_customer}
     with api_at(api) as client:
-        commands.add_coupon(client, printer(as_json), {"code": code, "promotionId": promotion, "by": by} | limits)
+        commands.add_coupon(client, printer(as_json), {"code": code, "promotionId": promotion} | named(by) | limits)
 
 
 @coupons.command("change")
 def change_coupon(
     code: Code,
-    by: By,
+    by: ByOption = None,
     usage_limit: UsageLimit = None,
     per_customer: PerCustomer = None,
     active: Active = None,
@@ -144,6 +142,6 @@ def change_coupon(
     """Change a coupon's limits, or switch it on or off."""
     from commandline import promotions as commands
 
-    changes = {"usageLimit": usage_limit, "perCustomer": per_customer, "active": active, "by": by}
+    changes = {"usageLimit": usage_limit, "perCustomer": per_customer, "active": active} | named(by)
     with api_at(api) as client:
         commands.change_coupon(client, printer(as_json), code, changes)

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from commandline.options import ApiOption, JsonOption, OrderId, api_at, printer
+from commandline.options import ApiOption, ByOption, JsonOption, OrderId, api_at, printer
 
 
 def give_refund(
     order: OrderId,
     reason: Annotated[str, typer.Option(help="For the timeline.")],
-    by: Annotated[str, typer.Option(help="Who gives it.")],
+    by: ByOption = None,
     amount: Annotated[
         str | None, typer.Option(metavar="AMOUNT", help="In the order's currency, like 5.00; or name --item.")
     ] = None,

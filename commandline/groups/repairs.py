@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commandline.options import ApiOption, Cursor, JsonOption, Limit, api_at, printer
+from commandline.options import ApiOption, ByOption, Cursor, JsonOption, Limit, api_at, named, printer
 from domain.repairs import RepairDecision
 
 repairs = typer.Typer(help="Tickets that need a person: list, show, resolve.", no_args_is_help=True)
@@ -52,7 +52,7 @@ def show_ticket(ticket: TicketId, api: ApiOption = None, as_json: JsonOption = F
 def resolve(
     ticket: TicketId,
     decision: Annotated[RepairDecision, typer.Argument(help="What is to be done.")],
-    by: Annotated[str, typer.Option(help="Who decides.")],
+    by: ByOption = None,
     note: Annotated[str, typer.Option(help="Why; for the audit trail.")] = "",
     evidence: Annotated[str, typer.Option(help="How it can be seen that it was done: for mark_done.")] = "",
     api: ApiOption = None,
@@ -61,6 +61,6 @@ def resolve(
     """Try again now, say that it was done by other means, or take the loss."""
     from commandline import repairs as commands
 
-    wanted = {"decision": decision.value, "by": by, "note": note, "evidence": evidence}
+    wanted = {"decision": decision.value, "note": note, "evidence": evidence} | named(by)
     with api_at(api) as client:
         commands.resolve(client, printer(as_json), ticket, wanted)

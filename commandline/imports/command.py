@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -50,7 +51,7 @@ async def import_orders(place: Place, out: Printer, options: Options) -> int:
     return 0
 
 
-async def replay(place: Place, options: Options, progress: ImportProgress) -> Report:
+async def replay(place: Place, options: Options, progress: ImportProgress, who: httpx.Auth | None = None) -> Report:
     """Places and cancels what the file says, waits until it is settled, and reports. Raises Failure."""
     file = read_order_file(options.file, options.encoding)
     _check_writable(options.report)
@@ -58,7 +59,7 @@ async def replay(place: Place, options: Options, progress: ImportProgress) -> Re
     progress.say(_intent(plan))
     path = options.journal or options.report.with_name(f"{options.report.stem}.journal-{file.identity[:12]}.jsonl")
     with Journal(path, file.identity) as journal:
-        async with PatientApi(place, options.concurrency, options.patience) as api:
+        async with PatientApi(place, options.concurrency, options.patience, who) as api:
             if not await same_shop(api, journal):
                 aside = journal.begin_anew()
                 progress.say(f"The journal is of another shop than {place.url}: put aside as {aside}, begun anew.")

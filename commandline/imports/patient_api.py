@@ -12,6 +12,7 @@ from typing import Any, Self
 import httpx
 
 from commandline.api_client import PATIENCE, ApiAnswer, document_of, unreachable
+from commandline.credentials import credential_for
 from commandline.failures import Failure
 from commandline.places import Place
 
@@ -22,11 +23,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds
 class PatientApi:
     """Answers of every status, but those that mean "later": after `patience` seconds of them it raises Failure."""
 
-    def __init__(self, place: Place, concurrency: int, patience: float) -> None:
+    def __init__(self, place: Place, concurrency: int, patience: float, who: httpx.Auth | None = None) -> None:
         self._place, self._patience = place, patience
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._http = httpx.AsyncClient(
-            base_url=place.url, timeout=PATIENCE, limits=limits, trust_env=not place.is_local
+            base_url=place.url,
+            timeout=PATIENCE,
+            limits=limits,
+            trust_env=not place.is_local,
+            auth=credential_for(place) if who is None else who,
         )
 
     async def __aenter__(self) -> Self:

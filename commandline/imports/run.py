@@ -18,7 +18,6 @@ from commandline.orders import order_path
 from domain.order_states import OrderStatus
 
 PAYMENT_METHOD = "pm_card_visa"
-ACTOR = "import-orders"
 LOOK_EVERY = 0.5  # seconds
 PAGE = 100
 
@@ -137,7 +136,7 @@ class Import:
         order_id = self._facts.placed.get(cancel.order.invoice)
         if order_id is None:
             return
-        body = {"reason": f"invoice {cancel.invoice}"[:500], "by": ACTOR}
+        body = {"reason": f"invoice {cancel.invoice}"[:500]}
         answer = await self._api.post(f"{order_path(order_id)}/cancel", body)
         if answer.status >= 500:
             self._facts.failed[cancel.invoice] = problem_words(answer)

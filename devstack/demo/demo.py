@@ -19,6 +19,7 @@ from devstack.demo.messages import messages_of
 from devstack.demo.scenarios import Scenario, scenarios
 from devstack.demo.story import Story, console, summary
 from devstack.errors import StackError
+from devstack.stack.identities import Bearer
 from devstack.stack.progress import Progress
 from devstack.stack.stack import Stack
 
@@ -136,10 +137,14 @@ async def play_all(stack: Stack, out: Console) -> list[str]:
     """Every scenario, then the table; returns what is wrong."""
     urls = stack.urls
 
-    def client(base: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE)
+    def client(base: str, who: httpx.Auth | None = None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE, auth=who)
 
-    async with client(urls.api) as api, client(urls.stripe) as stripe, client(urls.carrier) as carrier:
+    async with (
+        client(urls.api, Bearer(stack.folder)) as api,
+        client(urls.stripe) as stripe,
+        client(urls.carrier) as carrier,
+    ):
         books = Books(api, stripe, carrier)
         shop = Shop(stack, api, books, out)
         placed = [await shop.play(scenario) for scenario in scenarios()]

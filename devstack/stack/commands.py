@@ -1,10 +1,12 @@
 """The commands of the stack: `python -m devstack.stack up`."""
 
 import argparse
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from devstack.stack.identities import keep_headers_fresh
 from devstack.stack.interruption import run_command
 from devstack.stack.parts import PROJECT
 from devstack.stack.progress import Progress
@@ -27,13 +29,15 @@ Ready after {seconds:.1f} s; state is kept in {folder} (`make clean` removes it)
   Relay health         {relay_health}/healthz
   Logs                 {folder}/logs/
 
-Place an order, look at it, cancel it. The carrier scans a parcel {scan:.0f} s after its label
-is made: from then on it is too late to cancel. It delivers after {deliver:.0f} s.
+Who asks says so by a header; {folder}/as-customer, as-shop, as-support, as-operations and
+as-auditor hold one each, written anew every 20 minutes. Place an order, look at it, cancel it. The carrier scans a
+parcel {scan:.0f} s after its label is made: from then on it is too late to cancel. It delivers after {deliver:.0f} s.
 
-  curl -s {api}/api/orders -H 'Content-Type: application/json' \\
+  curl -s {api}/api/orders -H @{folder}/as-customer -H 'Content-Type: application/json' \\
     -d '{{"customer_id": 123, "items": [{{"product_id": 456, "quantity": 2}}], "payment_method": "credit_card"}}'
-  curl -s {api}/api/orders/ORDER_ID
-  curl -s {api}/api/orders/ORDER_ID/cancel -H 'Content-Type: application/json' -d '{{"reason": "changed my mind"}}'
+  curl -s {api}/api/orders/ORDER_ID -H @{folder}/as-customer
+  curl -s {api}/api/orders/ORDER_ID/cancel -H @{folder}/as-customer -H 'Content-Type: application/json' \\
+    -d '{{"reason": "changed my mind"}}'
   .venv/bin/temporal workflow signal --address {temporal_address} --workflow-id order-ORDER_ID \\
     --name cancel_order --input '"changed my mind"'
 """
@@ -45,10 +49,12 @@ async def up(folder: Path, environ: Mapping[str, str]) -> int:
     print("Starting the development stack ...", flush=True)
     stack = Stack(folder, ephemeral=False, carrier_clock=UNHURRIED_CARRIER, environ=environ, observe=progress)
     await stack.start()
+    renewal = asyncio.create_task(keep_headers_fresh(stack.folder))
     try:
         print(guide(stack, progress.seconds), flush=True)
         await stack.failed()
     finally:
+        renewal.cancel()
         progress.stopping()
         print("\nStopping ...", flush=True)
         await stack.stop()

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.identities.development import PUBLIC
 from devstack.simulators.secrets import API_KEY, WEBHOOK_SECRET
 from devstack.stack.credentials import Credentials
 from devstack.stack.environment import BROKER, External
@@ -124,6 +125,8 @@ class Blueprint:
             "ORDERSAGA_CARRIER_WEBHOOK_SECRET": self.credentials.carrier_webhook_secret,
             "ORDERSAGA_TASK_QUEUE": self.task_queue,
             "ORDERSAGA_PUBLIC_URL": self.api,
+            "ORDERSAGA_IDENTITY_JWKS": str(self.folder / PUBLIC),
+            "ORDERSAGA_SERVICE_SECRET": self.credentials.service_secret,
             "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
         if self.external.database_url is None and self.external.stripe_api_key is None:

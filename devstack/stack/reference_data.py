@@ -1,8 +1,12 @@
 """The products and customers that the examples speak of, put into a running API over HTTP."""
 
+from pathlib import Path
+
 import httpx
 
 from devstack.errors import StackError
+from devstack.stack.identities import Bearer
+from domain.identities import Role
 
 PRODUCTS = (
     {"productId": "001", "name": "Wireless Headphones", "price": "79.99", "currency": "USD", "onHand": 150},
@@ -22,9 +26,10 @@ class ReferenceDataRefused(StackError):
     """The API would not take a product or a customer."""
 
 
-async def load_reference_data(api: str) -> None:
-    """Create what is missing; what is there (409) stays as it is."""
-    async with httpx.AsyncClient(base_url=api, trust_env=False, timeout=10) as client:
+async def load_reference_data(api: str, folder: Path) -> None:
+    """Create what is missing; what is there (409) stays as it is. `folder` is the stack's."""
+    shop = Bearer(folder, Role.SHOP)
+    async with httpx.AsyncClient(base_url=api, trust_env=False, timeout=10, auth=shop) as client:
         for path, entries in (("/api/products", PRODUCTS), ("/api/customers", CUSTOMERS)):
             for entry in entries:
                 answer = await client.post(path, json=entry)

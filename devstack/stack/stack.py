@@ -18,6 +18,7 @@ from devstack.errors import StackError
 from devstack.stack import postgres
 from devstack.stack.credentials import Credentials, credentials_of
 from devstack.stack.environment import External, external_parts, harmless, settled, shared
+from devstack.stack.identities import make_identities
 from devstack.stack.parts import ALL_PARTS, NAMESPACE, Blueprint
 from devstack.stack.ports import Ports, claim_ports, wanted_ports
 from devstack.stack.process import Observer, Part, PartState
@@ -110,7 +111,7 @@ class Stack:
             self._supervisor = Supervisor(parts, logs, self._observed)
             await self._supervisor.start()
             if "api" in self._chosen:
-                await load_reference_data(self._plan.api)
+                await load_reference_data(self._plan.api, self.folder)
         except BaseException:
             await self.stop()
             raise
@@ -201,6 +202,7 @@ class Stack:
         (self.folder / "stack.json").unlink(missing_ok=True)
 
     def _decide(self, external: External) -> Blueprint:
+        make_identities(self.folder)
         wishes = Ports() if self._ephemeral else wanted_ports(self._environ)
         queue = None if self._ephemeral else self._environ.get("ORDERSAGA_TASK_QUEUE")
         home = None

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.clock import now
 from domain.errors import BadField, Conflict, NotFound
+from domain.identities import EVERYTHING, Visible
 from services.customers.tables import Customer
 
 customers = Customer.__table__  # type: ignore[attr-defined]
@@ -25,11 +26,15 @@ class CustomerData(NamedTuple):
     email: str
 
 
-async def list_customers(connection: AsyncConnection, most: int, after: str | None = None) -> Sequence[CustomerData]:
+async def list_customers(
+    connection: AsyncConnection, most: int, after: str | None = None, visible: Visible = EVERYTHING
+) -> Sequence[CustomerData]:
     """At most `most` customers by their ids, those that follow the id `after`."""
     statement = select(customers).order_by(customers.c.customer_id).limit(most)
     if after is not None:
         statement = statement.where(customers.c.customer_id > after)
+    if visible != EVERYTHING:
+        statement = statement.where(customers.c.customer_id == visible.customer_id)
     return [_data(row) for row in await connection.execute(statement)]
 
 

@@ -17,10 +17,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.cancellation import TABLE, Decision
+from domain.identities import EVERYTHING, Visible
 from domain.order_states import OrderStatus
 from domain.texts import quote
 from services.orders.named import no_such_order
 from services.orders.tables import CancelWish, Order, OrderAdjustment, OrderLine, TimelineEntry
+from services.orders.visible import IS_VISIBLE, owner_of
 from services.payments.tables import Payment
 from services.shipping.tables import ShipmentRow
 from services.texts import texts
@@ -68,21 +70,29 @@ class OrderRead:
     payment_intent_id: str | None  # of the latest payment
 
 
-async def read_order(reads: AsyncEngine, order_id: str) -> OrderRead:
-    """Everything about one order. Raises NotFound for one that does not exist."""
+async def read_order(reads: AsyncEngine, order_id: str, visible: Visible = EVERYTHING) -> OrderRead:
+    """Everything about one order. Raises NotFound for one that does not exist, or is not to be seen."""
     async with reads.connect() as connection:
-        row = (await connection.execute(_one_order(), {"order_id": order_id})).one_or_none()
+        row = (await connection.execute(_one_order(), {"order_id": order_id, **owner_of(visible)})).one_or_none()
         entries = await _with_words(connection, row.timeline_rows) if row else []
     if row is None:
         raise no_such_order()
     return OrderRead(row, entries, row.refused_cancels or {}, row.payment_intent_id)
 
 
-async def read_timeline(reads: AsyncEngine, order_id: str, after: int) -> list[Entry]:
-    """The rows that follow the sequence `after`. Raises NotFound for an order that does not exist."""
-    query = select(_timeline_rows(after)).where(orders.c.order_id == order_id)
+async def require_visible(reads: AsyncEngine, order_id: str, visible: Visible) -> None:
+    """Raises NotFound for an order that does not exist, or is not to be seen."""
+    query = select(orders.c.order_id).where(orders.c.order_id == order_id, IS_VISIBLE)
     async with reads.connect() as connection:
-        found = (await connection.execute(query)).scalar_one_or_none()
+        if (await connection.execute(query, owner_of(visible))).scalar_one_or_none() is None:
+            raise no_such_order()
+
+
+async def read_timeline(reads: AsyncEngine, order_id: str, after: int, visible: Visible = EVERYTHING) -> list[Entry]:
+    """The rows that follow the sequence `after`. Raises NotFound as `read_order` does."""
+    query = select(_timeline_rows(after)).where(orders.c.order_id == order_id, IS_VISIBLE)
+    async with reads.connect() as connection:
+        found = (await connection.execute(query, owner_of(visible))).scalar_one_or_none()
         if found is None:
             raise no_such_order()
         return await _with_words(connection, found)
@@ -110,10 +120,16 @@ async def read_timelines(reads: AsyncEngine, seen: Mapping[str, int]) -> dict[st
 
 
 async def list_orders(
-    reads: AsyncEngine, wanted: OrderFilter, most: int, after: tuple[datetime, str] | None = None
+    reads: AsyncEngine,
+    wanted: OrderFilter,
+    most: int,
+    after: tuple[datetime, str] | None = None,
+    visible: Visible = EVERYTHING,
 ) -> Sequence[SummaryRow]:
     """At most `most` orders, the newest first; `after` is time and id of the last one that the caller has."""
     statement = _filtered(wanted).order_by(orders.c.created_at.desc(), orders.c.order_id.desc())
+    if visible != EVERYTHING:  # said so for the planner, which then uses the index of the customer
+        statement = statement.where(orders.c.customer_id == visible.customer_id)
     if after is not None:
         statement = statement.where(tuple_(orders.c.created_at, orders.c.order_id) < after)
     async with reads.connect() as connection:
@@ -125,7 +141,7 @@ async def list_orders(
 def _one_order() -> Select[Any]:
     """Built once, since every checkout reads its order: building it costs more than running it."""
     more = (_timeline_rows(), _latest_payment(), _refused_cancels())
-    return _summaries().add_columns(*more).where(orders.c.order_id == bindparam("order_id"))
+    return _summaries().add_columns(*more).where(orders.c.order_id == bindparam("order_id"), IS_VISIBLE)
 
 
 @functools.cache

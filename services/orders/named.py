@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from domain.errors import NotFound
+from domain.identities import EVERYTHING, Visible
 from services.orders.book import LockedOrder, OrderBook
 
 
@@ -15,11 +16,16 @@ def no_such_order() -> NotFound:
 
 
 @asynccontextmanager
-async def named_order(book: OrderBook, order_id: str) -> AsyncIterator[LockedOrder]:
-    """The order under its row's lock, as `OrderBook.locked` opens it. Raises NotFound where there is none."""
+async def named_order(book: OrderBook, order_id: str, visible: Visible = EVERYTHING) -> AsyncIterator[LockedOrder]:
+    """The order under its row's lock, as `OrderBook.locked` opens it.
+
+    Raises NotFound where there is none, or none that is to be seen.
+    """
     async with AsyncExitStack() as stack:
         try:
             order = await stack.enter_async_context(book.locked(order_id))
         except LookupError:
             raise no_such_order() from None
+        if not visible.shows(order.row.customer_id):
+            raise no_such_order()
         yield order

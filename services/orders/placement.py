@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.clock import now
+from adapters.identities.secrets import Secret
 from adapters.postgres.database import Sessions, autocommit, engine_of
 from adapters.postgres.rows import new_row
 from domain.errors import InvalidInput, Unavailable
@@ -21,7 +22,7 @@ from domain.order_states import OrderStatus, PaymentStatus
 from services.orders import quotes
 from services.orders.book import place_order
 from services.orders.parts import adjustments_of, lines_of
-from services.orders.pricing import MergedLine, Pieces, look_up, merge, require_total
+from services.orders.pricing import MergedLine, Pieces, Sought, look_up, merge, require_total
 from services.orders.quotes import Basis, Quote, QuoteWanted
 from services.orders.tables import Order
 from services.rates.from_tables import by_tables
@@ -30,7 +31,11 @@ from services.rates.ports import Providers
 QUOTES = 3
 """How often an order is summed up anew because prices change meanwhile."""
 
-_STATUS = text("SELECT status FROM orders WHERE order_id = :order_id")
+_STORED = text("""
+    SELECT order_id, status FROM orders
+     WHERE idempotency_key = :key AND (placed_by = :placed_by OR placed_by IS NULL AND customer_id = :customer_id)
+     ORDER BY placed_by NULLS LAST LIMIT 1
+""")  # as in `pricing.py`
 _TAKEN = text("SELECT order_id FROM orders WHERE order_id = ANY (:order_ids) AND status <> 'PLACED'")
 
 
@@ -44,6 +49,7 @@ class NewOrder:
     customer_id: str
     items: Sequence[Pieces]  # at least one
     payment_method: str  # a Stripe id, or a kind of payment
+    placed_by: str | None = None  # the principal, to whom the key belongs
     currency: str | None = None  # what the client believes, like `expected_total`
     expected_total: Decimal | None = None  # in major units
     ship_not_before: datetime | None = None
@@ -52,25 +58,42 @@ class NewOrder:
     shipping_option: str | None = None
     coupon_codes: Sequence[str] = ()  # in capitals
 
+    @property
+    def sought(self) -> Sought:
+        """What an earlier try of this order is found by."""
+        return Sought(self.order_id, self.placed_by, self.key)
+
     def to_quote(self, lines: Mapping[str, MergedLine]) -> QuoteWanted:
         """What it would cost, its items merged to lines."""
         address, option = self.shipping_address, self.shipping_option
         return QuoteWanted(lines, self.customer_id, address, option, self.coupon_codes, self.currency)
 
 
-def new_order_id(customer_id: str, key: str | None) -> str:
-    """128 bits as 32 hex digits: drawn from the customer and the Idempotency-Key, random without one."""
-    if key is None:
-        return secrets.token_hex(16)
-    # The length keeps ("a", "b:c") and ("a:b", "c") apart.
-    return hashlib.sha256(f"{len(customer_id)}:{customer_id}:{key}".encode()).hexdigest()[:32]
+ORDER_IDS = "order ids"
+"""The use of the service's secret that ids of orders are made with."""
 
 
-async def stored_status(reads: AsyncEngine, order_id: str) -> OrderStatus | None:
-    """The status of the order that an earlier try of a checkout has stored; None where there is none."""
+class StoredOrder(NamedTuple):
+    """The order of an earlier try of a checkout."""
+
+    order_id: str
+    status: OrderStatus
+
+
+def new_order_id(secret: Secret, placed_by: str, key: str | None) -> str:
+    """128 bits as 32 hex digits: drawn from the principal and the Idempotency-Key, random without one.
+
+    Nobody without the secret can tell the id from a key that they guess.
+    """
+    return secrets.token_hex(16) if key is None else secret.digest(placed_by, key)[:32]
+
+
+async def stored_order(reads: AsyncEngine, placed_by: str, customer_id: str, key: str) -> StoredOrder | None:
+    """What an earlier try with this key has stored, whatever its id was made of; None where there is nothing."""
+    asked = {"placed_by": placed_by, "customer_id": customer_id, "key": key}
     async with reads.connect() as connection:
-        status = (await connection.execute(_STATUS, {"order_id": order_id})).scalar_one_or_none()
-    return OrderStatus(status) if status else None
+        row = (await connection.execute(_STORED, asked)).one_or_none()
+    return StoredOrder(row.order_id, OrderStatus(row.status)) if row else None
 
 
 async def taken_by_workers(reads: AsyncEngine, order_ids: Collection[str]) -> set[str]:
@@ -80,7 +103,9 @@ async def taken_by_workers(reads: AsyncEngine, order_ids: Collection[str]) -> se
 
 
 async def place(sessions: Sessions, new: NewOrder, providers: Providers | None = None) -> Order:
-    """The order, stored now or by an earlier try with the same id. Without `providers` our own tables are asked.
+    """The order, stored now or by an earlier try with the same key, whose id it keeps.
+
+    Without `providers` our own tables are asked.
 
     Raises InvalidInput for what the catalogue cannot serve and for a key that was used for another order, Conflict
     when the total is not the expected one or a coupon does not apply, Unavailable where nobody can say what tax or
@@ -89,7 +114,7 @@ async def place(sessions: Sessions, new: NewOrder, providers: Providers | None =
     reads = autocommit(engine_of(sessions))
     wanted, asked = new.to_quote(merge(new.items)), providers or by_tables(reads)
     async with reads.connect() as connection:
-        basis = await quotes.read_basis(connection, wanted, new.order_id)
+        basis = await quotes.read_basis(connection, wanted, new.sought)
         row = basis.found.order
         if row is None and not asked.apply(basis.found.stored_rates):
             quote = await quotes.quote_of(basis, wanted, asked)
@@ -108,7 +133,7 @@ async def _quote_and_store(
     for _ in range(QUOTES):
         quote = await quotes.quote_of(basis, wanted, providers)
         async with reads.connect() as connection:
-            basis = await quotes.read_basis(connection, wanted, new.order_id)
+            basis = await quotes.read_basis(connection, wanted, new.sought)
             if basis.found.order is not None:
                 return basis.found.order
             if quote.basis.holds(basis):
@@ -121,7 +146,7 @@ async def _store_or_find(connection: AsyncConnection, new: NewOrder, quote: Quot
     try:
         return await store(connection, new, quote)
     except IntegrityError:  # a twin of this request was faster
-        row = (await look_up(connection, new.order_id, new.customer_id, [])).order
+        row = (await look_up(connection, new.sought, new.customer_id, [])).order
         if row is None:
             raise
         return row
@@ -146,6 +171,7 @@ async def store(connection: AsyncConnection, new: NewOrder, quote: Quote) -> Ord
         Order,
         order_id=new.order_id,
         customer_id=new.customer_id,
+        placed_by=new.placed_by,
         idempotency_key=new.key,
         fingerprint=new.fingerprint,
         status=OrderStatus.PLACED.value,

@@ -19,9 +19,14 @@ from services.orders.tables import Order
 from services.promotions.reading import promotion_of
 from services.rates.ports import StoredRates
 
+# A key is looked up as it was stored: by whom it was used, or, before that was kept, for which customer.
 # The order of an earlier try, the customer, the products and what is there that changes a price, in one round trip.
 _LOOK_UP = text("""
-    SELECT (SELECT row_to_json(orders)::text FROM orders WHERE order_id = :order_id) AS placed,
+    SELECT (SELECT row_to_json(orders)::text FROM orders
+             WHERE order_id = :order_id
+                OR idempotency_key = :key
+               AND (placed_by = :placed_by OR placed_by IS NULL AND customer_id = :customer_id)
+             ORDER BY placed_by NULLS LAST LIMIT 1) AS placed,
            EXISTS (SELECT FROM customers WHERE customer_id = :customer_id) AS customer_known,
            (SELECT json_agg(products)::text FROM products WHERE product_id = ANY (:ids)) AS products,
            (SELECT json_agg(promotions ORDER BY promotion_id)::text
@@ -80,11 +85,23 @@ class Found(NamedTuple):
     stored_rates: StoredRates = StoredRates()
 
 
+class Sought(NamedTuple):
+    """The order of an earlier try: by its id, or by the principal's key, which it was stored with."""
+
+    order_id: str | None
+    placed_by: str | None = None
+    key: str | None = None
+
+
+NOTHING = Sought(None)
+
+
 async def look_up(
-    connection: AsyncConnection, order_id: str | None, customer_id: str | None, product_ids: Sequence[str]
+    connection: AsyncConnection, sought: Sought | None, customer_id: str | None, product_ids: Sequence[str]
 ) -> Found:
     """What is known of the order, its customer (None is a guest) and its products."""
-    asked = {"order_id": order_id, "customer_id": customer_id, "ids": product_ids}
+    order_id, placed_by, key = sought or NOTHING
+    asked = {"order_id": order_id, "customer_id": customer_id, "ids": product_ids, "placed_by": placed_by, "key": key}
     found = (await connection.execute(_LOOK_UP, asked)).one()
     products = {
         product["product_id"]: PricedProduct(
@@ -98,9 +115,14 @@ async def look_up(
     return Found(placed, customer_id is None or found.customer_known, products, promotions, stored)
 
 
+def unknown_customer() -> InvalidInput:
+    """The refusal of a customer who is not known, or not known to whoever orders."""
+    return bad_fields({"customer_id": "there is no customer of this id"})
+
+
 def known_products(found: Found, lines: Mapping[str, MergedLine]) -> Mapping[str, PricedProduct]:
     """The products by id. Raises InvalidInput that names each unknown product and the unknown customer."""
-    unknown = {} if found.customer_known else {"customer_id": "there is no customer of this id"}
+    unknown = {} if found.customer_known else dict(unknown_customer().fields)
     for product_id, line in lines.items():
         if product_id not in found.products:
             unknown[f"items[{line.first}].product_id"] = "there is no product of this id"

@@ -21,7 +21,7 @@ from domain.pricing.lanes import Discount, left_of, off_the_fee, off_the_goods
 from domain.pricing.lines import PricedLine
 from domain.pricing.promotions import Promotion, Unfit
 from domain.pricing.totals import NO_FEE, FeeSum, Totals, sum_up
-from services.orders.pricing import Found, MergedLine, currency_of, known_products, look_up
+from services.orders.pricing import Found, MergedLine, Sought, currency_of, known_products, look_up
 from services.promotions.reading import Coupon, read_coupons, unknown
 from services.rates.from_tables import cheapest
 from services.rates.ports import (
@@ -118,9 +118,9 @@ async def quote(reads: AsyncEngine, wanted: QuoteWanted, providers: Providers) -
     return await quote_of(basis, wanted, providers)
 
 
-async def read_basis(connection: AsyncConnection, wanted: QuoteWanted, order_id: str | None = None) -> Basis:
-    """What the quote rests on, and the order of this id, if an earlier try has stored it."""
-    found = await look_up(connection, order_id, wanted.customer_id, list(wanted.lines))
+async def read_basis(connection: AsyncConnection, wanted: QuoteWanted, sought: Sought | None = None) -> Basis:
+    """What the quote rests on, and the order that is sought, if an earlier try has stored it."""
+    found = await look_up(connection, sought, wanted.customer_id, list(wanted.lines))
     if not wanted.coupon_codes or found.order is not None:
         return Basis(found, {})
     return Basis(found, await read_coupons(connection, wanted.coupon_codes, wanted.customer_id))

@@ -45,7 +45,6 @@ class Order(SQLModel, table=True):
 
     __tablename__ = "orders"
     __table_args__ = (
-        UniqueConstraint("customer_id", "idempotency_key"),
         CheckConstraint("total_minor >= 0", name="total_not_negative"),
         CheckConstraint(
             "total_minor = subtotal_minor - discount_minor + shipping_fee_minor + added_tax_minor",
@@ -66,6 +65,15 @@ class Order(SQLModel, table=True):
             deferrable=True,
             initially="DEFERRED",
         ),
+        Index("uq_orders_placed_by_idempotency_key", "placed_by", "idempotency_key", unique=True),
+        # Orders from before it was known who placed them.
+        Index(
+            "uq_orders_customer_id_idempotency_key_unnamed",
+            "customer_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("placed_by IS NULL"),
+        ),
         Index("ix_orders_created_at_order_id", text("created_at DESC"), text("order_id DESC")),
         Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
         Index("ix_orders_status_created_at", "status", text("created_at DESC")),
@@ -75,6 +83,7 @@ class Order(SQLModel, table=True):
 
     order_id: str = Field(primary_key=True, sa_type=Text)
     customer_id: str = Field(foreign_key="customers.customer_id", sa_type=Text)
+    placed_by: str | None = Field(default=None, sa_type=Text)  # the principal, to whom the key belongs
     idempotency_key: str | None = Field(default=None, sa_type=Text)
     fingerprint: str = Field(sa_type=Text)  # of the client's body: the same key with another body is refused
     status: str = Field(sa_type=Text)

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.commands import Hold
 from domain.errors import BadField, Conflict, NotFound, bad_fields
+from domain.identities import EVERYTHING, Visible
 from domain.money import Money
 from domain.order_states import OrderStatus
 from domain.refunds import RefundState
@@ -101,10 +102,10 @@ async def _worth(order: LockedOrder, asked: RefundRequest) -> tuple[Money, list[
     return Money(minor=minor, currency=order.row.currency), back
 
 
-async def read_refunds(session: AsyncSession, order_id: str) -> Sequence[RefundRead]:
+async def read_refunds(session: AsyncSession, order_id: str, visible: Visible = EVERYTHING) -> Sequence[RefundRead]:
     """The order's refunds, oldest first. Raises NotFound for an order that does not exist."""
     order = await session.get(Order, order_id)
-    if order is None:
+    if order is None or not visible.shows(order.customer_id):
         raise no_such_order()
     query = select(Refund).where(Refund.order_id == order_id)
     rows = (await session.exec(query.order_by(col(Refund.created_at), col(Refund.key)))).all()
@@ -121,9 +122,9 @@ async def read_refunds(session: AsyncSession, order_id: str) -> Sequence[RefundR
     ]
 
 
-async def read_refund(session: AsyncSession, order_id: str, key: str) -> RefundRead:
+async def read_refund(session: AsyncSession, order_id: str, key: str, visible: Visible = EVERYTHING) -> RefundRead:
     """One refund. Raises NotFound for an order or a refund that does not exist."""
-    for refund in await read_refunds(session, order_id):
+    for refund in await read_refunds(session, order_id, visible):
         if refund.row.key == key:
             return refund
     raise NotFound("no_such_refund", "the order has no refund of this key")

@@ -10,11 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.cancellation import TABLE, Decision, Rule, decide
 from domain.commands import CancelAnswer, ParcelStatus
+from domain.identities import EVERYTHING, Visible
 from domain.order_states import FINAL, OrderStatus
 from domain.shipping import ShipmentState
 from domain.steps import CANCEL_SHIPMENT, SHIP, FenceState
 from services.orders.named import no_such_order
 from services.orders.tables import Order, OrderStep
+from services.orders.visible import IS_VISIBLE, owner_of
 from services.shipping.tables import ShipmentRow
 
 LABELED = (OrderStatus.CONFIRMED, OrderStatus.READY_TO_SHIP)
@@ -39,7 +41,7 @@ _SEEN = (
         .outerjoin(bought, and_(bought.c.order_id == orders.c.order_id, bought.c.step == SHIP))
         .outerjoin(settled, and_(settled.c.order_id == orders.c.order_id, settled.c.step == CANCEL_SHIPMENT))
     )
-    .where(orders.c.order_id == bindparam("order_id"))
+    .where(orders.c.order_id == bindparam("order_id"), IS_VISIBLE)
 )
 
 
@@ -72,10 +74,10 @@ class Seen:
         return CancelAnswer(accepted=joined, code=self.rule.code, status=self.status)
 
 
-async def look(reads: AsyncEngine, order_id: str) -> Seen:
-    """The order as its rows have it now. Raises NotFound for an order that does not exist."""
+async def look(reads: AsyncEngine, order_id: str, visible: Visible = EVERYTHING) -> Seen:
+    """The order as its rows have it now. Raises NotFound for one that does not exist, or is not to be seen."""
     async with reads.connect() as connection:
-        row = (await connection.execute(_SEEN, {"order_id": order_id})).one_or_none()
+        row = (await connection.execute(_SEEN, {"order_id": order_id, **owner_of(visible)})).one_or_none()
     if row is None:
         raise no_such_order()
     stays = row.label == ShipmentState.BOUGHT and row.bought == FenceState.DONE and not row.settled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from devstack.stack.stack import Stack
 from services.orders.book import OrderBook
 from tests.support.databases import database, migrate
 from tests.support.held_gateways import LateAttempts
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.outbox import Outbox
 from tests.support.services import Services, running_services
@@ -46,7 +48,9 @@ async def services(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> As
 @pytest.fixture
 async def front(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API that runs as a process."""
-    async with httpx.AsyncClient(base_url=services.url, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=services.url, timeout=60, trust_env=False, auth=Anybody(subject=secrets.token_hex(4))
+    ) as client:
         yield client
 
 

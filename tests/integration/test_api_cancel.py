@@ -20,6 +20,7 @@ from domain.cancellation import TABLE, Decision
 from domain.order_states import OrderStatus
 from services.orders.book import OrderBook
 from tests.support.fakes import StepFaults
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 from tests.support.wishes import wishes_heard
@@ -168,7 +169,7 @@ async def test_says_pending_without_a_worker_and_cancels_when_one_comes(
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://api.test", auth=Anybody()) as client,
     ):
         answer = await client.post(f"/api/orders/{order.order_id}/cancel", json={"reason": "nobody there"})
 

@@ -25,6 +25,7 @@ from services.inbox.claims import Claims
 from services.inbox.tables import InboxEvent
 from services.insight import census
 from services.tickets.tables import Ticket
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.scrape import page
 from tests.support.webhooks import swept
@@ -122,7 +123,7 @@ async def test_metrics_are_there_while_the_database_is_not(settings: Settings) -
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api.test") as api,
+        httpx.AsyncClient(transport=transport, base_url="http://api.test", auth=Anybody()) as api,
     ):
         assert (await api.get(f"/api/orders/{secrets.token_hex(16)}")).status_code == 503
         seen = await page(api)

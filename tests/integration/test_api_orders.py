@@ -15,9 +15,11 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from adapters.temporal.client import trace_link
 from api.app import create_app
+from domain.identities import Role
 from services.catalogue.tables import Product
 from services.orders.tables import Order, OrderStep
 from services.payments.tables import Payment, PaymentAttempt
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 from worker import Activities, build_worker
@@ -156,7 +158,7 @@ async def _short_of_time(settings: Settings, body: dict[str, Any]) -> httpx.Resp
     hasty = create_app(settings.model_copy(update={"checkout_budget": 0.5}))
     async with hasty.router.lifespan_context(hasty):
         transport = httpx.ASGITransport(hasty)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://api.test", auth=Anybody()) as client:
             return await client.post("/api/orders", json=body)
 
 
@@ -213,12 +215,15 @@ async def test_refuses_a_key_that_was_used_for_another_body(
 async def test_keeps_the_keys_of_customers_apart(
     api: httpx.AsyncClient, body: dict[str, Any], new_customer: NewCustomer, worker: None
 ) -> None:
-    """Two customers who both count from 1 do not get each other's orders."""
+    """Two customers who both count from 1 do not get each other's orders, nor does who orders for both."""
     headers = {"Idempotency-Key": "1"}
     first = await api.post("/api/orders", json=body, headers=headers)
-    second = await api.post("/api/orders", json=body | {"customerId": await new_customer()}, headers=headers)
+    other = body | {"customerId": await new_customer()}
+    theirs = Anybody(Role.CUSTOMER, customer_id=other["customerId"])
+    second = await api.post("/api/orders", json=other, headers=headers, auth=theirs)
+    same_client = await api.post("/api/orders", json=other, headers=headers)
 
-    assert (first.status_code, second.status_code) == (201, 201)
+    assert (first.status_code, second.status_code, same_client.status_code) == (201, 201, 422)
     assert first.json()["orderId"] != second.json()["orderId"]
 
 

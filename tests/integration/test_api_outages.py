@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -16,6 +17,7 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from api.app import create_app
 from services.orders.tables import Order
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 
@@ -75,7 +77,9 @@ async def api_with(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://api.test", auth=Anybody(subject=secrets.token_hex(4))
+        ) as client:
             yield client
 
 

@@ -24,6 +24,7 @@ from services.brake.brake import BrakeRule
 from services.brake.tables import BrakePull
 from tests.support.command import Command, served
 from tests.support.fakes import StepFaults
+from tests.support.identities import token
 from tests.support.orders import Books, Handle, Shop
 from tests.support.repairs import Desk
 from tests.support.scrape import Scrape
@@ -173,10 +174,13 @@ async def test_few_among_many_do_not_pull_it(shop: Shop, sessions: Sessions) -> 
             assert not (await brake.ask(session, rule, end)).on
 
 
-async def test_the_command_shows_and_releases_it(app: FastAPI, tmp_path: Path, sessions: Sessions) -> None:
+async def test_the_command_shows_and_releases_it(
+    app: FastAPI, tmp_path: Path, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For people and as JSON; a release says by whom and why, and there has to be something to release."""
     async with sessions() as session, session.begin():
         session.add(BrakePull(why="12 orders would end by our own fault"))
+    monkeypatch.setenv("ORDERSAGA_TOKEN", token())
     async with served(app) as url:
         command = Command(tmp_path, {"ORDERSAGA_API_URL": url})
         shown = await command("brake")

@@ -21,6 +21,7 @@ from adapters.settings import Settings
 from api.app import create_app
 from devstack.stack.stack import Stack
 from tests.support.command import PROJECT, Command, served
+from tests.support.identities import token
 from tests.support.order_files import SMALL_SHOP, Files, books_of, imported, run
 from tests.support.orders import Shop
 from tests.support.waiting import until
@@ -60,7 +61,7 @@ async def test_goes_on_after_a_kill(url: str, shop: Shop, stack: Stack, files: F
     words = [str(PROJECT / "cli.py"), "import-orders", str(file), "--api", url, "--concurrency", "2"]
     words += ["--journal", str(journal), "--report", str(report)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *words, stderr=asyncio.subprocess.DEVNULL, env=dict(os.environ)
+        sys.executable, *words, stderr=asyncio.subprocess.DEVNULL, env={**os.environ, "ORDERSAGA_TOKEN": token()}
     )
 
     async def is_in_the_middle() -> bool:

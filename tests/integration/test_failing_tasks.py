@@ -16,6 +16,7 @@ from adapters.settings import Settings
 from adapters.temporal.client import workflow_id
 from api.app import create_app
 from services.outbox.waiting import CHANNEL
+from tests.support.identities import Anybody
 from tests.support.waiting import until
 from worker import build_activities, build_worker
 
@@ -52,7 +53,10 @@ async def test_a_checkout_whose_task_keeps_failing_is_pending(
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api.test", timeout=30
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            base_url="http://api.test",
+            timeout=30,
+            auth=Anybody(subject=body["customerId"]),
         ) as api,
         build_activities(settings) as activities,
     ):

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.commands import ConfirmVoid, VoidedShipment, VoidOutcome
 from domain.errors import CaptureRefused, OrderSagaError, PaymentDeclined, StepUndone, TryAgain
+from domain.void_commands import ConfirmVoid, VoidedShipment, VoidOutcome
 from tests.support.held_gateways import LateAttempts
 from tests.support.orders import Books, Shop
 from tests.support.steps import WAY, Steps

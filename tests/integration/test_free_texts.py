@@ -28,6 +28,7 @@ from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
 from services.tickets.book import open_ticket_about
 from tests.support.disclosure import described, payloads
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.repairs import Desk
 from tests.support.services import Services
@@ -154,7 +155,9 @@ async def orders(
 ) -> AsyncIterator[Orders]:
     async with (
         httpx.AsyncClient(trust_env=False, timeout=20) as http,
-        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=20) as front,
+        httpx.AsyncClient(
+            base_url=services.url, trust_env=False, timeout=20, auth=Anybody(subject="customer")
+        ) as front,
     ):
         words = Words(front, Shop(stack, base_settings, sessions, temporal_client, http))
         canceled, *others = await asyncio.gather(
@@ -217,8 +220,8 @@ async def test_people_read_the_words_where_they_always_did(orders: Orders, front
         ("customer", f"canceled: {said('API cancel')}"),
     ]
     assert await told(front, orders.by_signal) == [
-        ("ops", f"cancel accepted: {said('signal')}"),
-        ("ops", f"canceled: {said('signal')}"),
+        ("unverified:ops", f"cancel accepted: {said('signal')}"),
+        ("unverified:ops", f"canceled: {said('signal')}"),
     ]
     assert await told(front, orders.natively) == [
         ("temporal", f"cancel accepted: {said('native cancel')}"),

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
-from domain.commands import VoidedShipment, VoidOutcome
 from domain.errors import StepUndone, TryAgain
+from domain.void_commands import VoidedShipment, VoidOutcome
 from services.orders.book import OrderBook
 from services.shipping.book import CLOCK_MARGIN, purchase_ends
 from services.shipping.tables import ShipmentRow

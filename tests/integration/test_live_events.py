@@ -28,6 +28,7 @@ from devstack.stack.stack import Stack
 from domain.order_states import OrderStatus as S
 from services.orders.book import OrderBook
 from tests.support.command import Command, served
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
@@ -43,7 +44,7 @@ async def api_by(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         app.router.lifespan_context(app),
         served(app) as url,
-        httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client,
+        httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, auth=Anybody()) as client,
     ):
         yield client
 
@@ -127,7 +128,9 @@ async def test_a_restart_of_the_api_ends_the_streams_at_once_and_their_clients_r
     port = free_port()
     serve = ("-m", "uvicorn", "--factory", "api.app:create_app", "--port", str(port))
     running = f"Uvicorn running on http://{LOOPBACK}:{port} (Press CTRL+C to quit)"  # the port is bound only now
-    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(
+        base_url=f"http://{LOOPBACK}:{port}", timeout=60, trust_env=False, auth=Anybody()
+    ) as http:
         process = await start(*serve, "--timeout-graceful-shutdown", "60")
         await process.says(running)
         watcher = Watcher(http, order.order_id)

@@ -22,6 +22,7 @@ from domain.order_states import OrderStatus
 from services.orders.tables import Order
 from services.shipping.tables import ShipmentRow
 from tests.support.disclosure import described, payloads
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.services import Services
 from tests.support.waiting import until
@@ -66,7 +67,7 @@ async def orders(
     """Every way that an order can go, each with the person's address."""
     async with (
         httpx.AsyncClient(trust_env=False, timeout=60) as http,
-        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=60) as front,
+        httpx.AsyncClient(base_url=services.url, trust_env=False, timeout=60, auth=Anybody()) as front,
     ):
         shop = Shop(stack, base_settings, sessions, temporal_client, http)
         orders = await place(front, shop)

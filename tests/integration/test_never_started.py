@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from fastapi import FastAPI
 from api.orders import checkout
 from api.orders.schemas import OrderWanted
 from domain.order_states import OrderStatus
-from services.orders.placement import new_order_id, place
+from services.orders.placement import place
 from services.orders.tables import Order
 from tests.support.fakes import StepFaults
 from tests.support.orders import Books, Shop
@@ -38,7 +39,7 @@ async def stored(app: FastAPI, body: dict[str, Any]) -> Order:
     """What a checkout leaves behind whose process died before it reached Temporal."""
     wanted, key = OrderWanted.model_validate(body), KEY["Idempotency-Key"]
     services = app.state.services
-    new = wanted.to_place(new_order_id(wanted.customer_id, key), key, services.settings)
+    new = wanted.to_place(secrets.token_hex(16), key, services.settings)
     return await place(services.sessions, new)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from api.orders.admission import PROBES
 from domain.order_states import OrderStatus
 from services.orders.tables import Order
 from tests.support.fakes import StepFaults
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.scrape import page
 from tests.support.waiting import until
@@ -31,7 +33,9 @@ async def api_with(settings: Settings, **changed: Any) -> AsyncIterator[httpx.As
     app = create_app(settings.model_copy(update=changed))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=30) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://api.test", timeout=30, auth=Anybody(subject=secrets.token_hex(4))
+        ) as client:
             yield client
 
 

@@ -127,7 +127,7 @@ async def test_an_unknown_ticket_is_a_404_with_its_problem(api: httpx.AsyncClien
         ({"evidence": "a\0b"}, "evidence"),
         ({"note": "x" * 501}, "note"),
         ({"by": ""}, "by"),
-        ({"by": None}, "by"),
+        ({"by": 7}, "by"),
         ({"decision": "burn"}, "decision"),
         ({"force": True}, "force"),
     ],

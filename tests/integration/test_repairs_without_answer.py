@@ -13,6 +13,7 @@ from domain.order_states import OrderStatus
 from services.orders.book import OrderBook
 from services.tickets.book import open_ticket
 from tests.support.fakes import StepFaults
+from tests.support.identities import Anybody
 from tests.support.orders import Books, Handle, Shop
 from tests.support.repairs import Desk, Ticket
 from tests.support.waiting import until
@@ -91,7 +92,7 @@ async def test_refuses_while_no_worker_runs(shop: Shop, desk: Desk) -> None:
     transport = httpx.ASGITransport(impatient)
     async with (
         impatient.router.lifespan_context(impatient),
-        httpx.AsyncClient(transport=transport, base_url="http://api.test") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://api.test", auth=Anybody()) as client,
     ):
         answer = await Desk(client).decide(ticket, "retry")
 

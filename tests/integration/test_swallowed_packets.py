@@ -19,6 +19,7 @@ from api.app import create_app
 from chaos.proxy import Proxy
 from devstack.stack.ports import LOOPBACK, free_port
 from domain.order_states import OrderStatus
+from tests.support.identities import Anybody
 from tests.support.links import SHORT, database_link
 from tests.support.orders import Shop
 from tests.support.waiting import until
@@ -132,7 +133,9 @@ async def test_an_api_outlives_an_outage_that_swallows_every_packet(
         app = create_app(through)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=30) as api:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://api.test", timeout=30, auth=Anybody()
+            ) as api:
                 await _serves(api, body, app)
                 services = app.state.services
                 assert services.reads.pool is services.sessions.kw["bind"].pool  # so that /readyz asks the one in use

@@ -13,8 +13,8 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from adapters.clock import now
-from domain.commands import VoidedShipment, VoidOutcome
 from domain.errors import OrderSagaError, ShipmentRefused, StepUndone, TryAgain
+from domain.void_commands import VoidedShipment, VoidOutcome
 from services.payments.tables import PaymentAttempt
 from services.shipping.tables import ShipmentRow
 from tests.support.held_gateways import LateAttempts

@@ -9,10 +9,11 @@ import pytest
 from sqlmodel import select
 
 from activities.shipping.labels import Shipping, VoidRules
-from domain.commands import ConfirmVoid, ParcelStatus, VoidedShipment, VoidOutcome
+from domain.commands import ParcelStatus
 from domain.errors import OurMistake, TryAgain
 from domain.parcels import FIRST_VOID_LOOK, LAST_VOID_LOOK
 from domain.steps import FenceState
+from domain.void_commands import ConfirmVoid, VoidedShipment, VoidOutcome
 from services.orders.book import OrderBook
 from services.shipping.book import note_parcel, shipment_of
 from services.shipping.tables import ShipmentRow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import replace
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ import pytest
 from domain.errors import Conflict, InvalidInput
 from domain.limits import MAX_QUANTITY
 from domain.money import Money
-from services.orders.placement import place, stored_status
+from services.orders.placement import place, stored_order
 from services.orders.pricing import MergedLine, Pieces, PricedProduct, currency_of, merge, require_total
 from services.orders.tables import Order
 from tests.support.counter import Counter
@@ -65,7 +66,32 @@ async def test_stores_nothing_when_the_catalogue_has_another_price(counter: Coun
     assert refused.value.members == {"expected_total": "499", "total_amount": "500", "currency": "JPY"}
     async with counter.sessions() as session:
         connection = await session.connection()
-        assert await stored_status(connection.engine, new.order_id) is None
+        assert await stored_order(connection.engine, "", new.customer_id, str(new.key)) is None
+
+
+async def test_a_key_is_found_as_it_was_stored(counter: Counter) -> None:
+    """Whatever the id was made of: ids of an earlier secret stay, and so do those from before principals."""
+    new = replace(await counter.wanted(await counter.product()), placed_by="shop")
+    stored = await place(counter.sessions, new)
+    again = replace(new, order_id=secrets.token_hex(16))
+    assert (await place(counter.sessions, again)).order_id == stored.order_id
+
+    unnamed = await counter.wanted(await counter.product())
+    before = await place(counter.sessions, unnamed)
+    later = replace(unnamed, placed_by="shop", order_id=secrets.token_hex(16))
+    assert (await place(counter.sessions, later)).order_id == before.order_id
+
+
+async def test_a_key_belongs_to_a_principal(counter: Counter) -> None:
+    """Another one's order under the same key for the same customer is another order."""
+    new = replace(await counter.wanted(await counter.product()), placed_by="shop")
+    first = await place(counter.sessions, new)
+    other = replace(new, placed_by="customer", order_id=secrets.token_hex(16))
+    assert (await place(counter.sessions, other)).order_id != first.order_id
+    for_another = replace(new, customer_id=await counter.customer(), fingerprint="g", order_id=secrets.token_hex(16))
+    with pytest.raises(InvalidInput) as refused:
+        await place(counter.sessions, for_another)
+    assert refused.value.code == "idempotency_key_reused"
 
 
 LINES = {"a": MergedLine(0, 2), "b": MergedLine(3, 1)}

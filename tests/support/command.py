@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from adapters.settings import Settings
 from devstack.stack.environment import harmless
+from tests.support.identities import signer, token
 from tests.support.warm_interpreter import Call, warm
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -55,7 +56,8 @@ class Command:
     cold: bool = False
 
     async def __call__(self, *words: str | Path, **variables: str) -> Ran:
-        environment = harmless(os.environ) | self.variables | variables
+        who = {"ORDERSAGA_TOKEN": token(subject=_by(words))} if signer.known else {}
+        environment = harmless(os.environ) | who | self.variables | variables
         if self.cold:
             return await self._started(environment, *words)
         with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +87,12 @@ class Command:
             if process.returncode is None:
                 process.kill()
         return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+def _by(words: tuple[str | Path, ...]) -> str:
+    """Whom the command line names with `--by`: the token is theirs."""
+    said = [str(word) for word in words]
+    return said[said.index("--by") + 1] if "--by" in said else "operations"
 
 
 def _ran(code: int, out: Path, err: Path) -> Ran:

@@ -19,7 +19,6 @@ from domain.commands import (
     Authorization,
     AuthorizationState,
     CloseOrder,
-    ConfirmVoid,
     Hold,
     Label,
     OrderClosed,
@@ -28,12 +27,11 @@ from domain.commands import (
     ParcelStatus,
     PaymentTry,
     RecordCancel,
-    VoidedShipment,
-    VoidOutcome,
 )
 from domain.errors import CaptureRefused, OutOfStock, PaymentDeclined, ShipmentRefused
 from domain.order_states import FINAL, OrderStatus, PaymentStatus, allows
 from domain.texts import KeepText, quote
+from domain.void_commands import ConfirmVoid, VoidedShipment, VoidOutcome
 
 DECLINES = {
     "pm_card_chargeDeclined": "generic_decline",

@@ -16,6 +16,7 @@ from commandline.imports.report import Report, write_report
 from commandline.places import Place
 from devstack.stack.stack import Stack
 from services.orders.tables import Order
+from tests.support.identities import Anybody
 from tests.support.orders import Shop
 
 HEADING = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
@@ -59,7 +60,7 @@ class Files:
 async def run(url: str, file: Path, limit: int | None = None, **more: Any) -> Report:
     """An import as the command does it, in this process; the report is written beside the file."""
     options = Options(file, limit, report=file.with_suffix(".report.json"), **more)
-    report = await replay(Place(url, "the test"), options, ImportProgress())
+    report = await replay(Place(url, "the test"), options, ImportProgress(), Anybody())
     write_report(options.report, report)
     return report
 

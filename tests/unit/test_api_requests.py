@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from adapters.identities.secrets import Secret
 from api.http.exact_json import loads
 from api.http.pages import read_cursor, read_number, read_time, write_cursor
 from api.orders.schemas import REFERENCE_ORDER, OrderWanted
 from domain.errors import InvalidInput
-from services.orders.placement import new_order_id
+from services.orders.placement import ORDER_IDS, new_order_id
 from services.orders.pricing import Pieces, merge
 
 patient = settings(deadline=None)  # a busy machine is no failure
+IDS = Secret(SecretStr("a secret of the tests"), ORDER_IDS)
 
 
 def wanted(**changes: Any) -> OrderWanted:
@@ -117,18 +120,19 @@ def test_refuses_a_tampered_cursor(parts: list[object]) -> None:
             assert not isinstance(value, datetime) or value.tzinfo is UTC
 
 
-def test_draws_the_order_id_from_customer_and_key() -> None:
-    """The same for the same request, and no two pairs share one however they are cut."""
-    ids = {new_order_id(*pair) for pair in [("a", "b"), ("a", "bc"), ("ab", "c"), ("a:b", "c"), ("a", "b:c")]}
+def test_draws_the_order_id_from_principal_and_key() -> None:
+    """The same for the same request, no two pairs share one however they are cut, and a key alone tells no id."""
+    ids = {new_order_id(IDS, *pair) for pair in [("a", "b"), ("a", "bc"), ("ab", "c"), ("a:b", "c"), ("a", "b:c")]}
 
     assert len(ids) == 5
-    assert new_order_id("a", "b") == new_order_id("a", "b")
+    assert new_order_id(IDS, "a", "b") == new_order_id(IDS, "a", "b")
+    assert new_order_id(Secret(SecretStr("another"), ORDER_IDS), "a", "b") not in ids
     assert all(len(order_id) == 32 and int(order_id, 16) >= 0 for order_id in ids)
 
 
 def test_draws_another_order_id_each_time_without_a_key() -> None:
-    """128 random bits: an id cannot be guessed, which is all that protects an order until identities exist."""
-    assert len({new_order_id("a", None) for _ in range(1000)}) == 1000
+    """128 random bits."""
+    assert len({new_order_id(IDS, "a", None) for _ in range(1000)}) == 1000
 
 
 def test_gives_one_fingerprint_to_one_wish_however_it_is_written() -> None:

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
-    {"archive", "consumers", "outbox", "texts"},
+    {"archive", "audit", "consumers", "outbox", "texts"},
+    {"identities"},
     {"catalogue", "customers", "promotions", "rates"},
     {"orders"},
     {"inventory", "notifications", "shipping", "tickets"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -48,4 +49,22 @@ async def test_a_write_that_waits_for_a_client_ends_when_the_client_is_dropped()
     listener.drop()
     await asyncio.wait_for(answer, 10)
     assert live.count == 0
+    await live.aclose()
+
+
+async def test_a_stream_ends_with_its_callers_token() -> None:
+    """Who has lost their right meanwhile gets no more rows; a client that asks again has to say who it is."""
+    sent: list[bytes] = []
+
+    async def never(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    live = LiveOrders(never, never, 10)
+    listener = live.join("a", 0)
+    stream = EventStream(live, listener, until=time.time() - 1)
+    await asyncio.wait_for(stream({"type": "http"}, never, send), 10)
+    assert (sent[1], live.count) == (b"retry: 1000\n\n", 0)
     await live.aclose()

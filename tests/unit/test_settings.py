@@ -16,8 +16,10 @@ REAL = {
     "STRIPE_WEBHOOK_SECRET": "whsec_real",
     "ORDERSAGA_CARRIER_API_KEY": "carrier-real",
     "ORDERSAGA_CARRIER_WEBHOOK_SECRET": "carrier-hooks-real",
+    "ORDERSAGA_SERVICE_SECRET": "service-secret-real",
     "ORDERSAGA_SHIPPING_ORIGIN": '{"street1": "1 Main St", "city": "Reno", "zip": "89501", "country": "US"}',
 }
+ISSUER = {"ORDERSAGA_IDENTITY_JWKS": "https://login.shop.test/jwks"}
 ELSEWHERE = {
     "DATABASE_URL": "postgresql://shop:secret@db.shop.test/shop",
     "ORDERSAGA_PUBLIC_URL": "https://orders.shop.test",
@@ -52,10 +54,10 @@ def test_defaults_serve_the_embedded_stack(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_placeholder_is_refused_when_a_part_is_elsewhere(
     monkeypatch: pytest.MonkeyPatch, part: str, forgotten: str
 ) -> None:
-    """Everybody knows the placeholders: each of the four secrets has to be set, and the shop's own address."""
+    """Everybody knows the placeholders: each of the five secrets has to be set, and the shop's own address."""
     environment = {name: value for name, value in REAL.items() if name != forgotten}
     with pytest.raises(ValidationError) as refused:
-        _settings(monkeypatch, **environment, **{part: ELSEWHERE[part]})
+        _settings(monkeypatch, **environment, **ISSUER, **{part: ELSEWHERE[part]})
     setting = forgotten.removeprefix("ORDERSAGA_").lower()
     assert f"{setting} is a placeholder" in str(refused.value)
     assert "secret@" not in str(refused.value)
@@ -69,9 +71,22 @@ def test_a_key_for_stripe_itself_needs_a_webhook_secret_of_its_own(monkeypatch: 
 
 def test_everything_may_be_elsewhere_with_real_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Production."""
-    settings = _settings(monkeypatch, **REAL, **ELSEWHERE)
+    settings = _settings(monkeypatch, **REAL, **ISSUER, **ELSEWHERE)
     assert settings.stripe_is_live
     assert settings.stripe_api_base is None
+
+
+def test_a_file_of_keys_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever could write the file could be anybody."""
+    with pytest.raises(ValidationError, match="identity_jwks is a file"):
+        _settings(monkeypatch, **REAL, **ELSEWHERE)
+
+
+@pytest.mark.parametrize("given", ["http://login.shop.test/jwks", "https://", "ftp://x/y", "https://u:p@x/jwks", ""])
+def test_keys_come_by_https_or_from_a_file(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """Keys that somebody on the way could change prove nothing."""
+    with pytest.raises(ValidationError, match="https:// address"):
+        _settings(monkeypatch, ORDERSAGA_IDENTITY_JWKS=given)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
@@ -156,7 +171,7 @@ def test_a_grace_period_is_an_iso_duration_or_seconds(monkeypatch: pytest.Monkey
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings may end in a log."""
-    shown = repr(_settings(monkeypatch, **REAL, **ELSEWHERE))
+    shown = repr(_settings(monkeypatch, **REAL, **ISSUER, **ELSEWHERE))
     assert not [secret for secret in (*REAL.values(), "shop:secret") if secret in shown]
 
 

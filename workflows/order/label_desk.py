@@ -6,7 +6,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.shipping.labels import Shipping
-    from domain.commands import VoidOutcome
+    from domain.void_commands import VoidOutcome
     from workflows.order.pending_void import PendingVoid
     from workflows.saga.saga import Saga
 

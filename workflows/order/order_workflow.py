@@ -65,7 +65,7 @@ class OrderWorkflow(SagaWorkflow):
         order_id = self.progress.order.order_id
         closed = await self.saga.insist(
             Orders.close_order,
-            CloseOrder(order_id=order_id, status=end, code=code, detail=why.reason, by=why.by, text_id=why.text_id),
+            CloseOrder(order_id=order_id, status=end, code=code, detail=why.reason, **why.who),
         )
         self.progress.reached(closed.status, code)
 
@@ -86,12 +86,12 @@ class OrderWorkflow(SagaWorkflow):
     @workflow.update
     async def cancel(self, request: CancelRequest) -> CancelAnswer:
         """Answers with the decision, not with the end of the undo."""
-        return await self.cancels.decision_on(request)
+        return await self.cancels.decision_on(request.from_outside())
 
     @workflow.signal
     def cancel_order(self, given: Any = None) -> None:
         """From operations: input absent, a reason, or {"reason": ..., "by": ...}."""
-        self.cancels.ask(CancelRequest.from_input(given))
+        self.cancels.ask(CancelRequest.from_input(given).from_outside())
 
     @workflow.signal
     def parcel_changed(self, status: ParcelStatus) -> None:

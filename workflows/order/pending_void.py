@@ -12,8 +12,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.shipping.labels import Shipping
-    from domain.commands import ConfirmVoid, VoidOutcome
     from domain.steps import CANCEL_SHIPMENT
+    from domain.void_commands import ConfirmVoid, VoidOutcome
     from workflows.saga.saga import Saga
     from workflows.saga.undos import LongUndo
 
