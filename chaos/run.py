@@ -80,12 +80,7 @@ class Chaos:
                 stack_folder, carrier_clock=CARRIER_CLOCK, environ=os.environ, tailor=partial(_tailored, links)
             ) as stack,
             httpx.AsyncClient(base_url=stack.urls.stripe, timeout=10, trust_env=False) as stripe,
-            httpx.AsyncClient(
-                base_url=stack.urls.api,
-                timeout=20,
-                trust_env=False,
-                auth=Bearer(stack.folder, Role.OPERATIONS, subject="chaos"),
-            ) as api,
+            _operations(stack) as api,
         ):
             look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)
             injector = Injector(stack, links, self._tell_fault)
@@ -102,8 +97,7 @@ class Chaos:
                 async with _while(desk.work(api)):
                     books, waited = await settled(look, plan.settle, self._say, unfinished)
                 self._say(f"settled after {waited:.1f} s; waiting for consumers and listeners ...")
-                over = {order_id for order_id, status in books.statuses.items() if status in FINAL}
-                following = partial(listeners.still_following, over)
+                following = partial(listeners.still_following, _over(books))
                 late = await delivered(stack.urls.database_url, plan.settle, following)
                 await listeners.aclose()
                 await shop.aclose()
@@ -152,6 +146,15 @@ class Chaos:
 
     def _say(self, words: str) -> None:
         self._out.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False, highlight=False)
+
+
+def _operations(stack: Stack) -> httpx.AsyncClient:
+    who = Bearer(stack.folder, Role.OPERATIONS, subject="chaos")
+    return httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False, auth=who)
+
+
+def _over(books: Books) -> set[str]:
+    return {order_id for order_id, status in books.statuses.items() if status in FINAL}
 
 
 def _tailored(links: Links, plan: Blueprint, parts: list[Part]) -> list[Part]:

@@ -15,7 +15,7 @@ from devstack.role_table import GuardedRoute, markdown_table, routes
 from domain.identities import ROLES, Permission, Role
 
 ALL = routes()
-APP = create_app(Settings(identity_jwks="none"))
+APP = create_app(Settings(identity_jwks="none", more_hosts="api.test"))
 
 
 def named(route: GuardedRoute) -> str:
@@ -57,7 +57,7 @@ async def test_answers_401_without_reading_the_body(route: GuardedRoute) -> None
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"10")]
+    headers = [(b"host", b"api.test"), (b"content-type", b"application/json"), (b"content-length", b"10")]
     scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},
