@@ -17,6 +17,7 @@ import typer
 from commandline.failures import Failure, Misused
 from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
+from commandline.groups.carts import carts
 from commandline.groups.dead_letters import rebuild
 from commandline.groups.events import events
 from commandline.groups.inventory import inventory
@@ -40,6 +41,7 @@ app.add_typer(brake, name="brake")
 app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
+app.add_typer(carts, name="carts")
 app.add_typer(promotions, name="promotions")
 app.add_typer(rates, name="rates")
 app.add_typer(events, name="events")

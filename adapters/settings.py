@@ -13,6 +13,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import SettingsConfigDict
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from adapters.cart_settings import CartSettings
 from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
@@ -31,7 +32,7 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(EventSettings, ConsumerSettings):
+class Settings(EventSettings, ConsumerSettings, CartSettings):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",

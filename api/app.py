@@ -18,6 +18,8 @@ from adapters.telemetry import runtime as telemetry
 from adapters.telemetry import tracing
 from adapters.temporal.client import connect
 from api.brake import routes as brake
+from api.carts import reference_routes as reference_carts
+from api.carts import routes as carts
 from api.coupons import routes as coupons
 from api.customers import routes as customers
 from api.deps import Services
@@ -27,6 +29,7 @@ from api.health import routes as health
 from api.http import openapi, problems
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
+from api.http.reference_paths import ReferencePaths
 from api.inventory import routes as inventory
 from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
@@ -67,10 +70,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
     app.add_middleware(Observation, answered=measured.answered)
+    app.add_middleware(ReferencePaths)  # the last one added is the first one asked
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
-    shop = (promotions, coupons, rates)
+    shop = (carts, reference_carts, promotions, coupons, rates)
     for noun in (*nouns, *shop, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)

@@ -22,6 +22,7 @@ OrderSagaError
     ├── InvalidInput           what is asked for is wrong in itself: ask for something else
     ├── NotFound               it is about something that does not exist
     ├── Conflict               it does not fit how things stand now
+    ├── Stale                  it was meant for an earlier version than there is now
     ├── PaymentRequired        the payment did not go through: another payment method may
     └── Unavailable            it cannot be done right now: ask again later
 """
@@ -186,6 +187,10 @@ class NotFound(Refused):
 
 class Conflict(Refused):
     """What is asked for does not fit how things stand now, e.g. the state of the order."""
+
+
+class Stale(Refused):
+    """What is asked for was meant for an earlier version of what there is now: look again, then ask again."""
 
 
 class PaymentRequired(Refused):

@@ -6,6 +6,7 @@ from sqlmodel import SQLModel
 
 from services.archive import tables as archive
 from services.brake import tables as brake
+from services.carts import tables as carts
 from services.catalogue import tables as catalogue
 from services.consumers import tables as consumers
 from services.customers import tables as customers
@@ -26,6 +27,7 @@ from services.tickets import tables as tickets
 AREAS = (
     archive,
     brake,
+    carts,
     catalogue,
     consumers,
     customers,

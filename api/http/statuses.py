@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from domain.errors import Conflict, InvalidInput, NotFound, PaymentRequired, Refused, Unavailable
+from domain.errors import Conflict, InvalidInput, NotFound, PaymentRequired, Refused, Stale, Unavailable
 from domain.event_registry import UnknownEventType
 
 
@@ -22,6 +22,7 @@ STATUS: Mapping[type[Refused], int] = {
     PaymentRequired: 402,
     NotFound: 404,
     Conflict: 409,
+    Stale: 412,
     InvalidInput: 422,
     ForeignBody: 422,
     UnknownEventType: 422,

@@ -51,6 +51,7 @@ class NewOrder:
     metadata: dict[str, str] = field(default_factory=dict)
     shipping_option: str | None = None
     coupon_codes: Sequence[str] = ()  # in capitals
+    cart_id: str | None = None  # that it comes from
 
     def to_quote(self, lines: Mapping[str, MergedLine]) -> QuoteWanted:
         """What it would cost, its items merged to lines."""
@@ -163,6 +164,7 @@ async def store(connection: AsyncConnection, new: NewOrder, quote: Quote) -> Ord
         shipping_address=new.shipping_address,
         ship_not_before=new.ship_not_before,
         order_metadata=new.metadata,
+        cart_id=new.cart_id,
         created_at=(at := now()),
         updated_at=at,
     )

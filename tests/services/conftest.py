@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from adapters.postgres.database import Sessions
+from tests.support.carts import Carts
 from tests.support.counter import Counter
 
 
 @pytest.fixture
 def counter(sessions: Sessions) -> Counter:
     return Counter(sessions)
+
+
+@pytest.fixture
+def carts(counter: Counter) -> Carts:
+    return Carts(counter)

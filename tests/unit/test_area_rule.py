@@ -16,7 +16,7 @@ AREAS = [
     {"inventory", "notifications", "shipping", "tickets"},
     {"brake", "payments"},
     {"refunds"},
-    {"repairs", "inbox"},
+    {"carts", "repairs", "inbox"},
     {"recovery"},
     {"insight"},
 ]
