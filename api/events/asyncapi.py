@@ -13,7 +13,7 @@ from adapters.bus.port import PARTITIONS
 from domain.cloud_events import CONTENT_TYPE, CloudEvent
 from domain.event_examples import example
 from domain.event_references import REFERENCES
-from domain.event_registry import REGISTRY, EventType
+from domain.event_registry import REGISTRY, SUBJECTS, EventType
 from domain.event_schemas import data_schema, wire_schema
 
 STREAM = "ORDERSAGA"
@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
             "version": "1.0.0",
             "description": ABOUT,
             "license": {"name": "MIT"},
-            "tags": [{"name": "order"}, {"name": "product"}],
+            "tags": [{"name": name} for name in SUBJECTS.values()],
         },
         "defaultContentType": CONTENT_TYPE,
         "servers": _servers(),

@@ -74,6 +74,11 @@ Amount = Annotated[
     BeforeValidator(_exact_number, json_schema_input_type=str | int | float),
     Field(ge=0, max_digits=15, decimal_places=3),
 ]
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_exact_number, json_schema_input_type=str | int | float),
+    Field(ge=0, le=100, max_digits=7, decimal_places=4),
+]
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
 Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_no_nul)]
 Text200 = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from api.http.fields import Amount, Body, Currency, ShippingOptionName, Text200, Wire
+from api.http.fields import Amount, Body, Currency, Percent, ShippingOptionName, Text200, Wire
 from domain.money import MAXIMUM_CHARGE, Money
 from domain.pricing.lines import STANDARD
 from domain.pricing.rounding import as_percent, from_percent
@@ -25,15 +25,9 @@ class TaxRateWanted(Body):
     country: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{2}$")]
     region: Region = Field(default="", description="the `state` of an address; empty for all of the country")
     category: Category = STANDARD
-    rate: Amount = Field(description="in percent", examples=["8.25"])
+    rate: Percent = Field(description="in percent", examples=["8.25"])
     inclusive: bool = Field(default=False, description="whether prices contain it")
     valid_from: date
-
-    @field_validator("rate")
-    @classmethod
-    def _is_a_percentage(cls, rate: Decimal) -> Decimal:
-        from_percent(rate)
-        return rate
 
     def data(self) -> NewTaxRate:
         given = self.model_dump(exclude={"rate"})

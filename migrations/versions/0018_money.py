@@ -52,6 +52,10 @@ CHECKS = {
     },
 }
 
+GROWING = ("order_adjustments", "coupon_redemptions")
+EARLY = "autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05"
+"""And the statistics likewise: as the tables of orders have it (0013)."""
+
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():  # each table is locked for itself
@@ -65,6 +69,8 @@ def upgrade() -> None:
     _coupons()
     _rates()
     _refund_lines()
+    for table in GROWING:
+        op.execute(f"ALTER TABLE {table} SET ({EARLY}, autovacuum_analyze_scale_factor = 0.02)")
 
 
 def _add_checks(table: str, checks: dict[str, str]) -> None:

@@ -47,15 +47,15 @@ def order_event(
 
 def _parts(row: Order) -> dict[str, str]:
     """What made the total, where it is more than the sum of the lines; what is not there is left out."""
+    if not (row.discount_minor or row.shipping_fee_minor or row.added_tax_minor):
+        return {}
     parts = {
+        "subtotal_amount": row.subtotal_minor,
         "discount_amount": row.discount_minor,
         "shipping_fee": row.shipping_fee_minor,
         "added_tax_amount": row.added_tax_minor,
     }
-    found = {name: minor for name, minor in parts.items() if minor}
-    if found and row.subtotal_minor is not None:
-        found["subtotal_amount"] = row.subtotal_minor
-    return {name: Money(minor=minor, currency=row.currency).decimal for name, minor in found.items()}
+    return {name: Money(minor=minor, currency=row.currency).decimal for name, minor in parts.items() if minor}
 
 
 def _items(row: Order, lines: list[OrderLine]) -> list[EventItem]:
@@ -63,10 +63,9 @@ def _items(row: Order, lines: list[OrderLine]) -> list[EventItem]:
 
 
 def _item(currency: str, line: OrderLine) -> EventItem:
-    def money(minor: int) -> Money:
-        return Money(minor=minor, currency=currency)
-
-    plain = item(line.product_id, line.quantity, money(line.unit_price_minor))
-    more = {"discount": line.discount_minor, "tax": line.tax_minor}
-    found = {name: money(minor).decimal for name, minor in more.items() if minor}
-    return plain.model_copy(update=found) if found else plain
+    plain = item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=currency))
+    if not (line.discount_minor or line.tax_minor):
+        return plain
+    parts = {"discount": line.discount_minor, "tax": line.tax_minor}
+    found = {name: Money(minor=minor, currency=currency).decimal for name, minor in parts.items() if minor}
+    return plain.model_copy(update=found)

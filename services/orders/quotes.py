@@ -7,7 +7,7 @@ stores it compares first, under the lock, whether it still holds (`still_holds`)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from domain.pricing.lanes import Discount, left_of, off_the_fee, off_the_goods
 from domain.pricing.lines import PricedLine
 from domain.pricing.promotions import Promotion, Unfit
 from domain.pricing.totals import NO_FEE, FeeSum, Totals, sum_up
-from services.orders.pricing import Found, MergedLine, Pieces, currency_of, known_products, look_up, merge
+from services.orders.pricing import Found, MergedLine, currency_of, known_products, look_up
 from services.promotions.reading import Coupon, read_coupons, unknown
 from services.rates.from_tables import cheapest
 from services.rates.ports import (
@@ -39,14 +39,18 @@ PROVIDER_TIMEOUT = 5.0  # seconds for each provider
 
 @dataclass(frozen=True)
 class QuoteWanted:
-    """What is to be priced; codes are in capitals. `customer_id` is None for a guest."""
+    """What is to be priced; codes are in capitals. `customer_id` is None for a guest.
 
-    lines: Mapping[str, MergedLine] = field(default_factory=dict)
+    With `goods_only` what has no address yet is priced without tax and shipping, instead of being refused.
+    """
+
+    lines: Mapping[str, MergedLine]  # of `pricing.merge`
     customer_id: str | None = None
     address: Address | None = None
     shipping_option: str | None = None
     coupon_codes: Sequence[str] = ()
     currency: str | None = None  # what the client believes
+    goods_only: bool = False
 
 
 class CouponUnfit(NamedTuple):
@@ -79,6 +83,7 @@ class Quote:
     lines: Sequence[PricedLine]
     names: Sequence[str]  # of the lines' products
     totals: Totals
+    wanted: QuoteWanted
     basis: Basis
     discounts: Sequence[Discount] = ()  # of the goods
     off_fee: Discount | None = None
@@ -102,16 +107,15 @@ class Quote:
         return sorted({one.promotion.coupon for one in self.won if one.promotion.coupon})
 
 
-async def quote(reads: AsyncEngine, items: Iterable[Pieces], wanted: QuoteWanted, providers: Providers) -> Quote:
-    """The price of `items`, which take the place of `wanted.lines`. `reads` commits each statement by itself.
+async def quote(reads: AsyncEngine, wanted: QuoteWanted, providers: Providers) -> Quote:
+    """What it costs now. `reads` commits each statement by itself.
 
     Raises InvalidInput for what the catalogue cannot serve and where the address or the shipping option is missing
     or unknown, Unavailable where a provider cannot be reached. A coupon that does not apply is part of the answer.
     """
-    asked = replace(wanted, lines=merge(items))
     async with reads.connect() as connection:
-        basis = await read_basis(connection, asked)
-    return await quote_of(basis, asked, providers)
+        basis = await read_basis(connection, wanted)
+    return await quote_of(basis, wanted, providers)
 
 
 async def read_basis(connection: AsyncConnection, wanted: QuoteWanted, order_id: str | None = None) -> Basis:
@@ -122,9 +126,9 @@ async def read_basis(connection: AsyncConnection, wanted: QuoteWanted, order_id:
     return Basis(found, await read_coupons(connection, wanted.coupon_codes, wanted.customer_id))
 
 
-async def still_holds(connection: AsyncConnection, basis: Basis, wanted: QuoteWanted) -> bool:
-    """Whether a quote made of this basis would be made again; asked under the lock of what it is stored with."""
-    return basis.holds(await read_basis(connection, wanted))
+async def still_holds(connection: AsyncConnection, quote: Quote) -> bool:
+    """Whether the same quote would be made again; to be asked under the lock of what it is stored with."""
+    return quote.basis.holds(await read_basis(connection, quote.wanted))
 
 
 async def quote_of(basis: Basis, wanted: QuoteWanted, providers: Providers) -> Quote:
@@ -136,27 +140,40 @@ async def quote_of(basis: Basis, wanted: QuoteWanted, providers: Providers) -> Q
         PricedLine(product_id, line.quantity, products[product_id].price_minor, products[product_id].tax_category)
         for product_id, line in wanted.lines.items()
     ]
-    apply = providers.apply(basis.found.stored_rates)
+    apply = providers.apply(basis.found.stored_rates) and not (wanted.goods_only and wanted.address is None)
     if not (basis.found.promotions or wanted.coupon_codes or wanted.shipping_option or apply):
-        return Quote(currency, lines, names, sum_up(lines), basis)
+        return Quote(currency, lines, names, sum_up(lines), wanted, basis)
     at = now()
     fit, unfit = _judge(basis, wanted.coupon_codes, lines, currency, at)
     discounts = off_the_goods(lines, fit)
-    left = left_of(lines, discounts)
-    address = _address(wanted) if apply else wanted.address
-    options = await _options(providers, basis, ShippingQuestion(address or {}, currency, at, sum(left)))
+    goods = Quote(currency, lines, names, sum_up(lines, discounts), wanted, basis, discounts, unfit=unfit)
+    if apply:
+        return await _with_rates(goods, fit, providers, at)
+    if wanted.shipping_option is not None and not wanted.goods_only:
+        raise _no_such_option(())
+    return goods
+
+
+async def _with_rates(goods: Quote, fit: Sequence[Promotion], providers: Providers, at: datetime) -> Quote:
+    """The same with shipping, what is taken off it, and the tax on all that is left."""
+    wanted, basis, currency, lines = goods.wanted, goods.basis, goods.currency, goods.lines
+    address, left = _address(wanted), left_of(lines, goods.discounts)
+    options = await _options(providers, basis, ShippingQuestion(address, currency, at, sum(left)))
     option = _chosen(options, wanted, providers.shipping.applies(basis.found.stored_rates))
     fee = option.fee if option else 0
     off_fee = off_the_fee(fee, fit)
     paid_fee = fee - (off_fee.amount if off_fee else 0)
-    net = [
+    taxes = await _taxes(providers, basis, TaxQuestion(address, currency, at, _net(lines, left), paid_fee))
+    shipping = FeeSum(fee, fee - paid_fee, taxes.fee) if option else NO_FEE
+    totals = sum_up(lines, goods.discounts, shipping=shipping, taxes=taxes.lines)
+    return replace(goods, totals=totals, off_fee=off_fee, option=option, options=options)
+
+
+def _net(lines: Sequence[PricedLine], left: Sequence[int]) -> list[NetLine]:
+    return [
         NetLine(line.product_id, line.tax_category, line.quantity, rest)
         for line, rest in zip(lines, left, strict=True)
     ]
-    taxes = await _taxes(providers, basis, TaxQuestion(address or {}, currency, at, net, paid_fee))
-    shipping = FeeSum(fee, fee - paid_fee, taxes.fee) if option else NO_FEE
-    totals = sum_up(lines, discounts, shipping=shipping, taxes=taxes.lines)
-    return Quote(currency, lines, names, totals, basis, discounts, off_fee, option, unfit, options)
 
 
 def require_coupons(quote: Quote) -> None:
@@ -215,12 +232,16 @@ def _away(what: str) -> Unavailable:
 
 def _chosen(options: Sequence[ShippingOption], wanted: QuoteWanted, applies: bool) -> ShippingOption | None:
     """The option that was asked for, the cheapest one without a wish; None where shipping costs nothing anywhere."""
-    there = ", ".join(option.name for option in options) or "none"
     if wanted.shipping_option is not None:
         chosen = next((option for option in options if option.name == wanted.shipping_option), None)
         if chosen is None:
-            raise bad_fields({"shipping_option": f"there is no such option here; there are: {there}"})
+            raise _no_such_option(options)
         return chosen
     if applies and not options:
         raise bad_fields({"shipping_address.country": "nothing is sent to this country in this currency"})
     return cheapest(options)
+
+
+def _no_such_option(options: Sequence[ShippingOption]) -> InvalidInput:
+    there = ", ".join(option.name for option in options) or "none"
+    return bad_fields({"shipping_option": f"there is no such option here; there are: {there}"})

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlmodel import select
 
 from domain.errors import BadField, Conflict, NotFound
-from domain.pricing.units import due_back
+from domain.pricing.returns import Given, worth_back
 from domain.refunds import RefundState
 from services.orders.book import LockedOrder
 from services.orders.pricing import Pieces
@@ -30,15 +29,6 @@ class UnitsBack(NamedTuple):
     amount: int
 
 
-@dataclass(frozen=True)
-class Given:
-    """What refunds of pieces have given back before: pieces and minor units by product, and of the fee."""
-
-    pieces: Counter[str]
-    amounts: Counter[str]
-    fee: int
-
-
 async def worth_of(order: LockedOrder, items: Sequence[Pieces]) -> tuple[list[UnitsBack], int]:
     """The pieces with their worth, and what the refund comes to with the fee, if it gives the fee back.
 
@@ -49,11 +39,12 @@ async def worth_of(order: LockedOrder, items: Sequence[Pieces]) -> tuple[list[Un
     for item in items:
         wanted[item.product_id] += item.quantity
     lines = {line.product_id: line for line in order.lines()}
-    back = [_back(order, lines.get(product_id), product_id, count, given) for product_id, count in wanted.items()]
-    kept = [line for line in lines.values() if not line.dropped]
-    is_all = all(given.pieces[line.product_id] + wanted[line.product_id] == line.quantity for line in kept)
-    fee = order.row.total_minor - sum(line.paid.total for line in lines.values()) - given.fee if is_all else 0
-    return back, sum(one.amount for one in back) + fee
+    for product_id, count in wanted.items():
+        _require_left(order, lines.get(product_id), product_id, count, given)
+    kept = {line.product_id: line.paid for line in lines.values() if not line.dropped}
+    fee = order.row.total_minor - sum(line.paid.total for line in lines.values())
+    back = worth_back(kept, fee, given, wanted)
+    return [UnitsBack(name, wanted[name], amount) for name, amount in back.amounts.items()], back.total
 
 
 async def lines_of(order: LockedOrder, key: str) -> list[RefundLine]:
@@ -76,15 +67,12 @@ async def _given(order: LockedOrder) -> Given:
     return Given(pieces, amounts, sum(whole.values()) - amounts.total())
 
 
-def _back(order: LockedOrder, line: OrderLine | None, product_id: str, count: int, given: Given) -> UnitsBack:
+def _require_left(order: LockedOrder, line: OrderLine | None, product_id: str, count: int, given: Given) -> None:
     if line is None:
         raise NotFound("no_such_line", f"the order has no line of product {product_id}")
     if line.dropped:
         raise Conflict("line_dropped", f"the line of product {product_id} was dropped, and never paid for")
-    back = given.pieces[product_id]
-    if count > (left := line.quantity - back):
+    if count > (left := line.quantity - given.pieces[product_id]):
         detail = f"{left} pieces of product {product_id} can still come back, not {count}"
         about = BadField("items", f"{left} of {product_id} at most")
         raise Conflict("units_given_back", detail, fields=[about], order_id=order.row.order_id, pieces_left=left)
-    amount = due_back(line.paid, back=back, given=given.amounts[product_id], count=count)
-    return UnitsBack(product_id, count, amount)

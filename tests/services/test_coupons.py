@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlmodel import select
@@ -32,7 +33,7 @@ from services.promotions.desk import (
 from tests.support.counter import Counter
 
 
-async def coupon(counter: Counter, **limits: int) -> str:
+async def coupon(counter: Counter, **limits: Any) -> str:
     """A code for 10 % off."""
     code, promotion_id = f"C-{secrets.token_hex(4)}".upper(), f"p-{secrets.token_hex(4)}"
     promotion = PromotionData(promotion_id, "Save 10 %", PromotionKind.PERCENT, "USD", value=Decimal(10))
@@ -114,6 +115,14 @@ async def test_an_order_that_ends_undone_gives_its_code_back_once(counter: Count
     assert await reserve(counter, other) == "reserved"
     async with named_order(counter.book, other) as order:
         assert order.fence(RESERVE)
+
+
+async def test_an_order_that_never_reserved_gives_nothing_back(counter: Counter) -> None:
+    """Its workflow never began, e.g. the API was killed between the two: the uses of others stay counted."""
+    product_id, code = await counter.product(), await coupon(counter, usage_limit=2)
+    await reserve(counter, await placed(counter, product_id, code))
+    await undo(counter, await placed(counter, product_id, code))
+    assert await used(counter, code) == 1
 
 
 async def test_a_used_up_code_is_refused_before_anything_is_stored(counter: Counter) -> None:

@@ -20,8 +20,8 @@ from domain.pricing.taxes import Tax, TaxRate
 from services.catalogue.products import change_product
 from services.orders.named import named_order
 from services.orders.placement import NewOrder, place
-from services.orders.pricing import Pieces
-from services.orders.quotes import QuoteWanted, quote
+from services.orders.pricing import Pieces, merge
+from services.orders.quotes import QuoteWanted, quote, still_holds
 from services.orders.tables import Order, OrderAdjustment
 from services.payments.book import amount_due
 from services.promotions.desk import CouponData, PromotionData, add_coupon, add_promotion
@@ -106,6 +106,37 @@ async def test_an_order_keeps_what_made_its_total(counter: Counter) -> None:
         assert amount_due(order) == 13211 - 4774  # the line's 44.10 and its 3.64 of tax; the fee stays
 
 
+async def test_tax_that_prices_contain_is_told_and_not_added(counter: Counter) -> None:
+    """10 x 23.90 less a quarter is 179.25, of which 29.88 are tax at 20 %."""
+    async with counter.sessions() as session, session.begin():
+        await bring_in(session, [NewTaxRate("AT", "", "standard", NEW_YEAR, 200_000, True)], [])
+    promotion_id = await promote(counter, "QUARTER", value=Decimal(25))
+    new = await wanted(counter, ("23.90", 10), shipping_address=ADDRESS | {"country": "AT"}, coupon_codes=["QUARTER"])
+    row = await place(counter.sessions, new)
+
+    assert (row.total_minor, row.discount_minor, row.added_tax_minor, row.shipping_option) == (17925, 5975, 0, None)
+    assert await adjustments(counter, row.order_id) == [
+        ("discount", promotion_id, 5975),
+        ("tax", "AT standard", 2988),
+    ]
+
+
+async def test_free_shipping_takes_the_fee_off_and_its_tax(counter: Counter) -> None:
+    """The fee is shown, and a discount of as much."""
+    await rates(counter)
+    promotion_id = await promote(counter, "NO-FEE", kind=PromotionKind.FREE_SHIPPING, value=None)
+    row = await place(
+        counter.sessions,
+        await wanted(counter, ("10.00", 1), shipping_address=ADDRESS, coupon_codes=["NO-FEE"]),
+    )
+
+    assert (row.shipping_fee_minor, row.discount_minor, row.added_tax_minor, row.total_minor) == (595, 595, 83, 1083)
+    assert (await adjustments(counter, row.order_id))[:2] == [
+        ("discount", promotion_id, 595),
+        ("fee", "standard", 595),
+    ]
+
+
 async def test_asks_for_an_address_and_an_option_that_there_is(counter: Counter) -> None:
     """Where rates are kept; without a wish it is the cheapest, free from an amount on."""
     await rates(counter)
@@ -170,16 +201,18 @@ async def test_an_order_that_costs_nothing_and_one_that_costs_too_little(counter
 
 
 class Far:
-    """A provider far away: 10 % on top of everything and 1.00 for shipping, after `first` was done meanwhile."""
+    """A provider far away: 10 % on top of everything, 1.00 for shipping. When it is first asked, a price changes."""
 
     def __init__(self, counter: Counter, product_id: str = "", error: Exception | None = None) -> None:
         self._counter, self._product_id, self._error = counter, product_id, error
-        self.asked = 0
+        self._pool = engine_of(counter.sessions).pool
+        self.asked, self.open = 0, 0
 
     def applies(self, stored: StoredRates) -> bool:
         return True
 
     async def quote(self, asked: TaxQuestion | ShippingQuestion) -> TaxAnswer | Sequence[ShippingOption]:
+        self.open = max(self.open, self._pool.checkedout())  # type: ignore[attr-defined]
         if self._error is not None:
             raise self._error
         if isinstance(asked, ShippingQuestion):
@@ -196,12 +229,13 @@ class Far:
 
 
 async def test_quotes_again_where_a_price_changes_while_a_provider_is_asked(counter: Counter) -> None:
-    """The customer pays the price that holds when the order is stored, never an older one."""
+    """The customer pays the price that holds when the order is stored; no connection is held while it is asked."""
     product_id = await counter.product("24.50")
     far = Far(counter, product_id)
     new = replace(await counter.wanted(product_id), shipping_address=ADDRESS)
     row = await place(counter.sessions, new, far.providers())
     assert (far.asked, row.subtotal_minor, row.total_minor) == (2, 2700, 2700 + 100 + 270 + 10)
+    assert far.open == 0
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError()])
@@ -217,10 +251,27 @@ async def test_stores_nothing_while_nobody_can_say_the_price(counter: Counter, e
 
 async def test_a_quote_tells_what_a_guest_would_pay(counter: Counter) -> None:
     """With the reason of a code that does not apply; nothing is taken."""
-    items = [Pieces(await counter.product("10.00"), 3)]
+    lines = merge([Pieces(await counter.product("10.00"), 3)])
     reads = autocommit(engine_of(counter.sessions))
-    found = await quote(reads, items, QuoteWanted(coupon_codes=["NOT-THERE"]), by_tables(reads))
+    found = await quote(reads, QuoteWanted(lines, coupon_codes=["NOT-THERE"]), by_tables(reads))
     assert (str(found.total), found.unfit[0].code, found.unfit[0].why.code) == ("30.00 USD", "NOT-THERE", "unknown")
+
+
+async def test_a_quote_without_an_address_is_of_the_goods_where_that_is_enough(counter: Counter) -> None:
+    """As a cart shows it, and it holds until a price changes."""
+    await rates(counter)
+    product_id = await counter.product("10.00")
+    reads = autocommit(engine_of(counter.sessions))
+    wanted = QuoteWanted(merge([Pieces(product_id, 3)]), goods_only=True)
+    goods = await quote(reads, wanted, by_tables(reads))
+    whole = await quote(reads, replace(wanted, address=ADDRESS), by_tables(reads))
+    assert (goods.totals.total, whole.totals.total) == (3000, 3000 + 595 + 248 + 49)
+    assert [option.name for option in whole.options] == ["express", "standard"]
+    async with reads.connect() as connection:
+        assert await still_holds(connection, goods)
+        async with counter.sessions() as session, session.begin():
+            await change_product(session, product_id, price=Decimal("10.01"))
+        assert not await still_holds(connection, goods)
 
 
 async def test_twins_with_a_provider_are_one_order(counter: Counter) -> None:
