@@ -107,7 +107,7 @@ def build_cart_upkeep(settings: Settings, engine: AsyncEngine) -> CartUpkeep:
         empty=settings.cart_empty_kept,
         abandoned=settings.cart_abandoned_after,
     )
-    return CartUpkeep(OldCarts(engine, lives, settings.cart_ended_kept, settings.cart_keys_kept))
+    return CartUpkeep(OldCarts(engine, lives, settings.cart_ended_kept, settings.cart_repeats_known))
 
 
 def build_outbox(settings: Settings, engine: AsyncEngine, metrics: RelayMetrics) -> OutboxRelay | None:

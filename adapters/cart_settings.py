@@ -24,6 +24,6 @@ class CartSettings(BaseSettings):
     cart_ended_kept: timedelta = Field(
         default=timedelta(days=30), gt=timedelta(0), description="how long expired and merged carts stay"
     )
-    cart_keys_kept: timedelta = Field(
+    cart_repeats_known: timedelta = Field(
         default=timedelta(days=7), gt=timedelta(0), description="how long a change by Idempotency-Key is known again"
     )

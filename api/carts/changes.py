@@ -10,8 +10,9 @@ from api.deps import Services
 from domain.errors import Conflict
 from services.carts import changes, reading
 from services.carts.changes import Alteration, Asked, Sees
-from services.orders.quotes import QuoteWanted, require_coupons
+from services.orders.quotes import require_coupons
 from services.outbox.waiting import CHANNEL as OUTBOX
+from services.rates.from_tables import by_tables
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,6 @@ async def _require_fit(request: Request, cart_id: str, code: str) -> None:
         cart = await reading.read_cart(connection, cart_id, request.sees)
     if cart.row is None or not cart.lines:
         raise Conflict("cart_empty", "a coupon needs something in the cart")
-    asked = QuoteWanted(coupon_codes=[code])
-    priced = await reading.price(reads, cart, reading.GOODS_ONLY, asked)
+    priced = await reading.price(reads, cart, by_tables(reads), reading.Asked(coupon=code))
     if priced.quote is not None:
         require_coupons(priced.quote)

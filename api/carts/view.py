@@ -24,7 +24,7 @@ from domain.money import Money
 from services.carts import reading
 from services.carts.changes import Sees
 from services.carts.reading import CartRead, ListedCart, Priced
-from services.orders.quotes import Quote, QuoteWanted
+from services.orders.quotes import Quote
 from services.rates.from_tables import by_tables
 
 NOTHING = "0.00"
@@ -74,7 +74,7 @@ def _summary(one: ListedCart) -> CartSummary:
 
 async def _priced(services: Services, cart: CartRead, where: Destination | None) -> CartView:
     address = where.address() if where else None
-    asked = QuoteWanted(address=address, shipping_option=where.shipping_option) if where and address else None
+    asked = reading.Asked(address, where.shipping_option) if where and address else reading.NOTHING_ELSE
     priced = await reading.price(services.reads, cart, by_tables(services.reads), asked)
     view = _empty(cart)
     if priced.quote is None:

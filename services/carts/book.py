@@ -116,6 +116,7 @@ class LockedCart:
         self.row.coupon = self.row.coupon or other.row.coupon
         other.row.state, other.row.order_id = CartState.MERGED.value, None
         other.row.merged_into = self.row.cart_id
+        other.row.version += 1
 
     # what every change does ------------------------------------------------------------------------------------
 

@@ -107,7 +107,7 @@ async def _quote_and_store(
         now = await _plan_of(cart, asked)
         if now.contents is None or now.version != planned.version:
             return now
-        if not await quotes.still_holds(connection, quote.basis, wanted):
+        if not await quotes.still_holds(connection, quote):
             return now
         row = await placement.store(connection, new, quote)
         _take_order(cart, row, asked)

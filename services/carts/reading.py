@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -15,9 +15,9 @@ from services.carts.book import no_such_cart
 from services.carts.changes import Sees, sees_all
 from services.carts.tables import Cart
 from services.customers.customers import no_such_customer
-from services.orders.pricing import Pieces
+from services.orders.pricing import Pieces, merge
 from services.orders.quotes import Quote, QuoteWanted, quote
-from services.rates.ports import Providers, StoredRates
+from services.rates.ports import Address, Providers
 
 _LINES = """
     (SELECT json_agg(json_build_object(
@@ -114,17 +114,16 @@ def _read(found: Any) -> CartRead:
 # prices --------------------------------------------------------------------------------------------------------
 
 
-class _GoodsOnly:
-    """In the place of both providers where there is no address: it says nothing."""
+@dataclass(frozen=True)
+class Asked:
+    """What decides on a cart's price beside its lines; a coupon takes the place of the cart's own."""
 
-    def applies(self, stored: StoredRates) -> bool:
-        return False
-
-    async def quote(self, asked: Any) -> Any:
-        raise NotImplementedError
+    address: Address | None = None
+    shipping_option: str | None = None
+    coupon: str | None = None
 
 
-GOODS_ONLY = Providers(_GoodsOnly(), _GoodsOnly())
+NOTHING_ELSE = Asked()
 
 
 @dataclass(frozen=True)
@@ -136,16 +135,22 @@ class Priced:
     is_whole: bool = True
 
 
-async def price(reads: AsyncEngine, cart: CartRead, providers: Providers, where: QuoteWanted | None = None) -> Priced:
-    """The cart at today's prices; `where` has an address and a shipping option, and another coupon, if there are any.
+async def price(reads: AsyncEngine, cart: CartRead, providers: Providers, asked: Asked = NOTHING_ELSE) -> Priced:
+    """The cart at today's prices; without an address of the goods alone, where others depend on one.
 
     Raises as `quote` does. A coupon that does not apply is part of the answer.
     """
     if cart.row is None or not cart.lines:
         return Priced(cart)
-    asked = where or QuoteWanted()
-    codes = asked.coupon_codes or ([cart.row.coupon] if cart.row.coupon else [])
-    wanted = replace(asked, customer_id=cart.row.customer_id, coupon_codes=codes)
-    found = await quote(reads, cart.pieces, wanted, providers if asked.address else GOODS_ONLY)
+    coupon = asked.coupon or cart.row.coupon
+    wanted = QuoteWanted(
+        merge(cart.pieces),
+        customer_id=cart.row.customer_id,
+        address=asked.address,
+        shipping_option=asked.shipping_option,
+        coupon_codes=[coupon] if coupon else [],
+        goods_only=asked.address is None,
+    )
+    found = await quote(reads, wanted, providers)
     is_whole = asked.address is not None or not providers.apply(found.basis.found.stored_rates)
     return Priced(cart, found, is_whole)

@@ -15,9 +15,9 @@ from domain.carts import Lives
 from domain.errors import Conflict, InvalidInput, NotFound, Stale
 from services.carts import changes, reading
 from services.carts.changes import Asked
-from services.carts.reading import GOODS_ONLY
 from services.carts.upkeep import OldCarts
 from services.catalogue import products
+from services.rates.from_tables import by_tables
 from tests.support.carts import Carts
 from tests.support.counter import Counter
 
@@ -145,7 +145,7 @@ async def test_shows_todays_price_and_what_it_was(carts: Carts, counter: Counter
     reads = engine_of(counter.sessions).execution_options(isolation_level="AUTOCOMMIT")
 
     cart = await carts.read(cart_id)
-    priced = await reading.price(reads, cart, GOODS_ONLY)
+    priced = await reading.price(reads, cart, by_tables(reads))
 
     assert priced.quote is not None and priced.quote.totals.total == 5400
     assert [(line.price_seen, line.available) for line in cart.lines] == [(2450, 7)]
