@@ -1,7 +1,7 @@
 """What a cart costs its customer: `python -m benchmarks.carts`.
 
-An add, a read and a checkout, alone and twenty at once, beside `POST /api/orders` on the same stack. The rounds of all
-kinds take turns, so that a slow moment of the machine is everybody's.
+An add, a read and a checkout, alone and twenty at once, beside `POST /api/orders` on the same stack. The rounds of
+all kinds take turns, so that a slow moment of the machine is everybody's.
 """
 
 from __future__ import annotations

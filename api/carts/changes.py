@@ -59,7 +59,7 @@ async def drop_coupon(request: Request, cart_id: str) -> CartView:
 
 
 async def merge(request: Request, cart_id: str, source: str) -> CartView:
-    await changes.merge(request.services.sessions, cart_id, source, request.sees)
+    await changes.merge(request.services.sessions, cart_id, source, request.sees, request.version)
     return await _answer(request, cart_id)
 
 

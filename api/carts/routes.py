@@ -96,7 +96,7 @@ async def delete_coupon(request: ChangeDep, cart_id: CartIdDep, response: Respon
     return view.tagged(response, await changes.drop_coupon(request, cart_id))
 
 
-@router.post("/{cartId}/merge", responses=documented(400, 404, 409, 415, 422), summary="Take another cart's lines in")
+@router.post("/{cartId}/merge", responses=REFUSALS, summary="Take another cart's lines in")
 async def merge_carts(request: ChangeDep, cart_id: CartIdDep, wanted: MergeWanted, response: Response) -> CartView:
     """Quantities are added, and capped at what a line may have; the same again adds nothing."""
     return view.tagged(response, await changes.merge(request, cart_id, wanted.from_))

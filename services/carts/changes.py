@@ -181,10 +181,13 @@ def _product_for(cart: LockedCart, product_id: str) -> Product:
 # two carts -----------------------------------------------------------------------------------------------------
 
 
-async def merge(sessions: Sessions, into: str, source: str, sees: Sees = sees_all) -> None:
+async def merge(
+    sessions: Sessions, into: str, source: str, sees: Sees = sees_all, version: int | None = None
+) -> None:
     """The lines of the cart `source` come into the cart `into`; a repeat adds nothing.
 
-    Raises NotFound for either, Conflict for one that is over, for the same one, or for another currency.
+    Raises NotFound for either, Conflict for one that is over, for the same one, or for another currency, Stale where
+    `into` has another version.
     """
     if into == source:
         raise Conflict("same_cart", "a cart cannot be merged into itself", fields=[BadField("from", "this cart")])
@@ -196,6 +199,7 @@ async def merge(sessions: Sessions, into: str, source: str, sees: Sees = sees_al
         if other.row.merged_into == into:
             return
         _require_mergeable(target, other)
+        target.require_version(version)
         target.take_in(other)
         if other.lines:
             target.touch()

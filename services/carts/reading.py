@@ -33,14 +33,13 @@ _OPEN_CART = text(f"""
       FROM customers LEFT JOIN carts ON carts.customer_id = customers.customer_id AND state = 'open'
      WHERE customers.customer_id = :customer_id
 """)  # noqa: S608
-_LIST = text("""
+_LIST = """
     SELECT row_to_json(carts)::text AS cart,
            (SELECT sum(quantity) FROM cart_lines WHERE cart_lines.cart_id = carts.cart_id) AS pieces
-      FROM carts
-     WHERE state = :state AND customer_id IS NOT DISTINCT FROM COALESCE(:customer_id, customer_id)
-       AND (touched_at, cart_id) < (:touched_at, :cart_id)
+      FROM carts WHERE {whose} AND state = :state AND (touched_at, cart_id) < (:touched_at, :cart_id)
      ORDER BY touched_at DESC, cart_id DESC LIMIT :most
-""")
+"""
+_ALL, _OF_CUSTOMER = text(_LIST.format(whose="true")), text(_LIST.format(whose="customer_id = :customer_id"))
 
 
 class ReadLine(NamedTuple):
@@ -96,8 +95,11 @@ async def list_carts(
 ) -> list[ListedCart]:
     """At most `most`, those that were touched last first; `after` is the time and id of the one before them."""
     touched_at, cart_id = after
-    asked = {"state": state.value, "customer_id": customer_id, "touched_at": touched_at, "cart_id": cart_id}
-    rows = (await connection.execute(_LIST, asked | {"most": most})).all()
+    asked = {"state": state.value, "touched_at": touched_at, "cart_id": cart_id, "most": most}
+    if customer_id is None:
+        rows = (await connection.execute(_ALL, asked)).all()
+    else:
+        rows = (await connection.execute(_OF_CUSTOMER, asked | {"customer_id": customer_id})).all()
     return [ListedCart(row_of(Cart, parsed(row.cart)), int(row.pieces or 0)) for row in rows]
 
 

@@ -112,6 +112,9 @@ async def test_merges_a_guests_cart_once(carts: Carts, counter: Counter) -> None
     lamp, desk = await counter.product(), await counter.product()
     mine, guests = await carts.of(await counter.customer(), (lamp, 1)), await carts.of(None, (lamp, 2), (desk, 1))
 
+    with pytest.raises(Stale):
+        await changes.merge(carts.sessions, mine, guests, version=1)
+
     await asyncio.gather(*(changes.merge(carts.sessions, mine, guests) for _ in range(6)))
 
     assert await carts.quantities(mine) == {lamp: 3, desk: 1}
