@@ -18,6 +18,7 @@ from commandline.failures import Failure, Misused
 from commandline.groups.audit import audit
 from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
+from commandline.groups.carts import carts
 from commandline.groups.customers import customers
 from commandline.groups.dead_letters import rebuild
 from commandline.groups.events import events
@@ -45,6 +46,7 @@ app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
 app.add_typer(customers, name="customers")
+app.add_typer(carts, name="carts")
 app.add_typer(promotions, name="promotions")
 app.add_typer(rates, name="rates")
 app.add_typer(keys, name="keys")

@@ -32,8 +32,10 @@ from adapters.stripe.refunds import RefundGateway
 from adapters.telemetry import health_page
 from adapters.temporal.client import connect
 from adapters.webhooks.sender import WebhookSender
+from domain.carts import Lives
 from domain.webhooks import Source
 from events.audit_seals import seal_forever
+from events.cart_upkeep import CartUpkeep
 from events.consumers_main import build_consumers
 from events.health import RelayHealth
 from events.inbox import FollowedUp, FollowUp, Inbox
@@ -46,6 +48,7 @@ from events.payment_follow_up import PaymentFollowUp
 from events.refund_starts import RefundSweep
 from events.relay import FIRST_LOOK, Relay
 from events.webhook_deliveries import WebhookDeliveries
+from services.carts.upkeep import OldCarts
 from services.inbox.claims import Claims
 from services.inbox.pruning import OldEvents
 from services.orders.book import OrderBook
@@ -96,8 +99,19 @@ async def build_relay(
         pruning = InboxPruning(OldEvents(each_on_its_own, settings.inbox_kept), metrics.pruned)
         outbox = build_outbox(settings, engine, metrics)
         sweep = RefundSweep(each_on_its_own, temporal, settings)
-        relay = Relay(settings, inbox, sweep, pruning, first_look, outbox)
+        relay = Relay(settings, inbox, sweep, pruning, first_look, outbox, build_cart_upkeep(settings, engine))
         yield RelayParts(relay, inbox, engine, temporal)
+
+
+def build_cart_upkeep(settings: Settings, engine: AsyncEngine) -> CartUpkeep:
+    """What time does to carts, by the settings."""
+    lives = Lives(
+        guest=settings.cart_guest_kept,
+        customer=settings.cart_customer_kept,
+        empty=settings.cart_empty_kept,
+        abandoned=settings.cart_abandoned_after,
+    )
+    return CartUpkeep(OldCarts(engine, lives, settings.cart_ended_kept, settings.cart_repeats_known))
 
 
 def build_outbox(settings: Settings, engine: AsyncEngine, metrics: RelayMetrics) -> OutboxRelay | None:

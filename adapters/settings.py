@@ -13,11 +13,13 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import SettingsConfigDict
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from adapters.cart_settings import CartSettings
 from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
 from adapters.http_settings import HttpSettings
 from adapters.identity_settings import LOOPBACK, IdentitySettings
 from adapters.webhook_settings import WebhookSettings
+from adapters.worker_settings import WorkerSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga", "service_ordersaga")
@@ -34,7 +36,9 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(EventSettings, ConsumerSettings, HttpSettings, IdentitySettings, WebhookSettings):
+class Settings(
+    EventSettings, CartSettings, ConsumerSettings, HttpSettings, IdentitySettings, WebhookSettings, WorkerSettings
+):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",
@@ -195,36 +199,6 @@ class Settings(EventSettings, ConsumerSettings, HttpSettings, IdentitySettings, 
         ge=timedelta(seconds=1),
         description="between two looks for events of Stripe that were never delivered",
     )
-
-    deployment_name: str = Field(
-        default="ordersaga", min_length=1, description="under which Temporal knows the versions of the workers"
-    )
-    build_id: str = Field(
-        default="", description="this worker's version of the code, e.g. a commit; empty turns versioning off"
-    )
-
-    worker_max_concurrent_activities: int = Field(default=50, ge=1, description="per worker process")
-    worker_max_concurrent_local_activities: int = Field(default=50, ge=1, description="per worker process")
-    worker_max_concurrent_workflow_tasks: int = Field(default=50, ge=2, description="per worker process")
-    worker_max_cached_workflows: int = Field(default=500, ge=0, description="orders kept in memory")
-    worker_shutdown_grace: float = Field(
-        default=10.0, ge=0, description="seconds that running activities get to finish after SIGTERM"
-    )
-
-    worker_hung_after: timedelta = Field(
-        default=timedelta(seconds=30),
-        gt=timedelta(0),
-        description="how long an attempt may outlast its time before the worker counts as hung",
-    )
-    worker_health_host: str = Field(
-        default="127.0.0.1",
-        description="where the worker's health page listens, and where `ordersaga doctor` looks for it",
-    )
-    worker_health_port: int = Field(
-        default=0, ge=0, le=65535, description="of the worker's `/healthz` and `/readyz`, one per process; 0 is off"
-    )
-    relay_health_host: str = Field(default="127.0.0.1", description="likewise of the relay")
-    relay_health_port: int = Field(default=0, ge=0, le=65535, description="likewise of the relay; 0 is off")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="of our own lines; libraries never say more than info"

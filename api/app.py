@@ -20,6 +20,8 @@ from adapters.telemetry import tracing
 from adapters.temporal.client import connect
 from api.audit import routes as audit
 from api.brake import routes as brake
+from api.carts import reference_routes as reference_carts
+from api.carts import routes as carts
 from api.coupons import routes as coupons
 from api.customers import routes as customers
 from api.deps import Services
@@ -31,6 +33,7 @@ from api.http.audit import Audit, AuditTrail
 from api.http.authentication import Authentication
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
+from api.http.reference_paths import ReferencePaths
 from api.http.request_rules import RequestRules, hosts_of
 from api.identities import routes as identities
 from api.identities.credentials import credentials_of
@@ -82,10 +85,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Audit)
     app.add_middleware(RequestRules, hosts=hosts_of(chosen))
     app.add_middleware(Observation, answered=measured.answered)
+    app.add_middleware(ReferencePaths)  # the last one added is the first one asked
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
-    shop = (promotions, coupons, rates, merchant_webhooks)
+    shop = (carts, reference_carts, promotions, coupons, rates, merchant_webhooks)
     for noun in (*nouns, *shop, identities, audit, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)

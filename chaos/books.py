@@ -31,6 +31,8 @@ class Books:
     adjustments: list[Row] = field(default_factory=list)
     promotions: list[Row] = field(default_factory=list)
     coupons: list[Row] = field(default_factory=list)
+    carts: list[Row] = field(default_factory=list)
+    cart_lines: list[Row] = field(default_factory=list)
     redemptions: list[Row] = field(default_factory=list)
     reservations: list[Row] = field(default_factory=list)
     stock: list[Row] = field(default_factory=list)
@@ -93,6 +95,7 @@ class Books:
 SQL = {
     "orders": """
         SELECT order_id, idempotency_key, status, total_minor, version, event_sequence, refusal ->> 'code' AS refusal,
+               customer_id, cart_id,
                waits_for ->> 'cause' AS waits_for, discount_minor, shipping_fee_minor, added_tax_minor, coupon_codes
           FROM orders
     """,
@@ -103,6 +106,8 @@ SQL = {
     """,
     "adjustments": "SELECT order_id, kind, product_id, amount_minor, inclusive FROM order_adjustments",
     "promotions": "SELECT promotion_id, event_sequence FROM promotions",
+    "carts": "SELECT cart_id, customer_id, state, order_id, event_sequence FROM carts",
+    "cart_lines": "SELECT cart_id, product_id, quantity FROM cart_lines",
     "coupons": "SELECT code, usage_limit, used FROM coupons",
     "redemptions": "SELECT order_id, code, state FROM coupon_redemptions",
     "reservations": "SELECT order_id, product_id, quantity, state FROM reservations",

@@ -24,6 +24,7 @@ OrderSagaError
     ├── Unauthenticated        it is not known who asks
     ├── Forbidden              whoever asks may not do this to anything
     ├── Conflict               it does not fit how things stand now
+    ├── Stale                  it was meant for an earlier version than there is now
     ├── PaymentRequired        the payment did not go through: another payment method may
     └── Unavailable            it cannot be done right now: ask again later
 """
@@ -196,6 +197,10 @@ class Forbidden(Refused):
 
 class Conflict(Refused):
     """What is asked for does not fit how things stand now, e.g. the state of the order."""
+
+
+class Stale(Refused):
+    """What is asked for was meant for an earlier version of what there is now: look again, then ask again."""
 
 
 class PaymentRequired(Refused):

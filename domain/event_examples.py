@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.cloud_events import CloudEvent
-from domain.event_registry import ORDERS, PRODUCTS, PROMOTIONS, REGISTRY, EventType
+from domain.event_registry import CARTS, ORDERS, PRODUCTS, PROMOTIONS, REGISTRY, EventType
 from domain.events import EventName, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
@@ -16,6 +16,7 @@ from domain.repairs import OUR_FAULT
 ORDER_ID = "5f0c1b1e9d7a4c55a3f2e8d96b7c4a10"
 PRODUCT_ID = "001"
 PROMOTION_ID = "9d2f6a8c4b1e4f7a8c3d5e6f70819203"
+CART_ID = "c1d2e3f405162738495a6b7c8d9e0f10"
 BEGAN = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -47,7 +48,7 @@ MOMENTS: Mapping[EventName, tuple[OrderStatus, PaymentStatus, Mapping[str, str]]
 """Where order and payment stand when an event of the order is written, and what else it says."""
 
 
-_SUBJECT_OF = {ORDERS: ORDER_ID, PRODUCTS: PRODUCT_ID, PROMOTIONS: PROMOTION_ID}
+_SUBJECT_OF = {ORDERS: ORDER_ID, PRODUCTS: PRODUCT_ID, PROMOTIONS: PROMOTION_ID, CARTS: CART_ID}
 
 
 def example(event: EventType) -> CloudEvent:
@@ -77,6 +78,8 @@ def _own(event: EventType) -> dict[str, Any]:
         return {"product_id": PRODUCT_ID, "quantity_change": -1, "new_quantity": 149}
     if event.source == PROMOTIONS:
         return {"promotion_id": PROMOTION_ID, "name": "Save 10 %", "code": "SAVE10", "usage_limit": 100}
+    if event.source == CARTS:
+        return _of_cart(event.name)
     order_status, payment_status, more = MOMENTS[event.name]
     return {
         "detail_type": event.name,
@@ -93,3 +96,11 @@ def _own(event: EventType) -> dict[str, Any]:
         "total_amount": "279.98",
         **more,
     }
+
+
+def _of_cart(name: EventName) -> dict[str, Any]:
+    items = [{"product_id": "001", "quantity": 1}, {"product_id": "002", "quantity": 1}]
+    cart = {"cart_id": CART_ID, "customer_id": "123", "version": 3, "items": items}
+    if name is _N.CART_CHECKED_OUT:
+        return cart | {"order_id": ORDER_ID, "currency": "USD", "total_amount": "279.98"}
+    return cart | {"touched_at": BEGAN} if name is _N.CART_ABANDONED else cart

@@ -12,13 +12,23 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from domain.errors import BadField, InvalidInput
-from domain.events import EventData, EventName, InventoryUpdatedData, OrderEventData, PromotionExhaustedData
+from domain.events import (
+    CartAbandonedData,
+    CartCheckedOutData,
+    CartEventData,
+    EventData,
+    EventName,
+    InventoryUpdatedData,
+    OrderEventData,
+    PromotionExhaustedData,
+)
 
 ORDERS = "/orders"
 PRODUCTS = "/products"
 PROMOTIONS = "/promotions"
+CARTS = "/carts"
 
-SUBJECTS = {ORDERS: "order", PRODUCTS: "product", PROMOTIONS: "promotion"}
+SUBJECTS = {ORDERS: "order", PRODUCTS: "product", PROMOTIONS: "promotion", CARTS: "cart"}
 """What the subjects of each stream are the ids of."""
 
 
@@ -102,6 +112,19 @@ REGISTRY: tuple[EventType, ...] = (
         "A coupon has been used as often as it may be.",
         PromotionExhaustedData,
         PROMOTIONS,
+    ),
+    EventType(
+        _N.CART_UPDATED,
+        "A cart has other contents, or is open again after its order was rejected.",
+        CartEventData,
+        CARTS,
+    ),
+    EventType(_N.CART_CHECKED_OUT, "An order was placed from a cart.", CartCheckedOutData, CARTS),
+    EventType(
+        _N.CART_ABANDONED,
+        "Nobody has touched a cart with something in it for a while; told once for each cart.",
+        CartAbandonedData,
+        CARTS,
     ),
 )
 

@@ -46,6 +46,9 @@ class EventName(StrEnum):
     ORDER_NEEDS_ATTENTION = "OrderNeedsAttention"
     ORDER_RESOLVED = "OrderResolved"
     PROMOTION_EXHAUSTED = "PromotionExhausted"
+    CART_UPDATED = "CartUpdated"
+    CART_CHECKED_OUT = "CartCheckedOut"
+    CART_ABANDONED = "CartAbandoned"
 
     @property
     def type(self) -> str:
@@ -121,6 +124,38 @@ class PromotionExhaustedData(EventData):
     name: str = Field(description="of the promotion")
     code: str = Field(description="of the coupon")
     usage_limit: int = Field(description="how often the coupon may be used in all")
+
+
+class CartItem(BaseModel):
+    """A line of a cart, which has no price: prices are those of the moment in which an order is placed."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    product_id: str
+    quantity: int = Field(description="pieces")
+
+
+class CartEventData(EventData):
+    """An event of a cart, with the cart as it was after the change."""
+
+    cart_id: str
+    customer_id: str | None = Field(None, description="absent for a guest's cart")
+    version: int = Field(description="of the cart's contents; the ETag of its document")
+    items: list[CartItem]
+
+
+class CartCheckedOutData(CartEventData):
+    """An order was placed from a cart."""
+
+    order_id: str
+    currency: str = Field(description="ISO 4217, of the amount")
+    total_amount: Amount = Field(description="of the order")
+
+
+class CartAbandonedData(CartEventData):
+    """Nobody has touched a cart for a while; told once for each cart."""
+
+    touched_at: datetime = Field(description="when it was changed last, UTC")
 
 
 def item(product_id: str, quantity: int, unit_price: Money) -> EventItem:

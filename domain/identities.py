@@ -48,6 +48,9 @@ class Permission(StrEnum):
     REPAIRS_RESOLVE = "repairs:resolve"
     BRAKE_READ = "brake:read"
     BRAKE_RELEASE = "brake:release"
+    CARTS_READ = "carts:read"
+    CARTS_CHANGE = "carts:change"
+    CARTS_LIST = "carts:list"
     CATALOGUE_READ = "catalogue:read"
     CATALOGUE_CHANGE = "catalogue:change"
     STOCK_READ = "stock:read"
@@ -81,6 +84,7 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
     Role.CUSTOMER: {
         **dict.fromkeys((P.ORDERS_PLACE, P.ORDERS_READ, P.ORDERS_PAY, P.ORDERS_CANCEL), _OWN),
         **dict.fromkeys((P.REFUNDS_READ, P.CUSTOMERS_READ, P.CUSTOMERS_PREFER), _OWN),
+        **dict.fromkeys((P.CARTS_READ, P.CARTS_CHANGE), _OWN),
         P.CATALOGUE_READ: _ANY,
     },
     Role.SHOP: dict.fromkeys(
@@ -97,6 +101,9 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.CUSTOMERS_READ,
             P.CUSTOMERS_ADD,
             P.CUSTOMERS_PREFER,
+            P.CARTS_READ,
+            P.CARTS_CHANGE,
+            P.CARTS_LIST,
             P.PROMOTIONS_READ,
             P.PROMOTIONS_CHANGE,
             P.RATES_READ,
@@ -133,6 +140,8 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.STOCK_READ,
             P.STOCK_CHANGE,
             P.CUSTOMERS_READ,
+            P.CARTS_READ,
+            P.CARTS_LIST,
             P.EVENTS_READ,
             P.EVENTS_REPLAY,
             P.PROMOTIONS_READ,

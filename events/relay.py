@@ -1,4 +1,4 @@
-"""The loops beside requests: webhooks are followed up, old ones leave, refunds are started, events are published."""
+"""The loops beside requests: webhooks are followed up, old rows leave, refunds are started, events are published."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import structlog
 
 from adapters.postgres.notifications import Listener
 from adapters.settings import Settings
+from events.cart_upkeep import CartUpkeep
 from events.inbox import BATCH, Inbox
 from events.inbox_pruning import InboxPruning
 from events.outbox_relay import OutboxRelay
@@ -26,6 +27,7 @@ FIRST_LOOK = 0.05  # seconds from the end of some work to the next look for more
 LAST_CLAIM = 5.0  # seconds for a claim that is under way when the relay stops: what it got is followed up, too
 DRAIN = 10.0  # seconds that running follow-ups get to finish
 PRUNE_EVERY = 3600.0  # seconds at most between two looks for events that may leave
+CARTS_EVERY = 300.0  # the same for carts that nobody touches
 LAST_TURN = 5.0  # seconds for what is being published when the relay stops
 SPACING = 0.005  # seconds after a turn that published: what is committed meanwhile shares the next one
 OUTBOX_PAUSES = (0.02, 1.0)  # seconds between two looks at the outbox: after work that no hint told of, and when idle
@@ -49,16 +51,19 @@ class Relay:
         pruning: InboxPruning,
         first_look: float = FIRST_LOOK,
         outbox: OutboxRelay | None = None,
+        carts: CartUpkeep | None = None,
     ) -> None:
         """`first_look`: seconds from the end of some work to the next look for more.
 
-        Without `outbox` nothing is published.
+        Without `outbox` nothing is published, without `carts` none expires.
         """
         self._inbox, self._refunds, self._pruning = inbox, refunds, pruning
         self._publishing = OutboxLoop(settings, outbox) if outbox is not None else None
         self._pace = Pace(first_look, settings.sweep_interval)
         self._refund_pace = Pace(settings.sweep_interval, settings.sweep_interval)
         self._pruning_pace = Pace(settings.sweep_interval, PRUNE_EVERY)
+        self._carts = carts
+        self._cart_pace = Pace(settings.sweep_interval, max(settings.sweep_interval, CARTS_EVERY))
         self._listener = Listener(settings, CHANNEL, self._pace.wake)
         self._turned_at = time.monotonic()
         self._stopping = False
@@ -72,6 +77,7 @@ class Relay:
             self._listener.listen_forever(),
             self._start_refunds_forever(),
             self._prune_forever(),
+            *((self._keep_carts_forever(self._carts),) if self._carts else ()),
             *(self._publishing.loops() if self._publishing else ()),
         )
         self._loops = [asyncio.create_task(loop) for loop in loops]
@@ -143,6 +149,12 @@ class Relay:
         while True:
             await self._pruning_pace.pause(worked=worked)
             worked = await _guarded("inbox_not_pruned", self._pruning.prune()) > 0
+
+    async def _keep_carts_forever(self, carts: CartUpkeep) -> None:
+        worked = False
+        while True:
+            await self._cart_pace.pause(worked=worked)
+            worked = await _guarded("carts_not_kept", carts.keep()) > 0
 
 
 class OutboxLoop:

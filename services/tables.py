@@ -7,6 +7,7 @@ from sqlmodel import SQLModel
 from services.archive import tables as archive
 from services.audit import tables as audit
 from services.brake import tables as brake
+from services.carts import tables as carts
 from services.catalogue import tables as catalogue
 from services.consumers import tables as consumers
 from services.customers import tables as customers
@@ -30,6 +31,7 @@ AREAS = (
     archive,
     audit,
     brake,
+    carts,
     catalogue,
     consumers,
     customers,

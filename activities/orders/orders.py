@@ -5,6 +5,8 @@ from __future__ import annotations
 from temporalio import activity
 
 from domain.commands import CloseOrder, OrderClosed, RecordCancel
+from domain.order_states import OrderStatus
+from services.carts.giving_back import give_back
 from services.identities.actors import Actors
 from services.orders import ending
 from services.orders.book import OrderBook
@@ -32,7 +34,11 @@ class Orders:
     async def close_order(self, close: CloseOrder) -> OrderClosed:
         """The end of an order that was undone, REJECTED or CANCELED; answers which it became.
 
-        Raises OurMistake while a step is done that was not undone.
+        A rejected order gives the cart back that it was placed from. Raises OurMistake while a step is done that was
+        not undone.
         """
         async with self._book.locked(close.order_id) as order:
-            return OrderClosed(status=await ending.close(order, self._actors.closing(close)))
+            status = await ending.close(order, self._actors.closing(close))
+            if status is OrderStatus.REJECTED and order.row.cart_id is not None:
+                await give_back(order)
+            return OrderClosed(status=status)

@@ -21,6 +21,7 @@ APPLICATION: dict[str, Any] = {
     ),
     "openapi_tags": [
         {"name": "orders", "description": "Checkout, tracking and cancel"},
+        {"name": "carts", "description": "What customers and guests want, until they order it"},
         {"name": "repairs", "description": "Tickets that need a person, and what operators decide about them"},
         {"name": "products", "description": "The catalogue, where prices come from"},
         {"name": "inventory", "description": "Stock: on hand, reserved, available"},

@@ -12,6 +12,7 @@ from domain.errors import (
     NotFound,
     PaymentRequired,
     Refused,
+    Stale,
     Unauthenticated,
     Unavailable,
 )
@@ -33,6 +34,7 @@ STATUS: Mapping[type[Refused], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    Stale: 412,
     InvalidInput: 422,
     ForeignBody: 422,
     UnknownEventType: 422,

@@ -51,15 +51,23 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None, ca
     with admission.take_on(order_id, turn) as checkout:
         async with admission.database():
             row = await place(services.sessions, wanted.to_place(order_id, key, services.settings, placed_by))
-        order_id = row.order_id
         hint_placed(services.hints)
-        structlog.contextvars.bind_contextvars(order_id=order_id)
-        is_awaited = turn is not Turn.LOOK and OrderStatus(row.status) not in ANSWERED
-        carried_on = is_awaited and await _await_answer(services, row)
-        async with admission.database():
-            record = await read_order(services.reads, services.settings, order_id)
-        if carried_on:
-            _tell(admission, checkout, record)
+        return await answered(services, checkout, row)
+
+
+async def answered(services: Services, checkout: Checkout, row: Order) -> OrderRecord:
+    """The stored order as it is when it has its answer or the budget is over.
+
+    Raises Unavailable where the engine is away.
+    """
+    order_id, admission = row.order_id, services.admission
+    structlog.contextvars.bind_contextvars(order_id=order_id)
+    is_awaited = checkout.turn is not Turn.LOOK and OrderStatus(row.status) not in ANSWERED
+    carried_on = is_awaited and await _await_answer(services, row)
+    async with admission.database():
+        record = await read_order(services.reads, services.settings, order_id)
+    if carried_on:
+        _tell(admission, checkout, record)
     log.info("checkout", order_id=order_id, status=record.view.status.value)
     return record
 

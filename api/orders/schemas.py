@@ -60,7 +60,7 @@ FULL_ORDER: JsonDict = {
 }
 
 
-def _not_too_far_ahead(value: datetime) -> datetime:
+def not_too_far_ahead(value: datetime) -> datetime:
     if value > now() + SHIP_AHEAD:
         raise ValueError(f"shipping can wait for {SHIP_AHEAD.days} days at most")
     return value
@@ -104,7 +104,7 @@ class OrderWanted(Body):
     customer_id: Identifier
     items: list[ItemWanted] = Field(min_length=1, max_length=MAX_LINES)
     payment_method: PaymentMethod
-    ship_not_before: Annotated[Time, AfterValidator(_not_too_far_ahead)] | None = None
+    ship_not_before: Annotated[Time, AfterValidator(not_too_far_ahead)] | None = None
     shipping_address: ShippingAddress | None = None
     expected_total: Amount | None = Field(
         default=None, description="the order is refused (409) when the catalogue says otherwise"

@@ -31,6 +31,7 @@ from services.rates.ports import Providers
 QUOTES = 3
 """How often an order is summed up anew because prices change meanwhile."""
 
+_STATUS = text("SELECT status FROM orders WHERE order_id = :order_id")
 _STORED = text("""
     SELECT order_id, status FROM orders
      WHERE idempotency_key = :key AND (placed_by = :placed_by OR placed_by IS NULL AND customer_id = :customer_id)
@@ -57,6 +58,7 @@ class NewOrder:
     metadata: dict[str, str] = field(default_factory=dict)
     shipping_option: str | None = None
     coupon_codes: Sequence[str] = ()  # in capitals
+    cart_id: str | None = None  # that it comes from
 
     @property
     def sought(self) -> Sought:
@@ -86,6 +88,13 @@ def new_order_id(secret: Secret, placed_by: str, key: str | None) -> str:
     Nobody without the secret can tell the id from a key that they guess.
     """
     return secrets.token_hex(16) if key is None else secret.digest(placed_by, key)[:32]
+
+
+async def stored_status(reads: AsyncEngine, order_id: str) -> OrderStatus | None:
+    """The status of an order by its id; None where there is none."""
+    async with reads.connect() as connection:
+        status = (await connection.execute(_STATUS, {"order_id": order_id})).scalar_one_or_none()
+    return OrderStatus(status) if status else None
 
 
 async def stored_order(reads: AsyncEngine, placed_by: str, customer_id: str, key: str) -> StoredOrder | None:
@@ -189,6 +198,7 @@ async def store(connection: AsyncConnection, new: NewOrder, quote: Quote) -> Ord
         shipping_address=new.shipping_address,
         ship_not_before=new.ship_not_before,
         order_metadata=new.metadata,
+        cart_id=new.cart_id,
         created_at=(at := now()),
         updated_at=at,
     )

@@ -74,6 +74,12 @@ class Order(SQLModel, table=True):
             unique=True,
             postgresql_where=text("placed_by IS NULL"),
         ),
+        Index(
+            "uq_orders_cart_id",
+            "cart_id",
+            unique=True,
+            postgresql_where=text("cart_id IS NOT NULL AND status <> 'REJECTED'"),
+        ),
         Index("ix_orders_created_at_order_id", text("created_at DESC"), text("order_id DESC")),
         Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
         Index("ix_orders_status_created_at", "status", text("created_at DESC")),
@@ -103,6 +109,8 @@ class Order(SQLModel, table=True):
     shipping_address: dict[str, Any] | None = json_column(default=None, nullable=True)
     ship_not_before: datetime | None = maybe_time_column()
     order_metadata: dict[str, str] = Field(default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False))
+    # That it was placed from; by its id only, since carts are an area above this one.
+    cart_id: str | None = Field(default=None, sa_type=Text)
     needs_attention: bool = False
     hold: str | None = Field(default=None, sa_type=Text)  # of `domain.commands.Hold`: unshipped goods stay here
     # {"code", "detail"} of a REJECTED order; with "retryUntil" of one that waits for another payment method

@@ -12,6 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.database import Sessions, engine_of
+from domain.commands import CloseOrder
+from domain.order_states import OrderStatus
 from services.orders.placement import NewOrder, place
 from services.orders.pricing import Pieces
 from tests.support.orders import Shop
@@ -60,6 +62,16 @@ async def test_the_steps_of_an_order(steps: Steps, shop: Shop, activities: Activ
         "ship_order": (5, 2),  # a look, the shipment before it is bought, the label
         "capture_payment": (4, 2),  # the call before it is sent, and its outcome
     }
+
+
+async def test_the_end_of_an_order_without_a_cart(shop: Shop, activities: Activities) -> None:
+    """It reads and writes the order, and asks for no cart."""
+    for _ in range(2):  # the first time its connection is opened
+        order = await shop.put(await shop.product())
+        wanted = CloseOrder(order_id=order.order_id, status=OrderStatus.REJECTED, code="error", by="saga")
+        with counted(activities.engine) as trips:
+            assert (await activities.orders.close_order(wanted)).status is OrderStatus.REJECTED
+    assert (trips.statements, trips.commits) == (2, 1)
 
 
 async def test_a_checkout(sessions: Sessions, shop: Shop) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
+from tests.support.carts import Carts
 from tests.support.counter import Counter
 from tests.support.merchants import Merchants
 from tests.support.receiver import Receiver, receiving
@@ -30,3 +31,8 @@ async def merchants(engine: AsyncEngine, sessions: Sessions, settings: Settings)
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as receiver:
         yield receiver
+
+
+@pytest.fixture
+def carts(counter: Counter) -> Carts:
+    return Carts(counter)

@@ -85,6 +85,8 @@ def add(books: Books, name: str) -> None:
         {
             "order_id": name,
             "idempotency_key": f"key-{name}",
+            "customer_id": "alice",
+            "cart_id": None,
             "status": path[-1],
             "total_minor": 1000,
             "version": len(path),

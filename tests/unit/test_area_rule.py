@@ -17,7 +17,7 @@ AREAS = [
     {"inventory", "notifications", "shipping", "tickets"},
     {"brake", "payments"},
     {"refunds"},
-    {"repairs", "inbox"},
+    {"carts", "repairs", "inbox"},
     {"recovery"},
     {"merchant_webhooks"},
     {"insight"},
