@@ -1,4 +1,4 @@
-"""The settings of workers, and of their health pages and the relay's. Part of `settings.py`, which is what to import."""
+"""The settings of workers and of the health pages. Part of `settings.py`, which is what to import."""
 
 from __future__ import annotations
 
