@@ -18,6 +18,7 @@ from domain.money import Money
 from domain.refunds import GiveRefund, RefundState
 from engine.calls import is_engine_away
 from engine.refunds import start_refund
+from services.identities import approvals
 from services.orders.named import named_order
 from services.refunds import requests
 from services.refunds.requests import RefundRequest
@@ -35,7 +36,8 @@ async def give_refund(
 
     Raises NotFound for an unknown order, and as `ask_refund` does.
     """
-    asked = RefundRequest(key, wanted.amount, wanted.reason, caller.by(wanted.by))
+    by = await _who(services, order_id, key, wanted, caller)
+    asked = RefundRequest(key, wanted.amount, wanted.reason, by)
     async with named_order(services.book, order_id, caller.visible) as order:
         row = await requests.ask_refund(order, asked)
         amount, customer_id = Money(minor=row.amount_minor, currency=order.row.currency), order.row.customer_id
@@ -44,6 +46,17 @@ async def give_refund(
     view = await read_refund(services, order_id, key, caller.visible)
     log.info("refund", order_id=order_id, key=key, status=view.status.value)
     return view
+
+
+async def _who(services: Services, order_id: str, key: str, wanted: RefundWanted, caller: Caller) -> str:
+    """Who gives it: both, where so much needs two people. Raises Conflict for the first of them."""
+    by = caller.by(wanted.by)
+    if not approvals.needs_two(wanted.amount, services.settings.second_person_from):
+        return by
+    await read_refunds(services, order_id, caller.visible)
+    async with services.reads.connect() as connection:
+        what = f"refund {key} of {wanted.amount}"
+        return await approvals.ask(connection, order_id, what, caller.principal)
 
 
 async def read_refund(services: Services, order_id: str, key: str, visible: Visible) -> RefundView:
