@@ -20,6 +20,7 @@ from adapters.telemetry import tracing
 from adapters.temporal.client import connect
 from api.audit import routes as audit
 from api.brake import routes as brake
+from api.coupons import routes as coupons
 from api.customers import routes as customers
 from api.deps import Services
 from api.documentation import routes as documentation
@@ -30,9 +31,11 @@ from api.http.audit import Audit, AuditTrail
 from api.http.authentication import Authentication
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
+from api.http.request_rules import RequestRules, hosts_of
 from api.identities import routes as identities
 from api.identities.credentials import credentials_of
 from api.inventory import routes as inventory
+from api.merchant_webhooks import routes as merchant_webhooks
 from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
 from api.orders import routes as orders
@@ -40,6 +43,8 @@ from api.orders.admission import admission_of
 from api.orders.live import live_orders
 from api.outbox import routes as outbox
 from api.products import routes as products
+from api.promotions import routes as promotions
+from api.rates import routes as rates
 from api.refunds import routes as refunds
 from api.repairs import routes as repairs
 from api.webhooks import routes as webhooks
@@ -75,11 +80,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication)
     app.add_middleware(Audit)
+    app.add_middleware(RequestRules, hosts=hosts_of(chosen))
     app.add_middleware(Observation, answered=measured.answered)
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
-    for noun in (*nouns, identities, audit, events, documentation):
+    shop = (promotions, coupons, rates, merchant_webhooks)
+    for noun in (*nouns, *shop, identities, audit, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)
     return app

@@ -202,6 +202,7 @@ def outbox_has_no_gaps(books: Books) -> Iterator[Finding]:
     }
     counted = {("/orders", order["order_id"]): order["event_sequence"] for order in books.orders}
     counted |= {("/products", row["product_id"]): row["event_sequence"] for row in books.stock}
+    counted |= {("/promotions", row["promotion_id"]): row["event_sequence"] for row in books.promotions}
     for subject, last in counted.items():
         if sequences.pop(subject, []) != list(range(1, last + 1)):
             yield subject[1], f"the outbox does not have 1 to {last} of {subject[0]}"

@@ -28,6 +28,10 @@ class Books:
 
     orders: list[Row] = field(default_factory=list)
     order_lines: list[Row] = field(default_factory=list)
+    adjustments: list[Row] = field(default_factory=list)
+    promotions: list[Row] = field(default_factory=list)
+    coupons: list[Row] = field(default_factory=list)
+    redemptions: list[Row] = field(default_factory=list)
     reservations: list[Row] = field(default_factory=list)
     stock: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
@@ -41,6 +45,16 @@ class Books:
     labels: list[Row] = field(default_factory=list)  # the carrier's ledger
     journal: list[Row] = field(default_factory=list)
     read_at: datetime = EPOCH  # by the database's clock
+    # what became of the events, read at the end by `event_books.py`
+    events: list[Row] = field(default_factory=list)  # the outbox once more, with all that it says
+    stream: list[Row] = field(default_factory=list)  # what the broker has, in its order
+    archive: list[Row] = field(default_factory=list)
+    notifications: list[Row] = field(default_factory=list)
+    mails: list[Row] = field(default_factory=list)  # the files
+    hints: list[Row] = field(default_factory=list)
+    positions: list[Row] = field(default_factory=list)  # of consumers
+    last_sequences: list[Row] = field(default_factory=list)  # by consumer and subject
+    dead_letters: list[Row] = field(default_factory=list)  # that wait for a person
 
     @cached_property
     def statuses(self) -> dict[str, str]:
@@ -79,10 +93,18 @@ class Books:
 SQL = {
     "orders": """
         SELECT order_id, idempotency_key, status, total_minor, version, event_sequence, refusal ->> 'code' AS refusal,
-               waits_for ->> 'cause' AS waits_for
+               waits_for ->> 'cause' AS waits_for, discount_minor, shipping_fee_minor, added_tax_minor, coupon_codes
           FROM orders
     """,
-    "order_lines": "SELECT order_id, product_id, quantity, unit_price_minor, dropped FROM order_lines",
+    "order_lines": """
+        SELECT order_id, product_id, quantity, unit_price_minor, dropped, discount_minor,
+               CASE WHEN tax_inclusive THEN 0 ELSE tax_minor END AS added_tax_minor
+          FROM order_lines
+    """,
+    "adjustments": "SELECT order_id, kind, product_id, amount_minor, inclusive FROM order_adjustments",
+    "promotions": "SELECT promotion_id, event_sequence FROM promotions",
+    "coupons": "SELECT code, usage_limit, used FROM coupons",
+    "redemptions": "SELECT order_id, code, state FROM coupon_redemptions",
     "reservations": "SELECT order_id, product_id, quantity, state FROM reservations",
     "stock": "SELECT product_id, on_hand, reserved, event_sequence FROM stock",
     "payments": "SELECT payment_intent_id, order_id, state, captured_minor, refunded_minor FROM payments",

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chaos import auditor
+from chaos import auditor, total_auditor
 from chaos.auditor import PAID, UNDONE, Finding, Rule
-from chaos.books import Books, Row, by
+from chaos.books import Books, Row
 
 BEFORE_PAYMENT = frozenset(["PLACED", "RESERVED"])
 
@@ -88,27 +88,19 @@ def money_is_of_orders(books: Books) -> Iterator[Finding]:
 
 
 def kept_is_the_value_of_what_goes_out(books: Books) -> Iterator[Finding]:
-    """The lines that ship, less refunds; nothing for what was undone or is not yet paid.
+    """The total without dropped lines, less refunds; nothing for what was undone or is not yet paid.
 
     What a hand at Stripe's dashboard made differ has a ticket.
     """
     kept: Counter[str | None] = Counter()
     for account in accounts(books).values():
         kept[account.order_id] += account.kept
-    due, back = _value(books), _refunded(books)
+    due, back = total_auditor.value(books), _refunded(books)
     for order_id, status in books.statuses.items():
         wanted = due[order_id] - back[order_id] if status in PAID else 0
         told = order_id in books.called_for and (status not in PAID | UNDONE or order_id in books.touched)
         if kept[order_id] != wanted and not told:
             yield order_id, f"is {status}: {kept[order_id]} kept, {wanted} due"
-
-
-def totals_are_sums_of_lines(books: Books) -> Iterator[Finding]:
-    lines = by(books.order_lines, "order_id")
-    for order in books.orders:
-        total = sum(line["quantity"] * line["unit_price_minor"] for line in lines.get(order["order_id"], []))
-        if total != order["total_minor"]:
-            yield order["order_id"], f"total {order['total_minor']}, lines {total}"
 
 
 def no_live_authorization_of_what_is_over(books: Books) -> Iterator[Finding]:
@@ -131,13 +123,6 @@ def payments_equal_the_ledger(books: Books) -> Iterator[Finding]:
             yield row["order_id"], f"our payment is {row['state']}, Stripe's {'' if account.held else 'not '}held"
     for payment, account in ledger.items():
         yield str(account.order_id), f"{payment} is in Stripe's ledger and not in ours"
-
-
-def _value(books: Books) -> Counter[str]:
-    due: Counter[str] = Counter()
-    for line in books.order_lines:
-        due[line["order_id"]] += 0 if line["dropped"] else line["quantity"] * line["unit_price_minor"]
-    return due
 
 
 def _refunded(books: Books) -> Counter[str]:
@@ -170,7 +155,10 @@ RULES: tuple[Rule, ...] = (
     no_second_live_authorization,
     money_is_of_orders,
     kept_is_the_value_of_what_goes_out,
-    totals_are_sums_of_lines,
+    total_auditor.totals_are_sums_of_their_parts,
+    total_auditor.adjustments_add_up,
+    total_auditor.coupons_count_their_orders,
+    total_auditor.redemptions_follow_their_orders,
     no_live_authorization_of_what_is_over,
     payments_equal_the_ledger,
 )

@@ -104,6 +104,7 @@ def _shown(order: Mapping[str, Any]) -> Iterator[RenderableType]:
             "Waits for": order.get("waitsFor"),
             "Attention": Text("a person is needed", style="bold red") if order["needsAttention"] else None,
             "Customer": order["customerId"],
+            **_parts(order),
             "Total": f"{order['totalAmount']} {order['currency']}",
             "Refunded": f"{order['refundedAmount']} {order['currency']}" if order.get("refundedAmount") else None,
             "Parcel": " ".join(
@@ -120,6 +121,19 @@ def _shown(order: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield lines
     for row in order["timeline"]:
         yield timeline_row(row)
+
+
+def _parts(order: Mapping[str, Any]) -> dict[str, str]:
+    """What made the total, where it is more than the sum of the lines."""
+    found: dict[str, str] = {}
+    for discount in order.get("discounts", ()):
+        code = f" ({discount['code']})" if discount.get("code") else ""
+        found[f"Discount {len(found) + 1}"] = f"-{discount['amount']} {discount['name']}{code}"
+    if order.get("shippingOption"):
+        found["Shipping"] = f"{order['shippingFee']} {order['shippingOption']}"
+    for tax in order.get("taxes", ()):
+        found[f"Tax {tax['rate']} %"] = f"{tax['amount']} {'in the prices' if tax['inclusive'] else 'on top'}"
+    return {"Subtotal": order["subtotal"], **found} if found else {}
 
 
 def timeline_row(row: Mapping[str, Any]) -> Text:

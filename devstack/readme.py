@@ -53,6 +53,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "settings.md": {"settings": settings_table},
     DOCS / "security.md": {"role table": role_table.markdown_table},
     DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},
+    DOCS / "merchant-webhooks.md": {"verification": partial(tables.consumer, "verify_webhook.py")},
     DOCS / "events.md": {
         "events": tables.events_table,
         "fields": tables.fields_tables,

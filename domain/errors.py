@@ -3,6 +3,7 @@
 OrderSagaError
 ├── BusinessRefusal            an answer, not a failure: undo and tell the customer; never run twice
 │   ├── OutOfStock
+│   ├── CouponRefused
 │   ├── PaymentDeclined
 │   ├── CaptureRefused
 │   ├── ShipmentRefused
@@ -55,6 +56,10 @@ class OutOfStock(BusinessRefusal):
     def __init__(self, product_ids: list[str]) -> None:
         super().__init__("out_of_stock", f"not enough stock of {', '.join(product_ids)}")
         self.product_ids = product_ids
+
+
+class CouponRefused(BusinessRefusal):
+    """A coupon of the order was used up by others, or by its customer, since the order was placed."""
 
 
 class PaymentDeclined(BusinessRefusal):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.cloud_events import CloudEvent
-from domain.event_registry import PRODUCTS, REGISTRY, EventType
+from domain.event_registry import ORDERS, PRODUCTS, PROMOTIONS, REGISTRY, EventType
 from domain.events import EventName, item
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
@@ -15,6 +15,7 @@ from domain.repairs import OUR_FAULT
 
 ORDER_ID = "5f0c1b1e9d7a4c55a3f2e8d96b7c4a10"
 PRODUCT_ID = "001"
+PROMOTION_ID = "9d2f6a8c4b1e4f7a8c3d5e6f70819203"
 BEGAN = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -46,6 +47,9 @@ MOMENTS: Mapping[EventName, tuple[OrderStatus, PaymentStatus, Mapping[str, str]]
 """Where order and payment stand when an event of the order is written, and what else it says."""
 
 
+_SUBJECT_OF = {ORDERS: ORDER_ID, PRODUCTS: PRODUCT_ID, PROMOTIONS: PROMOTION_ID}
+
+
 def example(event: EventType) -> CloudEvent:
     """The event as it reaches consumers, always the same."""
     number = REGISTRY.index(event) + 1
@@ -56,7 +60,7 @@ def example(event: EventType) -> CloudEvent:
         id=event_id,
         type=event.type,
         source=event.source,
-        subject=PRODUCT_ID if event.source == PRODUCTS else ORDER_ID,
+        subject=_SUBJECT_OF[event.source],
         sequence=number,
         time=at,
         traceparent=TRACEPARENT,
@@ -71,6 +75,8 @@ def _common(name: EventName, event_id: str, at: datetime) -> dict[str, Any]:
 def _own(event: EventType) -> dict[str, Any]:
     if event.source == PRODUCTS:
         return {"product_id": PRODUCT_ID, "quantity_change": -1, "new_quantity": 149}
+    if event.source == PROMOTIONS:
+        return {"promotion_id": PROMOTION_ID, "name": "Save 10 %", "code": "SAVE10", "usage_limit": 100}
     order_status, payment_status, more = MOMENTS[event.name]
     return {
         "detail_type": event.name,

@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from domain.errors import BadField, InvalidInput
-from domain.events import EventData, EventName, InventoryUpdatedData, OrderEventData
+from domain.events import EventData, EventName, InventoryUpdatedData, OrderEventData, PromotionExhaustedData
 
 ORDERS = "/orders"
 PRODUCTS = "/products"
+PROMOTIONS = "/promotions"
+
+SUBJECTS = {ORDERS: "order", PRODUCTS: "product", PROMOTIONS: "promotion"}
+"""What the subjects of each stream are the ids of."""
 
 
 def _unversioned(type_: str) -> str:
@@ -28,7 +32,7 @@ class EventType(NamedTuple):
     name: EventName
     tells: str
     data: type[EventData] = OrderEventData
-    source: str = ORDERS  # of the CloudEvent; the subject is the id of an order, or of a product
+    source: str = ORDERS  # of the CloudEvent; see SUBJECTS
     version: int = 1
     also: tuple[str, ...] = ()  # older names under which consumers know it
 
@@ -40,7 +44,7 @@ class EventType(NamedTuple):
     @property
     def subject(self) -> str:
         """What the CloudEvent's subject is the id of."""
-        return "product" if self.source == PRODUCTS else "order"
+        return SUBJECTS[self.source]
 
 
 _N = EventName
@@ -92,6 +96,12 @@ REGISTRY: tuple[EventType, ...] = (
         "The stock on hand has changed: goods came, were counted, or were shipped.",
         InventoryUpdatedData,
         PRODUCTS,
+    ),
+    EventType(
+        _N.PROMOTION_EXHAUSTED,
+        "A coupon has been used as often as it may be.",
+        PromotionExhaustedData,
+        PROMOTIONS,
     ),
 )
 

@@ -45,6 +45,7 @@ class EventName(StrEnum):
     ORDER_REJECTED = "OrderRejected"
     ORDER_NEEDS_ATTENTION = "OrderNeedsAttention"
     ORDER_RESOLVED = "OrderResolved"
+    PROMOTION_EXHAUSTED = "PromotionExhausted"
 
     @property
     def type(self) -> str:
@@ -71,6 +72,8 @@ class EventItem(BaseModel):
     product_id: str
     quantity: int = Field(description="pieces")
     price: Amount = Field(description="of one piece, in major units of `currency`")
+    discount: Amount | None = Field(None, description="off the whole line; absent where there is none")
+    tax: Amount | None = Field(None, description="of the whole line, after its discount; absent where there is none")
 
 
 class OrderEventData(EventData):
@@ -88,6 +91,15 @@ class OrderEventData(EventData):
     items: list[EventItem] = Field(description="the lines that are still part of the order")
     currency: str = Field(description="ISO 4217, of every amount in the event")
     total_amount: Amount = Field(description="of the whole order, as at checkout")
+    subtotal_amount: Amount | None = Field(
+        None,
+        description="the lines before discounts; it and the parts below are there where the total is not their sum",
+    )
+    discount_amount: Amount | None = Field(None, description="all discounts; totalAmount is without them")
+    shipping_fee: Amount | None = Field(None, description="before its discount; part of totalAmount")
+    added_tax_amount: Amount | None = Field(
+        None, description="tax that prices do not contain, of goods and shipping; part of totalAmount"
+    )
     reason: str | None = Field(None, description="why: a code, or words of the service; never what a person wrote")
     reason_id: str | None = Field(None, description="the id of what a person wrote, which stays in the service")
     tracking_number: str | None = Field(None, description="the carrier's number of the parcel")
@@ -100,6 +112,15 @@ class InventoryUpdatedData(EventData):
     product_id: str
     quantity_change: int = Field(description="pieces that came (above 0) or went (below 0)")
     new_quantity: int = Field(description="pieces on hand after the change")
+
+
+class PromotionExhaustedData(EventData):
+    """A coupon of a promotion was used for the last time that its limit allows; an order that is undone frees it."""
+
+    promotion_id: str
+    name: str = Field(description="of the promotion")
+    code: str = Field(description="of the coupon")
+    usage_limit: int = Field(description="how often the coupon may be used in all")
 
 
 def item(product_id: str, quantity: int, unit_price: Money) -> EventItem:

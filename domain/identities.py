@@ -54,6 +54,13 @@ class Permission(StrEnum):
     STOCK_CHANGE = "stock:change"
     CUSTOMERS_READ = "customers:read"
     CUSTOMERS_ADD = "customers:add"
+    CUSTOMERS_CHANGE = "customers:change"  # which messages they want
+    PROMOTIONS_READ = "promotions:read"
+    PROMOTIONS_CHANGE = "promotions:change"
+    RATES_READ = "rates:read"
+    RATES_CHANGE = "rates:change"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_MANAGE = "webhooks:manage"
     EVENTS_READ = "events:read"  # what the broker refused
     EVENTS_REPLAY = "events:replay"
     KEYS_MANAGE = "keys:manage"
@@ -70,10 +77,19 @@ class Reach(StrEnum):
 P = Permission
 _OWN, _ANY = Reach.OWN, Reach.ANY
 
+_SHOPS_DESK = (
+    P.PROMOTIONS_READ,
+    P.PROMOTIONS_CHANGE,
+    P.RATES_READ,
+    P.RATES_CHANGE,
+    P.WEBHOOKS_READ,
+    P.WEBHOOKS_MANAGE,
+)
+
 ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
     Role.CUSTOMER: {
         **dict.fromkeys((P.ORDERS_PLACE, P.ORDERS_READ, P.ORDERS_PAY, P.ORDERS_CANCEL), _OWN),
-        **dict.fromkeys((P.REFUNDS_READ, P.CUSTOMERS_READ), _OWN),
+        **dict.fromkeys((P.REFUNDS_READ, P.CUSTOMERS_READ, P.CUSTOMERS_CHANGE), _OWN),
         P.CATALOGUE_READ: _ANY,
     },
     Role.SHOP: dict.fromkeys(
@@ -89,11 +105,23 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.STOCK_CHANGE,
             P.CUSTOMERS_READ,
             P.CUSTOMERS_ADD,
+            P.CUSTOMERS_CHANGE,
+            *_SHOPS_DESK,
         ),
         _ANY,
     ),
     Role.SUPPORT: dict.fromkeys(
-        (P.ORDERS_READ, P.ORDERS_CANCEL, P.REFUNDS_READ, P.REPAIRS_READ, P.CATALOGUE_READ, P.CUSTOMERS_READ), _ANY
+        (
+            P.ORDERS_READ,
+            P.ORDERS_CANCEL,
+            P.REFUNDS_READ,
+            P.REPAIRS_READ,
+            P.CATALOGUE_READ,
+            P.CUSTOMERS_READ,
+            P.CUSTOMERS_CHANGE,
+            P.PROMOTIONS_READ,
+        ),
+        _ANY,
     ),
     Role.OPERATIONS: dict.fromkeys(
         (
@@ -113,6 +141,7 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.EVENTS_READ,
             P.EVENTS_REPLAY,
             P.KEYS_MANAGE,
+            *_SHOPS_DESK,
         ),
         _ANY,
     ),
@@ -125,6 +154,9 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.BRAKE_READ,
             P.CATALOGUE_READ,
             P.STOCK_READ,
+            P.PROMOTIONS_READ,
+            P.RATES_READ,
+            P.WEBHOOKS_READ,
             P.EVENTS_READ,
             P.AUDIT_READ,
         ),

@@ -10,6 +10,9 @@ MAX_LINES = 500
 MAX_QUANTITY = 100_000
 """Pieces of one product in an order."""
 
+MAX_COUPONS = 5
+"""Codes of an order."""
+
 MAX_ON_HAND = 1_000_000_000
 """Pieces of one product in the stock."""
 

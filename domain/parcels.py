@@ -68,7 +68,7 @@ def next_void_look(age: timedelta) -> timedelta:
 
 
 class Rate(NamedTuple):
-    """What one service of a carrier asks for a parcel; `days` until its delivery, None where it does not say.
+    """What one `service` of a carrier asks for a parcel; `days` until its delivery, None where it does not say.
 
     `price` is in major units of `currency`, as EasyPost gives it (https://docs.easypost.com/docs/rates).
     """
@@ -77,14 +77,19 @@ class Rate(NamedTuple):
     price: Decimal
     currency: str
     days: int | None = None
+    service: str | None = None
 
 
-def cheapest(rates: Iterable[Rate], currency: str, most_days: int | None = None) -> Rate | None:
+def cheapest(
+    rates: Iterable[Rate], currency: str, most_days: int | None = None, service: str | None = None
+) -> Rate | None:
     """The cheapest rate in that currency, of two the faster one; None when no rate fits.
 
-    With `most_days` a rate has to promise its delivery within so many days.
+    With a `service`, which the customer has paid for, only its rates fit; else, with `most_days`, those that promise
+    the delivery within so many days.
     """
-    fitting = [rate for rate in rates if rate.currency == currency and _in_time(rate, most_days)]
+    in_currency = [rate for rate in rates if rate.currency == currency]
+    fitting = [rate for rate in in_currency if (rate.service == service if service else _in_time(rate, most_days))]
     return min(fitting, key=lambda rate: (rate.price, rate.days is None, rate.days, rate.id), default=None)
 
 

@@ -13,10 +13,13 @@ from services.customers import tables as customers
 from services.identities import tables as identities
 from services.inbox import tables as inbox
 from services.inventory import tables as inventory
+from services.merchant_webhooks import tables as merchant_webhooks
 from services.notifications import tables as notifications
 from services.orders import tables as orders
 from services.outbox import tables as outbox
 from services.payments import tables as payments
+from services.promotions import tables as promotions
+from services.rates import tables as rates
 from services.recovery import tables as recovery
 from services.refunds import tables as refunds
 from services.shipping import tables as shipping
@@ -33,10 +36,13 @@ AREAS = (
     identities,
     inbox,
     inventory,
+    merchant_webhooks,
     notifications,
     orders,
     outbox,
     payments,
+    promotions,
+    rates,
     recovery,
     refunds,
     shipping,

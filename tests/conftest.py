@@ -141,6 +141,7 @@ def base_settings(stack: Stack) -> Settings:
         public_url="http://127.0.0.1:8000",
         identity_jwks=env["ORDERSAGA_IDENTITY_JWKS"],
         service_secret=env["ORDERSAGA_SERVICE_SECRET"],
+        more_hosts=("api.test",),
         database_pool_size=10,
         checkout_budget=PATIENT,
         brake_orders=10_000,  # the tests of the brake have their own: all tests share one database

@@ -81,7 +81,7 @@ class Shipping:
             fresh = await self._carrier.create(ref.order_id, address)
             created = fresh if created is None else await self._take_over(ref, created, fresh)
         if not created.bought:
-            created = await self._buy(ref, created)
+            created = await self._buy(ref, created, order.row.shipping_service)
         try:
             return await self._record_purchase(ref, created)
         except StepUndone:
@@ -108,8 +108,8 @@ class Shipping:
             order.emit(EventName.SHIPMENT_BOOKED, tracking=label.tracking_number)
             return label
 
-    async def _buy(self, ref: OrderRef, shipment: ShipmentSnapshot) -> ShipmentSnapshot:
-        rate = self._rate_for(shipment)
+    async def _buy(self, ref: OrderRef, shipment: ShipmentSnapshot, service: str | None) -> ShipmentSnapshot:
+        rate = self._rate_for(shipment, service)
         async with self._book.locked(ref.order_id) as order:
             if order.row.hold is not None:
                 raise TryAgain("the payment is on hold: nothing ships meanwhile", delay=HOLD_POLL)
@@ -122,7 +122,7 @@ class Shipping:
         if not ours:  # another attempt was faster: only the shipment that is saved is ever bought
             shipment = await self._carrier.retrieve(row.shipment_id)
             # Nothing may come between the saved deadline and the purchase: after a look it is saved again.
-            return shipment if shipment.bought or done else await self._buy(ref, shipment)
+            return shipment if shipment.bought or done else await self._buy(ref, shipment, service)
         try:
             return await self._carrier.buy(shipment.id, rate, until)
         except PostageExists:
@@ -138,13 +138,13 @@ class Shipping:
                     end_purchase(order, refused, until)
             raise
 
-    def _rate_for(self, shipment: ShipmentSnapshot) -> Rate:
+    def _rate_for(self, shipment: ShipmentSnapshot, service: str | None) -> Rate:
         """No rates are no answer about the order: carriers give none for a moment, or for a wrong address of ours.
 
         What lasts for a minute is taken for our fault: so it has one ticket, however many orders meet it.
         """
         try:
-            return self._carrier.rate_for(shipment)
+            return self._carrier.rate_for(shipment, service)
         except NoRateFits as none:
             attempt = activity.info().attempt
             if attempt > RATES_RETRIES:

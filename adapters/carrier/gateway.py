@@ -86,16 +86,17 @@ class CarrierGateway:
         body = {"shipment": {"reference": reference, **addresses, "parcel": self._parcel}}
         return await self._call("POST", "/v2/shipments", body)
 
-    def rate_for(self, shipment: ShipmentSnapshot) -> Rate:
-        """The cheapest rate that fits. Raises NoRateFits.
+    def rate_for(self, shipment: ShipmentSnapshot, service: str | None = None) -> Rate:
+        """The cheapest rate that fits, of the `service` that was paid for if there is one. Raises NoRateFits.
 
         What a carrier says of its reason is not passed on: its words may quote the address
         (https://docs.easypost.com/docs/shipments/messages).
         """
-        rate = cheapest(shipment.rates, self._currency, self._most_days)
+        rate = cheapest(shipment.rates, self._currency, self._most_days, service)
         if rate is None:
             errors = ", ".join(shipment.rate_errors) or "no errors"
-            found = f"{len(shipment.rates)} rates, none that fits, and {errors}"
+            wanted = f"is {service}" if service else "fits"
+            found = f"{len(shipment.rates)} rates, none that {wanted}, and {errors}"
             raise NoRateFits(f"the carrier offers {found}: check the setting shipping_origin and the parcel")
         return rate
 
@@ -195,4 +196,5 @@ def _rate(given: dict[str, Any]) -> Rate | None:
         price = Decimal(str(given.get("rate")))
     except InvalidOperation:
         return None
-    return Rate(given["id"], price, str(given.get("currency")), days if isinstance(days, int) else None)
+    known_days, service = days if isinstance(days, int) else None, given.get("service")
+    return Rate(given["id"], price, str(given.get("currency")), known_days, str(service) if service else None)

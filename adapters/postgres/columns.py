@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Text
+from sqlalchemy import BigInteger, DateTime, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -29,6 +29,11 @@ def maybe_time_column() -> Any:
 
 def bigint_column(default: int | None = 0) -> Any:
     return Field(default=default, sa_type=BigInteger)
+
+
+def amount_column() -> Any:
+    """Minor units of money; 0 also in rows that an older version of the code writes."""
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
 
 
 def json_column(**more: Any) -> Any:

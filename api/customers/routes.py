@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from api.customers import customers
-from api.customers.schemas import CustomerList, CustomerView, CustomerWanted
+from api.customers import customers, notifications
+from api.customers.schemas import CustomerList, CustomerView, CustomerWanted, NotificationsView, NotificationsWanted
 from api.deps import ServicesDep
 from api.http.authentication import Caller, may, needs
 from api.http.exact_json import ExactJsonRoute
@@ -17,6 +17,8 @@ from api.http.problems import documented
 router = APIRouter(prefix="/api/customers", tags=["customers"], route_class=ExactJsonRoute)
 
 Reader = Annotated[Caller, Depends(may("customers:read"))]
+Changer = Annotated[Caller, Depends(may("customers:change"))]
+CustomerId = Annotated[str, Path(alias="customerId")]
 
 
 @router.get("", responses=documented(422), summary="List customers")
@@ -40,7 +42,26 @@ async def add_customer(services: ServicesDep, wanted: CustomerWanted, response: 
 
 
 @router.get("/{customerId}", responses=documented(404), summary="One customer")
-async def get_customer(
-    services: ServicesDep, caller: Reader, customer_id: Annotated[str, Path(alias="customerId")]
-) -> CustomerView:
+async def get_customer(services: ServicesDep, caller: Reader, customer_id: CustomerId) -> CustomerView:
     return await customers.read_customer(services, customer_id, caller.visible)
+
+
+@router.get(
+    "/{customerId}/notifications",
+    responses=documented(404),
+    summary="Which messages a customer wants, in which language",
+)
+async def get_notifications(services: ServicesDep, caller: Reader, customer_id: CustomerId) -> NotificationsView:
+    return await notifications.read(services, customer_id, caller.visible)
+
+
+@router.put(
+    "/{customerId}/notifications",
+    responses=documented(400, 404, 415, 422),
+    summary="Say which messages a customer wants, in which language",
+)
+async def put_notifications(
+    services: ServicesDep, caller: Changer, customer_id: CustomerId, wanted: NotificationsWanted
+) -> NotificationsView:
+    """Replaces what was said before. Messages that wait to be sent go by it, too."""
+    return await notifications.write(services, customer_id, wanted, caller.visible)

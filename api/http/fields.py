@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from domain.identifiers import ID_LENGTH, ID_PATTERN
+from domain.plain_text import is_readable
 
 
 class Wire(BaseModel):
@@ -23,13 +26,16 @@ class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _integer_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("a NUL character cannot be stored")
+def _readable(value: str) -> str:
+    if not is_readable(value):
+        raise ValueError("control characters and marks that turn the direction of writing are not taken")
     return value
 
 
@@ -42,6 +48,23 @@ def _exact_number(value: Any) -> Any:
     return value
 
 
+def _rfc_3339(value: Any) -> Any:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("an RFC 3339 time with its offset is needed, like 2026-01-31T09:00:00Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this time is out of range") from None
+
+
+def _capitals(value: str) -> str:
+    return value.upper()
+
+
 Identifier = Annotated[
     str,
     BeforeValidator(_integer_as_text, json_schema_input_type=str | int),
@@ -52,9 +75,23 @@ Amount = Annotated[
     BeforeValidator(_exact_number, json_schema_input_type=str | int | float),
     Field(ge=0, max_digits=15, decimal_places=3),
 ]
-Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
-Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_no_nul)]
-Text200 = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_no_nul)
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_exact_number, json_schema_input_type=str | int | float),
+    Field(ge=0, le=100, max_digits=7, decimal_places=4),
 ]
-Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_no_nul)]
+Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
+Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable)]
+Text200 = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True),
+    AfterValidator(_readable),
+]
+Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable)]
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
+CouponCode = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=ID_LENGTH, pattern=ID_PATTERN),
+    AfterValidator(_capitals),
+]
+ShippingOptionName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40, pattern=ID_PATTERN)]

@@ -24,6 +24,7 @@ from api.orders.view import OrderRecord, links, read_order
 from domain.order_states import ANSWERED, OrderStatus
 from engine.calls import engine_away, engine_calls
 from engine.orders import start_of
+from services.orders.hints import hint_placed
 from services.orders.placement import StoredOrder, new_order_id, place, stored_order
 from services.orders.pricing import unknown_customer
 from services.orders.tables import Order
@@ -51,6 +52,7 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None, ca
         async with admission.database():
             row = await place(services.sessions, wanted.to_place(order_id, key, services.settings, placed_by))
         order_id = row.order_id
+        hint_placed(services.hints)
         structlog.contextvars.bind_contextvars(order_id=order_id)
         is_awaited = turn is not Turn.LOOK and OrderStatus(row.status) not in ANSWERED
         carried_on = is_awaited and await _await_answer(services, row)

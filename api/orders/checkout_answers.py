@@ -24,6 +24,8 @@ NOT_THE_PAYMENT = (
     frozenset(
         [
             "out_of_stock",
+            "coupon_exhausted",
+            "coupon_used_up",
             "abandoned",
             "timed_out",
             "error",

@@ -5,24 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
 from adapters.clock import now
 from adapters.settings import Settings
-from api.http.fields import Amount, Body, Currency, Identifier, Text40, Text200, Text500, Wire
+from api.http.fields import (
+    Amount,
+    Body,
+    CouponCode,
+    Currency,
+    Identifier,
+    ShippingOptionName,
+    Text40,
+    Text200,
+    Text500,
+    Time,
+    Wire,
+)
+from api.orders.part_schemas import DiscountView, OrderItem, TaxView, unset
 from domain.commands import REASON_LENGTH
-from domain.limits import MAX_LINES, MAX_QUANTITY, SHIP_AHEAD
+from domain.limits import MAX_COUPONS, MAX_LINES, MAX_QUANTITY, SHIP_AHEAD
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.payment_methods import PAYMENT_KINDS, stripe_method
 from services.orders.placement import NewOrder
 from services.orders.pricing import Pieces
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _PAYMENT_METHOD = re.compile(r"pm_[A-Za-z0-9_]{1,250}", re.ASCII)
 
 REFERENCE_ORDER: JsonDict = {
@@ -48,19 +60,6 @@ FULL_ORDER: JsonDict = {
 }
 
 
-def _rfc_3339(value: Any) -> Any:
-    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise ValueError("an RFC 3339 time with its offset is needed, like 2026-01-31T09:00:00Z")
-    return value
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("this time is out of range") from None
-
-
 def _not_too_far_ahead(value: datetime) -> datetime:
     if value > now() + SHIP_AHEAD:
         raise ValueError(f"shipping can wait for {SHIP_AHEAD.days} days at most")
@@ -73,7 +72,6 @@ def _payment_method(value: str) -> str:
     return value
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
 PaymentMethod = Annotated[
     str,
     Field(strict=True, max_length=253, description="credit_card, card, debit_card, or a Stripe id (pm_...)"),
@@ -112,6 +110,10 @@ class OrderWanted(Body):
         default=None, description="the order is refused (409) when the catalogue says otherwise"
     )
     currency: Currency | None = None
+    shipping_option: ShippingOptionName | None = Field(
+        default=None, description="one that the shop's rates have for the address; the cheapest one without it"
+    )
+    coupon_codes: list[CouponCode] = Field(default=[], max_length=MAX_COUPONS, description="in any case")
     metadata: dict[Text40, Text500] = Field(default={}, max_length=20)
 
     def fingerprint(self) -> str:
@@ -137,6 +139,8 @@ class OrderWanted(Body):
             ship_not_before=self.ship_not_before,
             shipping_address=address.model_dump(exclude_none=True) if address else None,
             metadata=self.metadata,
+            shipping_option=self.shipping_option,
+            coupon_codes=sorted(set(self.coupon_codes)),
         )
 
 
@@ -164,21 +168,6 @@ class CancelWanted(Body):
     by: Text40 | None = None
 
 
-def _no(value: bool) -> bool:
-    return not value
-
-
-def _unset(value: Any) -> bool:
-    return value is None or value == {}
-
-
-class OrderItem(Wire):
-    product_id: str
-    quantity: int
-    price: str = Field(description="of one piece, a decimal string", examples=["79.99"])
-    dropped: bool = Field(default=False, exclude_if=_no, description="taken out of the order: it cannot be shipped")
-
-
 class ParcelView(Wire):
     """`status` is where the carrier last said that the parcel is; `updatedAt` when our book of it last changed."""
 
@@ -196,7 +185,7 @@ class TimelineRow(Wire):
     from_: OrderStatus | None = Field(alias="from")
     to: OrderStatus
     what: str
-    by: str | None = Field(default=None, exclude_if=_unset)
+    by: str | None = Field(default=None, exclude_if=unset)
 
 
 class OrderLinks(Wire):
@@ -212,30 +201,35 @@ class OrderSummary(Wire):
     customer_id: str
     currency: str
     items: list[OrderItem]
+    subtotal: str = Field(description="of the lines before discounts", examples=["128.99"])
+    discounts: list[DiscountView]
+    shipping_fee: str = Field(description="before a discount of it", examples=["5.95"])
+    shipping_option: str | None = Field(default=None, exclude_if=unset, examples=["standard"])
+    taxes: list[TaxView]
     total_amount: str = Field(description="a decimal string", examples=["279.98"])
     captured_amount: str | None = Field(
-        default=None, exclude_if=_unset, description="what was taken, where that is not the total", examples=["20.00"]
+        default=None, exclude_if=unset, description="what was taken, where that is not the total", examples=["20.00"]
     )
     refunded_amount: str | None = Field(
-        default=None, exclude_if=_unset, description="what was given back, a decimal string", examples=["5.00"]
+        default=None, exclude_if=unset, description="what was given back, a decimal string", examples=["5.00"]
     )
-    shipment: ParcelView | None = Field(default=None, exclude_if=_unset)
-    ship_not_before: datetime | None = Field(default=None, exclude_if=_unset)
-    metadata: dict[str, str] = Field(default={}, exclude_if=_unset)
+    shipment: ParcelView | None = Field(default=None, exclude_if=unset)
+    ship_not_before: datetime | None = Field(default=None, exclude_if=unset)
+    metadata: dict[str, str] = Field(default={}, exclude_if=unset)
     refusal: dict[str, str] | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description="why a REJECTED order was refused, or the card of one that waits for another (`retryUntil`)",
     )
     hold: str | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description="review, dispute or refunded: unshipped goods stay here",
     )
     needs_attention: bool
     waits_for: str | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description="the fault of ours that holds it up until it is mended: the `subject` of its ticket",
         examples=["carrier HTTP 402 PAYMENT_REQUIRED"],
     )
@@ -249,7 +243,7 @@ class OrderView(OrderSummary):
     timeline: list[TimelineRow]
     refused_cancels: dict[str, int] = Field(
         default={},
-        exclude_if=_unset,
+        exclude_if=unset,
         description="how many cancels were refused, by code; the timeline has one row of each",
         examples=[{"already_shipped": 3}],
     )

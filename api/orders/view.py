@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.settings import Settings
 from adapters.temporal.client import trace_link
 from api.http.pages import read_cursor, read_time, write_cursor
+from api.orders.part_schemas import OrderItem
+from api.orders.parts import parts_of
 from api.orders.schemas import (
-    OrderItem,
     OrderLinks,
     OrderList,
     OrderQuery,
@@ -98,9 +99,17 @@ def summarize(settings: Settings, row: SummaryRow) -> OrderSummary:
         customer_id=row.customer_id,
         currency=row.currency,
         items=[
-            OrderItem(product_id=product_id, quantity=quantity, price=money(price), dropped=dropped)
-            for product_id, quantity, price, dropped in row.item_rows
+            OrderItem(
+                product_id=product_id,
+                quantity=quantity,
+                price=money(price),
+                dropped=dropped,
+                discount=money(discount) if discount else None,
+                tax=money(tax) if tax else None,
+            )
+            for product_id, quantity, price, dropped, discount, tax in row.item_rows
         ],
+        **parts_of(row),
         total_amount=money(row.total_minor),
         captured_amount=money(int(row.captured_minor)) if is_part else None,
         refunded_amount=money(int(row.refunded_minor)) if row.refunded_minor else None,

@@ -13,7 +13,7 @@ from api.http.pages import PageQuery
 from api.http.problems import documented
 from api.products import products
 from api.products.parameters import ProductIdDep
-from api.products.schemas import ProductList, ProductView, ProductWanted
+from api.products.schemas import ProductChanged, ProductList, ProductView, ProductWanted
 
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=ExactJsonRoute)
 
@@ -41,3 +41,14 @@ async def add_product(services: ServicesDep, wanted: ProductWanted, response: Re
 @router.get("/{productId}", dependencies=[needs("catalogue:read")], responses=documented(404), summary="One product")
 async def get_product(services: ServicesDep, product_id: ProductIdDep) -> ProductView:
     return await products.read_product(services, product_id)
+
+
+@router.patch(
+    "/{productId}",
+    dependencies=[needs("catalogue:change")],
+    responses=documented(400, 404, 415, 422),
+    summary="Change a product's price or name",
+)
+async def change_product(services: ServicesDep, product_id: ProductIdDep, wanted: ProductChanged) -> ProductView:
+    """Orders that were placed keep their prices; open carts show the new one at their next read."""
+    return await products.change_product(services, product_id, wanted)

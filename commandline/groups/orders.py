@@ -70,6 +70,7 @@ def place_order(
     item: Annotated[list[str], typer.Option(metavar="PRODUCT=QTY", help="A line; again for more.")],
     payment_method: Annotated[str, typer.Option(help="A kind, or a Stripe id (pm_...).")] = "credit_card",
     ship_not_before: Annotated[str | None, typer.Option(metavar="TIME", help="At most 5 days ahead.")] = None,
+    coupon: Annotated[list[str] | None, typer.Option(metavar="CODE", help="A coupon; again for more.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(metavar="KEY", help="Makes a repeat safe.")] = None,
     api: ApiOption = None,
     as_json: JsonOption = False,
@@ -82,6 +83,7 @@ def place_order(
         "items": commands.read_items(item),
         "paymentMethod": payment_method,
         "shipNotBefore": commands.read_time("--ship-not-before", ship_not_before),
+        "couponCodes": coupon or [],
     }
     with api_at(api) as client:
         commands.place_order(client, printer(as_json), wanted, idempotency_key)

@@ -1,7 +1,7 @@
 """Who placed an order, to whom its Idempotency-Key belongs; API keys; the audit; approvals
 
 Revision ID: 0017
-Revises: 0015
+Revises: 0016
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.online import add_unique_constraint, refuse_to_lose
 
 revision: str = "0017"
-down_revision: str | Sequence[str] | None = "0015"
+down_revision: str | Sequence[str] | None = "0016"
 branch_labels = None
 depends_on = None
 

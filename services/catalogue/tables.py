@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from adapters.postgres.columns import time_column
+from domain.pricing.lines import STANDARD
 
 
 class Product(SQLModel, table=True):
@@ -20,4 +21,5 @@ class Product(SQLModel, table=True):
     name: str = Field(sa_type=Text)
     price_minor: int = Field(sa_type=BigInteger)
     currency: str = Field(sa_type=Text)
+    tax_category: str = Field(default=STANDARD, sa_type=Text, sa_column_kwargs={"server_default": STANDARD})
     created_at: datetime = time_column()

@@ -21,7 +21,7 @@ from domain.identities import EVERYTHING, Visible
 from domain.order_states import OrderStatus
 from domain.texts import quote
 from services.orders.named import no_such_order
-from services.orders.tables import CancelWish, Order, OrderLine, TimelineEntry
+from services.orders.tables import CancelWish, Order, OrderAdjustment, OrderLine, TimelineEntry
 from services.orders.visible import IS_VISIBLE, owner_of
 from services.payments.tables import Payment
 from services.shipping.tables import ShipmentRow
@@ -29,6 +29,7 @@ from services.texts import texts
 
 orders = Order.__table__  # type: ignore[attr-defined]
 lines = OrderLine.__table__  # type: ignore[attr-defined]
+parts = OrderAdjustment.__table__  # type: ignore[attr-defined]
 timeline = TimelineEntry.__table__  # type: ignore[attr-defined]
 shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
 payments = Payment.__table__  # type: ignore[attr-defined]
@@ -36,9 +37,10 @@ wishes = CancelWish.__table__  # type: ignore[attr-defined]
 REFUSED = [rule.code for rule in TABLE.values() if rule.decision is Decision.REFUSED]
 
 SummaryRow = Row[Any]
-"""The columns of `orders`; `item_rows`, the lines as [product id, quantity, price, dropped]; `captured_minor` and
+"""The columns of `orders`; `item_rows`, the lines as [product id, quantity, price, dropped, discount, tax];
+`part_rows`, the adjustments as [kind, name, code, amount, rate, inclusive], None without any; `captured_minor` and
 `refunded_minor`, None without a payment; `carrier`, `tracking_number`, `parcel_status` and `parcel_updated_at`, None
-without a shipment. Money is in minor units."""
+without a shipment. Money is in minor units, a rate in parts per million."""
 
 Entry = dict[str, Any]
 """A timeline row: sequence, at (ISO 8601), from, to, what and by; texts are quoted in `what`."""
@@ -182,19 +184,34 @@ def _filtered(wanted: OrderFilter) -> Select[Any]:
 
 
 def _summaries() -> Select[Any]:
-    items = func.jsonb_build_array(lines.c.product_id, lines.c.quantity, lines.c.unit_price_minor, lines.c.dropped)
+    items = func.jsonb_build_array(
+        lines.c.product_id,
+        lines.c.quantity,
+        lines.c.unit_price_minor,
+        lines.c.dropped,
+        lines.c.discount_minor,
+        lines.c.tax_minor,
+    )
     return select(
         orders,
         select(func.jsonb_agg(aggregate_order_by(items, lines.c.line_number)))
         .where(lines.c.order_id == orders.c.order_id)
         .scalar_subquery()
         .label("item_rows"),
+        _parts(),
         *_moved(),
         shipments.c.carrier,
         shipments.c.tracking_number,
         shipments.c.parcel_status,
         shipments.c.updated_at.label("parcel_updated_at"),
     ).select_from(orders.outerjoin(shipments, shipments.c.order_id == orders.c.order_id))
+
+
+def _parts() -> Any:
+    """What made the total beside the prices of the lines."""
+    columns = (parts.c.kind, parts.c.name, parts.c.code, parts.c.amount_minor, parts.c.rate_ppm, parts.c.inclusive)
+    found = func.jsonb_agg(aggregate_order_by(func.jsonb_build_array(*columns), parts.c.number))
+    return select(found).where(parts.c.order_id == orders.c.order_id).scalar_subquery().label("part_rows")
 
 
 def _moved() -> list[Any]:

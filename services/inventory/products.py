@@ -56,12 +56,17 @@ async def add_product(session: AsyncSession, new: StockedProduct) -> bool:
     return True
 
 
-def _products() -> Select[tuple[str, str, int, str, int]]:
+def _products() -> Select[tuple[str, str, int, str, str, int]]:
     return select(
-        products.c.product_id, products.c.name, products.c.price_minor, products.c.currency, stock.c.on_hand
+        products.c.product_id,
+        products.c.name,
+        products.c.price_minor,
+        products.c.currency,
+        products.c.tax_category,
+        stock.c.on_hand,
     ).join_from(products, stock, stock.c.product_id == products.c.product_id)
 
 
-def _stocked(row: Row[tuple[str, str, int, str, int]]) -> StockedProduct:
+def _stocked(row: Row[tuple[str, str, int, str, str, int]]) -> StockedProduct:
     price = Money(minor=row.price_minor, currency=row.currency)
-    return StockedProduct(ProductData(row.product_id, row.name, price), row.on_hand)
+    return StockedProduct(ProductData(row.product_id, row.name, price, row.tax_category), row.on_hand)

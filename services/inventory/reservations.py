@@ -16,6 +16,7 @@ from domain.order_states import OrderStatus
 from domain.steps import RESERVE, FenceState
 from services.inventory.events import inventory_updated
 from services.orders.book import LockedOrder
+from services.promotions import redemptions
 
 _LOCK = text("SELECT product_id FROM stock WHERE product_id = ANY(:products) ORDER BY product_id FOR UPDATE")
 _HOLD = text("""
@@ -58,8 +59,9 @@ _CLOSE = text("""
 async def reserve(order: LockedOrder) -> None:
     """Reserves every line, or nothing; a repeat writes nothing.
 
-    Raises OutOfStock with the products that fall short, StepUndone where `release` came first. After an error the
-    caller has to roll back.
+    The order's coupons are used up with it, under the same locks. Raises OutOfStock with the products that fall
+    short, CouponRefused for a coupon that others were faster with, StepUndone where `release` came first. After an
+    error the caller has to roll back.
     """
     order.require_not_undone(RESERVE)
     if order.fence(RESERVE):
@@ -67,9 +69,16 @@ async def reserve(order: LockedOrder) -> None:
     short = await hold_lines(order)
     if short:
         raise OutOfStock(short)
+    if order.row.coupon_codes:
+        await _use_coupons(order, order.row.coupon_codes)
     order.move(OrderStatus.RESERVED, "stock reserved")
     order.mark(RESERVE, FenceState.DONE)
     order.emit(EventName.INVENTORY_RESERVED)
+
+
+async def _use_coupons(order: LockedOrder, codes: list[str]) -> None:
+    for event in await redemptions.take(order.connection, order.row.order_id, order.row.customer_id, codes):
+        order.add(event)
 
 
 async def release(order: LockedOrder, *, look_again: bool = False) -> None:

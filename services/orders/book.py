@@ -26,7 +26,7 @@ from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.steps import FenceState
 from services.orders.events import order_event
-from services.orders.tables import Order, OrderLine, OrderStep, TimelineEntry
+from services.orders.tables import Order, OrderAdjustment, OrderLine, OrderStep, TimelineEntry
 
 Reached = Callable[[Order, OrderStatus], None]
 """Told of each new status of an order, once its transaction is committed."""
@@ -249,9 +249,14 @@ async def lock_order(connection: AsyncConnection, order_id: str, session: AsyncS
 
 
 async def place_order(
-    connection: AsyncConnection, row: Order, lines: list[OrderLine], *, at: datetime | None = None
+    connection: AsyncConnection,
+    row: Order,
+    lines: list[OrderLine],
+    adjustments: Sequence[OrderAdjustment] = (),
+    *,
+    at: datetime | None = None,
 ) -> None:
-    """Stores a new order in one statement: row, lines, the first timeline row (PLACED) and OrderPlaced.
+    """Stores a new order in one statement: row, lines, adjustments, the first timeline row (PLACED), OrderPlaced.
 
     Raises IntegrityError where an order of that id, or of that customer and key, exists.
     """
@@ -266,4 +271,5 @@ async def place_order(
         to_status=OrderStatus.PLACED,
         what="order placed",
     )
-    await write_new([row, *lines, placed, order_event(row, lines, EventName.ORDER_PLACED)]).execute(connection)
+    told = order_event(row, lines, EventName.ORDER_PLACED)
+    await write_new([row, *lines, *adjustments, placed, told]).execute(connection)

@@ -12,6 +12,7 @@ from domain.steps import AUTHORIZE, CAPTURE, RESERVE, SHIP, FenceState
 from domain.texts import PLACE, TextKind
 from services.orders import cancel_wishes
 from services.orders.book import LockedOrder
+from services.promotions import redemptions
 from services.texts import texts
 
 UNDONE_BEFORE_THE_END = (RESERVE, AUTHORIZE, SHIP, CAPTURE)
@@ -71,6 +72,8 @@ async def close(order: LockedOrder, wanted: CloseOrder) -> OrderStatus:
         return order.status
     if standing := [step for step in UNDONE_BEFORE_THE_END if order.state_of(step) is FenceState.DONE]:
         raise OurMistake(f"the order cannot end: {', '.join(standing)} was not undone")
+    if order.row.coupon_codes:
+        await redemptions.give_back(order.connection, order.row.order_id, order.row.coupon_codes)
     why = await _end_of(order, wanted)
     rejected = wanted.status is OrderStatus.REJECTED and allows(order.status, OrderStatus.REJECTED)
     if rejected:

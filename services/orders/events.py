@@ -36,6 +36,7 @@ def order_event(
         items=_items(row, lines),
         currency=row.currency,
         total_amount=Money(minor=row.total_minor, currency=row.currency).decimal,
+        **_parts(row),
         reason=reason,
         reason_id=reason_id,
         tracking_number=tracking,
@@ -44,9 +45,27 @@ def order_event(
     return outbox_row(EVENT_SOURCE, row.order_id, row.event_sequence, data)
 
 
+def _parts(row: Order) -> dict[str, str]:
+    """What made the total, where it is more than the sum of the lines; what is not there is left out."""
+    if not (row.discount_minor or row.shipping_fee_minor or row.added_tax_minor):
+        return {}
+    parts = {
+        "subtotal_amount": row.subtotal_minor,
+        "discount_amount": row.discount_minor,
+        "shipping_fee": row.shipping_fee_minor,
+        "added_tax_amount": row.added_tax_minor,
+    }
+    return {name: Money(minor=minor, currency=row.currency).decimal for name, minor in parts.items() if minor}
+
+
 def _items(row: Order, lines: list[OrderLine]) -> list[EventItem]:
-    return [
-        item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=row.currency))
-        for line in lines
-        if not line.dropped
-    ]
+    return [_item(row.currency, line) for line in lines if not line.dropped]
+
+
+def _item(currency: str, line: OrderLine) -> EventItem:
+    plain = item(line.product_id, line.quantity, Money(minor=line.unit_price_minor, currency=currency))
+    if not (line.discount_minor or line.tax_minor):
+        return plain
+    parts = {"discount": line.discount_minor, "tax": line.tax_minor}
+    found = {name: Money(minor=minor, currency=currency).decimal for name, minor in parts.items() if minor}
+    return plain.model_copy(update=found)

@@ -44,7 +44,7 @@ def _require_droppable(order: LockedOrder, line: OrderLine, has_parcel: bool) ->
     if has_parcel:
         raise _refused(order, "already_shipping", "the parcel is on its way to the carrier: give a refund instead")
     others = [other for other in order.lines() if not other.dropped and other is not line]
-    free = order.total.minor > 0 and not any(other.unit_price_minor for other in others)
+    free = order.total.minor > 0 and not any(other.paid.total for other in others)
     if not others or free:
         raise _refused(order, "last_line", "nothing else would be left to pay: cancel the order")
 

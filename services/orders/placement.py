@@ -17,20 +17,19 @@ from adapters.clock import now
 from adapters.identities.secrets import Secret
 from adapters.postgres.database import Sessions, autocommit, engine_of
 from adapters.postgres.rows import new_row
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, Unavailable
 from domain.order_states import OrderStatus, PaymentStatus
+from services.orders import quotes
 from services.orders.book import place_order
-from services.orders.pricing import (
-    Found,
-    MergedLine,
-    Pieces,
-    PricedProduct,
-    known_products,
-    look_up,
-    merge,
-    price,
-)
-from services.orders.tables import Order, OrderLine
+from services.orders.parts import adjustments_of, lines_of
+from services.orders.pricing import MergedLine, Pieces, Tried, look_up, merge, require_total
+from services.orders.quotes import Basis, Quote, QuoteWanted
+from services.orders.tables import Order
+from services.rates.from_tables import by_tables
+from services.rates.ports import Providers
+
+QUOTES = 3
+"""How often an order is summed up anew because prices change meanwhile."""
 
 _STORED = text("""
     SELECT order_id, status FROM orders
@@ -56,6 +55,18 @@ class NewOrder:
     ship_not_before: datetime | None = None
     shipping_address: dict[str, str] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    shipping_option: str | None = None
+    coupon_codes: Sequence[str] = ()  # in capitals
+
+    @property
+    def tried(self) -> Tried:
+        """By what an earlier try of it is found."""
+        return Tried(self.order_id, self.placed_by, self.key)
+
+    def to_quote(self, lines: Mapping[str, MergedLine]) -> QuoteWanted:
+        """What it would cost, its items merged to lines."""
+        address, option = self.shipping_address, self.shipping_option
+        return QuoteWanted(lines, self.customer_id, address, option, self.coupon_codes, self.currency)
 
 
 ORDER_IDS = "order ids"
@@ -91,26 +102,54 @@ async def taken_by_workers(reads: AsyncEngine, order_ids: Collection[str]) -> se
         return set((await connection.execute(_TAKEN, {"order_ids": list(order_ids)})).scalars())
 
 
-async def place(sessions: Sessions, new: NewOrder) -> Order:
+async def place(sessions: Sessions, new: NewOrder, providers: Providers | None = None) -> Order:
     """The order, stored now or by an earlier try with the same key, whose id it keeps.
 
+    Without `providers` our own tables are asked.
+
     Raises InvalidInput for what the catalogue cannot serve and for a key that was used for another order, Conflict
-    when the catalogue's total is not the expected one.
+    when the total is not the expected one or a coupon does not apply, Unavailable where nobody can say what tax or
+    shipping costs.
     """
-    lines = merge(new.items)
-    async with autocommit(engine_of(sessions)).connect() as connection:
-        found = await look_up(connection, new.order_id, new.customer_id, list(lines), new.placed_by, new.key)
-        row = found.order
-        try:
-            if row is None:
-                row = await _insert(connection, new, lines, found)
-        except IntegrityError:  # a twin of this request was faster
-            row = (await look_up(connection, new.order_id, new.customer_id, [], new.placed_by, new.key)).order
-            if row is None:
-                raise
+    reads = autocommit(engine_of(sessions))
+    wanted, asked = new.to_quote(merge(new.items)), providers or by_tables(reads)
+    async with reads.connect() as connection:
+        basis = await quotes.read_basis(connection, wanted, new.tried)
+        row = basis.found.order
+        if row is None and not asked.apply(basis.found.stored_rates):
+            quote = await quotes.quote_of(basis, wanted, asked)
+            row = await _store_or_find(connection, new, quote)
+    if row is None:
+        row = await _quote_and_store(reads, new, wanted, asked, basis)
     if row.fingerprint != new.fingerprint:
         raise key_reused()
     return row
+
+
+async def _quote_and_store(
+    reads: AsyncEngine, new: NewOrder, wanted: QuoteWanted, providers: Providers, basis: Basis
+) -> Order:
+    """Asks the providers while nothing is open; what changed meanwhile is quoted again."""
+    for _ in range(QUOTES):
+        quote = await quotes.quote_of(basis, wanted, providers)
+        async with reads.connect() as connection:
+            basis = await quotes.read_basis(connection, wanted, new.tried)
+            if basis.found.order is not None:
+                return basis.found.order
+            if quote.basis.holds(basis):
+                return await _store_or_find(connection, new, quote)
+    detail = "prices changed each time that the order was summed up; nothing was stored"
+    raise Unavailable("prices_are_changing", detail)
+
+
+async def _store_or_find(connection: AsyncConnection, new: NewOrder, quote: Quote) -> Order:
+    try:
+        return await store(connection, new, quote)
+    except IntegrityError:  # a twin of this request was faster
+        row = (await look_up(connection, new.tried, new.customer_id, [])).order
+        if row is None:
+            raise
+        return row
 
 
 def key_reused() -> InvalidInput:
@@ -119,9 +158,15 @@ def key_reused() -> InvalidInput:
     return InvalidInput("idempotency_key_reused", detail)
 
 
-async def _insert(connection: AsyncConnection, new: NewOrder, lines: Mapping[str, MergedLine], found: Found) -> Order:
-    products = known_products(found, lines)
-    amount = price(lines, products, currency=new.currency, expected=new.expected_total)
+async def store(connection: AsyncConnection, new: NewOrder, quote: Quote) -> Order:
+    """Stores the order at the quoted price, with everything that made it, in one statement.
+
+    Raises Conflict when the total is not the expected one or a coupon does not apply, InvalidInput for a total that
+    Stripe does not charge, IntegrityError where an order of that id, or of that customer and key, exists.
+    """
+    quotes.require_coupons(quote)
+    require_total(quote.total, new.expected_total)
+    totals = quote.totals
     row = new_row(
         Order,
         order_id=new.order_id,
@@ -131,8 +176,15 @@ async def _insert(connection: AsyncConnection, new: NewOrder, lines: Mapping[str
         fingerprint=new.fingerprint,
         status=OrderStatus.PLACED.value,
         payment_status=PaymentStatus.PENDING.value,
-        currency=amount.currency,
-        total_minor=amount.minor,
+        currency=quote.currency,
+        total_minor=totals.total,
+        subtotal_minor=totals.subtotal,
+        discount_minor=totals.discount,
+        shipping_fee_minor=totals.shipping.fee,
+        added_tax_minor=totals.added_tax,
+        coupon_codes=quote.used_codes or None,
+        shipping_option=quote.option.name if quote.option else None,
+        shipping_service=quote.option.service if quote.option else None,
         payment_method=new.payment_method,
         shipping_address=new.shipping_address,
         ship_not_before=new.ship_not_before,
@@ -140,23 +192,5 @@ async def _insert(connection: AsyncConnection, new: NewOrder, lines: Mapping[str
         created_at=(at := now()),
         updated_at=at,
     )
-    await place_order(connection, row, _snapshot(new.order_id, lines, products))
+    await place_order(connection, row, lines_of(new.order_id, quote), adjustments_of(new.order_id, quote))
     return row
-
-
-def _snapshot(
-    order_id: str, lines: Mapping[str, MergedLine], products: Mapping[str, PricedProduct]
-) -> list[OrderLine]:
-    """The lines at today's names and prices, which they keep."""
-    return [
-        new_row(
-            OrderLine,
-            order_id=order_id,
-            product_id=product_id,
-            line_number=number,
-            name=products[product_id].name,
-            quantity=line.quantity,
-            unit_price_minor=products[product_id].price_minor,
-        )
-        for number, (product_id, line) in enumerate(lines.items(), start=1)
-    ]

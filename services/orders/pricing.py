@@ -1,4 +1,4 @@
-"""What an order costs: its items merged to lines, priced from the catalogue and never by the client."""
+"""What a quote begins with: items merged to lines, priced from the catalogue and never by the client."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.postgres.rows import parsed, row_of
 from domain.errors import BadField, Conflict, InvalidInput, bad_fields
 from domain.limits import MAX_QUANTITY
-from domain.money import Money, charge_refusal, total
+from domain.money import Money, charge_refusal
+from domain.pricing.lines import STANDARD
+from domain.pricing.promotions import Promotion
 from services.orders.tables import Order
+from services.promotions.reading import promotion_of
+from services.rates.ports import StoredRates
 
+# The order of an earlier try, the customer, the products and what is there that changes a price, in one round trip.
 # A key is looked up as it was stored: by whom it was used, or, before that was kept, for which customer.
-# The order of an earlier try, the customer and the products in one round trip.
 _LOOK_UP = text("""
     SELECT (SELECT row_to_json(orders)::text FROM orders
              WHERE order_id = :order_id
@@ -24,7 +28,11 @@ _LOOK_UP = text("""
                AND (placed_by = :placed_by OR placed_by IS NULL AND customer_id = :customer_id)
              ORDER BY placed_by NULLS LAST LIMIT 1) AS placed,
            EXISTS (SELECT FROM customers WHERE customer_id = :customer_id) AS customer_known,
-           (SELECT json_agg(products)::text FROM products WHERE product_id = ANY (:ids)) AS products
+           (SELECT json_agg(products)::text FROM products WHERE product_id = ANY (:ids)) AS products,
+           (SELECT json_agg(promotions ORDER BY promotion_id)::text
+              FROM promotions WHERE automatic AND active) AS promotions,
+           EXISTS (SELECT FROM tax_rates) AS taxed,
+           EXISTS (SELECT FROM shipping_rates) AS has_fees
 """)
 
 
@@ -48,6 +56,7 @@ class PricedProduct(NamedTuple):
     name: str
     price_minor: int
     currency: str
+    tax_category: str = STANDARD
 
 
 def merge(items: Iterable[Pieces]) -> dict[str, MergedLine]:
@@ -72,25 +81,34 @@ class Found(NamedTuple):
     order: Order | None
     customer_known: bool
     products: Mapping[str, PricedProduct]
+    promotions: tuple[Promotion, ...] = ()  # the automatic ones
+    stored_rates: StoredRates = StoredRates()
+
+
+class Tried(NamedTuple):
+    """By what the order of an earlier try is found: its id, or whose Idempotency-Key it has."""
+
+    order_id: str | None
+    placed_by: str | None = None
+    key: str | None = None
 
 
 async def look_up(
-    connection: AsyncConnection,
-    order_id: str,
-    customer_id: str,
-    product_ids: Sequence[str],
-    placed_by: str | None = None,
-    key: str | None = None,
+    connection: AsyncConnection, tried: Tried | None, customer_id: str | None, product_ids: Sequence[str]
 ) -> Found:
-    """What is known of the order, its customer and its products; an order under the principal's key is the one."""
-    asked = {"order_id": order_id, "customer_id": customer_id, "ids": product_ids, "placed_by": placed_by, "key": key}
+    """What is known of the order, its customer (None is a guest) and its products."""
+    asked = (tried or Tried(None))._asdict() | {"customer_id": customer_id, "ids": product_ids}
     found = (await connection.execute(_LOOK_UP, asked)).one()
     products = {
-        product["product_id"]: PricedProduct(product["name"], product["price_minor"], product["currency"])
+        product["product_id"]: PricedProduct(
+            product["name"], product["price_minor"], product["currency"], product["tax_category"]
+        )
         for product in parsed(found.products or "[]")
     }
     placed = row_of(Order, parsed(found.placed)) if found.placed else None
-    return Found(placed, found.customer_known, products)
+    promotions = tuple(map(promotion_of, parsed(found.promotions))) if found.promotions else ()
+    stored = StoredRates(found.taxed, found.has_fees)
+    return Found(placed, customer_id is None or found.customer_known, products, promotions, stored)
 
 
 def unknown_customer() -> InvalidInput:
@@ -109,31 +127,31 @@ def known_products(found: Found, lines: Mapping[str, MergedLine]) -> Mapping[str
     return found.products
 
 
-def price(
-    lines: Mapping[str, MergedLine],
-    products: Mapping[str, PricedProduct],
-    *,
-    currency: str | None = None,
-    expected: Decimal | None = None,
-) -> Money:
-    """The total of at least one line, in the one currency of all its products.
+def currency_of(
+    lines: Mapping[str, MergedLine], products: Mapping[str, PricedProduct], believed: str | None = None
+) -> str:
+    """The one currency of all products of at least one line; `believed` is what the client says, if it does.
 
-    `currency` and `expected` (in major units) are what the client believes, if it says so. Raises InvalidInput for
-    products or a belief in several currencies and for a total that Stripe does not charge, Conflict where the total
-    is not the expected one.
+    Raises InvalidInput for products or a belief in several currencies.
     """
     found = products[next(iter(lines))].currency
     for product_id, line in lines.items():
         if products[product_id].currency != found:
             raise bad_fields({f"items[{line.first}].product_id": f"not priced in {found} as the first item is"})
-    if currency not in (None, found):
+    if believed not in (None, found):
         raise bad_fields({"currency": f"these products are priced in {found}"})
-    amount = total([(line.quantity, products[product_id].price_minor) for product_id, line in lines.items()], found)
+    return found
+
+
+def require_total(amount: Money, expected: Decimal | None) -> None:
+    """`expected` (in major units) is what the client believes, if it says so.
+
+    Raises Conflict where the total is another one, InvalidInput for a total that Stripe does not charge.
+    """
     if expected is not None:
         _require_expected(amount, expected)
     if (refusal := charge_refusal(amount)) is not None:
         raise InvalidInput("total_not_chargeable", refusal, fields=[BadField("items", refusal)])
-    return amount
 
 
 def _require_expected(amount: Money, wanted: Decimal) -> None:

@@ -26,6 +26,7 @@ from sqlmodel import Field, SQLModel
 import services.catalogue.tables  # what foreign keys point to
 import services.customers.tables  # noqa: F401  # what foreign keys point to
 from adapters.postgres.columns import (
+    amount_column,
     bigint_column,
     json_column,
     maybe_json_column,
@@ -34,6 +35,8 @@ from adapters.postgres.columns import (
     time_column,
 )
 from domain.order_states import PaymentStatus
+from domain.pricing.totals import AdjustmentKind
+from domain.pricing.units import Paid
 from domain.steps import FenceState
 
 
@@ -43,6 +46,13 @@ class Order(SQLModel, table=True):
     __tablename__ = "orders"
     __table_args__ = (
         CheckConstraint("total_minor >= 0", name="total_not_negative"),
+        CheckConstraint(
+            "total_minor = subtotal_minor - discount_minor + shipping_fee_minor + added_tax_minor",
+            name="total_is_its_parts",
+        ),
+        CheckConstraint(
+            "discount_minor >= 0 AND shipping_fee_minor >= 0 AND added_tax_minor >= 0", name="parts_not_negative"
+        ),
         CheckConstraint(
             "payment_status IN (" + ", ".join(f"'{status}'" for status in PaymentStatus) + ")",
             name="payment_status_known",
@@ -80,6 +90,15 @@ class Order(SQLModel, table=True):
     payment_status: str = Field(sa_type=Text)
     currency: str = Field(sa_type=Text)
     total_minor: int = Field(sa_type=BigInteger)
+    # What made the total, frozen (docs/money.md): the lines before discounts, None of an order from before it was
+    # kept; all discounts; the fee before its discount; tax that prices do not contain.
+    subtotal_minor: int | None = Field(default=None, sa_type=BigInteger)
+    discount_minor: int = amount_column()
+    shipping_fee_minor: int = amount_column()
+    added_tax_minor: int = amount_column()
+    coupon_codes: list[str] | None = maybe_texts_column()  # those that took something off; used up with the stock
+    shipping_option: str | None = Field(default=None, sa_type=Text)
+    shipping_service: str | None = Field(default=None, sa_type=Text)  # what the label has to be bought as
     payment_method: str = Field(sa_type=Text)
     shipping_address: dict[str, Any] | None = json_column(default=None, nullable=True)
     ship_not_before: datetime | None = maybe_time_column()
@@ -103,6 +122,8 @@ class OrderLine(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("unit_price_minor >= 0", name="price_not_negative"),
+        CheckConstraint("discount_minor BETWEEN 0 AND quantity * unit_price_minor", name="discount_within_price"),
+        CheckConstraint("tax_minor >= 0", name="tax_not_negative"),
         Index("ix_order_lines_product_id", "product_id"),
     )
 
@@ -113,6 +134,49 @@ class OrderLine(SQLModel, table=True):
     quantity: int = Field(sa_type=BigInteger)
     unit_price_minor: int = Field(sa_type=BigInteger)
     dropped: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # cannot be shipped
+    discount_minor: int = amount_column()
+    tax_minor: int = amount_column()
+    tax_rate_ppm: int | None = Field(default=None, sa_type=BigInteger)  # parts per million; None: nothing is taxed
+    tax_inclusive: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+
+    @property
+    def paid(self) -> Paid:
+        """What the customer pays for it: its price less its discount, and the tax that comes on top."""
+        net = self.quantity * self.unit_price_minor - self.discount_minor
+        return Paid(net, 0 if self.tax_inclusive else self.tax_minor, self.quantity)
+
+
+class OrderAdjustment(SQLModel, table=True):
+    """One part of an order's total beside its prices, frozen: in minor units, whose it is, and of which line.
+
+    A discount lies on a line, or, of shipping, on none. A fee is on no line. A tax is that of a line or of the fee,
+    with its rate; an inclusive one is part of the price. They add up to the columns of the order and of its lines.
+    """
+
+    __tablename__ = "order_adjustments"
+    __table_args__ = (
+        CheckConstraint("kind IN (" + ", ".join(f"'{kind}'" for kind in AdjustmentKind) + ")", name="kind_known"),
+        CheckConstraint("amount_minor >= 0", name="amount_not_negative"),
+        CheckConstraint("(kind = 'tax') = (rate_ppm IS NOT NULL)", name="only_tax_has_a_rate"),
+        ForeignKeyConstraint(
+            ["order_id", "product_id"],
+            ["order_lines.order_id", "order_lines.product_id"],
+            name="fk_order_adjustments_line",
+        ),
+    )
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
+    number: int = Field(primary_key=True)
+    kind: str = Field(sa_type=Text)
+    product_id: str | None = Field(default=None, sa_type=Text)
+    source: str = Field(
+        sa_type=Text
+    )  # a promotion's id, a shipping option, a place and category of tax, a quote's id
+    name: str = Field(default="", sa_type=Text)  # of the promotion, as it was
+    code: str | None = Field(default=None, sa_type=Text)  # of the coupon
+    amount_minor: int = Field(sa_type=BigInteger)
+    rate_ppm: int | None = Field(default=None, sa_type=BigInteger)
+    inclusive: bool = False
 
 
 class OrderTransition(SQLModel, table=True):

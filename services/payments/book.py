@@ -39,8 +39,11 @@ def save_intent(order: LockedOrder, intent: PaymentSnapshot, attempt: int = 1) -
 
 
 def amount_due(order: LockedOrder) -> int:
-    """What the customer owes, in minor units: the lines without those that cannot be shipped."""
-    return sum(line.quantity * line.unit_price_minor for line in order.lines() if not line.dropped)
+    """What the customer owes, in minor units: the total without what the lines are worth that cannot be shipped.
+
+    So a dropped line takes its discount and its tax with it, nothing is allocated anew, and the fee stays.
+    """
+    return order.row.total_minor - sum(line.paid.total for line in order.lines() if line.dropped)
 
 
 def note_state(order: LockedOrder, payment: Payment, state: PaymentState) -> None:

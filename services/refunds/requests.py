@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,10 +22,12 @@ from domain.texts import ERASED, TextKind
 from services.orders.book import LockedOrder
 from services.orders.named import no_such_order
 from services.orders.placement import key_reused
+from services.orders.pricing import Pieces
 from services.orders.tables import Order
 from services.payments.book import payment_of
 from services.refunds.book import refund_of, refundable
-from services.refunds.tables import Refund
+from services.refunds.tables import Refund, RefundLine
+from services.refunds.units import UnitsBack, lines_of, worth_of
 from services.texts import texts
 
 GONE_BACK = frozenset([OrderStatus.CANCELING, OrderStatus.CANCELED])
@@ -33,12 +36,16 @@ GONE_BACK = frozenset([OrderStatus.CANCELING, OrderStatus.CANCELED])
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """A part of an order's money that is to go back; `key` is the Idempotency-Key, which names the refund."""
+    """A part of an order's money that is to go back; `key` is the Idempotency-Key, which names the refund.
+
+    Either an `amount`, in major units of the order's currency, or `items`: then what was paid for these pieces.
+    """
 
     key: str
-    amount: Decimal  # in major units of the order's currency
+    amount: Decimal | None
     reason: str
     by: str
+    items: Sequence[Pieces] = ()
 
 
 @dataclass(frozen=True)
@@ -48,20 +55,23 @@ class RefundRead:
     row: Refund
     amount: Money
     reason: str
+    lines: Sequence[RefundLine] = ()  # of one that was asked for by pieces
 
 
 async def ask_refund(order: LockedOrder, asked: RefundRequest) -> Refund:
     """The refund, stored now or by an earlier try with the same key.
 
     Raises InvalidInput for an amount that the order's currency has not and for a key that was used for another
-    refund, Conflict where so much of this order's money must not or cannot go back.
+    refund, Conflict where so much of this order's money, or so many of its pieces, must not or cannot go back.
     """
-    amount = _amount(asked.amount, order.row.currency)
+    if (asked.amount is None) == (not asked.items):
+        raise bad_fields({"amount": "exactly one of amount and items is needed"})
     row = await refund_of(order, asked.key)
     if row is not None:
-        if not await _is_the_same(order, row, amount, asked):
+        if not await _is_the_same(order, row, asked):
             raise key_reused()
         return row
+    amount, back = await _worth(order, asked)
     await _require_refundable(order, amount)
     order_id = order.row.order_id
     reason_id = await texts.keep(order.session, TextKind.REFUND_REASON, asked.reason, order_id=order_id)
@@ -74,7 +84,22 @@ async def ask_refund(order: LockedOrder, asked: RefundRequest) -> Refund:
         state=RefundState.ASKED.value,
     )
     order.session.add(row)
+    if back:
+        await order.session.flush()  # the lines refer to it
+    order.session.add_all(
+        RefundLine(order_id=order_id, key=asked.key, product_id=id_, quantity=count, amount_minor=minor)
+        for id_, count, minor in back
+    )
     return row
+
+
+async def _worth(order: LockedOrder, asked: RefundRequest) -> tuple[Money, list[UnitsBack]]:
+    if asked.amount is not None:
+        return _amount(asked.amount, order.row.currency), []
+    back, minor = await worth_of(order, asked.items)
+    if minor == 0:
+        raise Conflict("nothing_to_refund", "nothing was paid for these pieces", order_id=order.row.order_id)
+    return Money(minor=minor, currency=order.row.currency), back
 
 
 async def read_refunds(session: AsyncSession, order_id: str, visible: Visible = EVERYTHING) -> Sequence[RefundRead]:
@@ -85,8 +110,15 @@ async def read_refunds(session: AsyncSession, order_id: str, visible: Visible = 
     query = select(Refund).where(Refund.order_id == order_id)
     rows = (await session.exec(query.order_by(col(Refund.created_at), col(Refund.key)))).all()
     words = await _words(await session.connection(), rows)
+    pieces = (await session.exec(select(RefundLine).where(RefundLine.order_id == order_id))).all()
     return [
-        RefundRead(row, Money(minor=row.amount_minor, currency=order.currency), _reason(row, words)) for row in rows
+        RefundRead(
+            row,
+            Money(minor=row.amount_minor, currency=order.currency),
+            _reason(row, words),
+            [line for line in pieces if line.key == row.key],
+        )
+        for row in rows
     ]
 
 
@@ -98,11 +130,18 @@ async def read_refund(session: AsyncSession, order_id: str, key: str, visible: V
     raise NotFound("no_such_refund", "the order has no refund of this key")
 
 
-async def _is_the_same(order: LockedOrder, row: Refund, amount: Money, asked: RefundRequest) -> bool:
+async def _is_the_same(order: LockedOrder, row: Refund, asked: RefundRequest) -> bool:
     """Whether what is asked for again is what was asked for; of an erased reason, any may be the one."""
     words = await _words(order.connection, [row])
-    same = (row.amount_minor, row.by) == (amount.minor, asked.by)
-    return same and _reason(row, words) in (asked.reason, ERASED)
+    if row.by != asked.by or _reason(row, words) not in (asked.reason, ERASED):
+        return False
+    if asked.amount is not None:
+        by_pieces = await lines_of(order, row.key)
+        return not by_pieces and row.amount_minor == _amount(asked.amount, order.row.currency).minor
+    wanted = Counter[str]()
+    for item in asked.items:
+        wanted[item.product_id] += item.quantity
+    return wanted == {line.product_id: line.quantity for line in await lines_of(order, row.key)}
 
 
 async def _words(connection: AsyncConnection, rows: Sequence[Refund]) -> texts.Words:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 import services.orders.tables  # noqa: F401  # what foreign keys point to
@@ -33,3 +33,23 @@ class Refund(SQLModel, table=True):
     detail: str | None = Field(default=None, sa_type=Text)  # why it failed
     created_at: datetime = time_column()
     updated_at: datetime = time_column()  # of its state, or when a sweep last saw to its workflow
+
+
+class RefundLine(SQLModel, table=True):
+    """The pieces of a product that a refund pays back, and what they are worth in minor units.
+
+    What the refund is above its lines is the shipping fee: it goes back with the last piece of the order.
+    """
+
+    __tablename__ = "refund_lines"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        CheckConstraint("amount_minor >= 0", name="amount_not_negative"),
+        ForeignKeyConstraint(["order_id", "key"], ["refunds.order_id", "refunds.key"], name="fk_refund_lines_refund"),
+    )
+
+    order_id: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)
+    product_id: str = Field(primary_key=True, sa_type=Text)
+    quantity: int = Field(sa_type=BigInteger)
+    amount_minor: int = Field(sa_type=BigInteger)

@@ -123,7 +123,7 @@ async def test_metrics_are_there_while_the_database_is_not(settings: Settings) -
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://x", auth=Anybody()) as api,
+        httpx.AsyncClient(transport=transport, base_url="http://api.test", auth=Anybody()) as api,
     ):
         assert (await api.get(f"/api/orders/{secrets.token_hex(16)}")).status_code == 503
         seen = await page(api)

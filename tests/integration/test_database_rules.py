@@ -263,3 +263,36 @@ async def test_an_event_number_is_given_once(wrong_code: WrongCode, shop: Shop, 
     """
     assert len(await shop.events(order_id)) == 1
     await wrong_code.refused("uq_outbox_source_subject_sequence", (again, {"id": order_id}))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("subtotal_minor = 2000, total_minor = 1999", "ck_orders_total_is_its_parts"),
+        ("subtotal_minor = 2000, discount_minor = 2001, total_minor = -1", "ck_orders_total_not_negative"),
+        ("subtotal_minor = 2000, added_tax_minor = -1, total_minor = 1999", "ck_orders_parts_not_negative"),
+    ],
+)
+async def test_a_total_is_its_parts(order_id: str, wrong_code: WrongCode, change: str, rule: str) -> None:
+    """An order from before the parts were kept has no subtotal, and only its total."""
+    await wrong_code.refused(rule, (f"UPDATE orders SET {change} WHERE order_id = :id", {"id": order_id}))  # noqa: S608
+
+
+async def test_a_line_gives_no_more_than_its_price(order_id: str, wrong_code: WrongCode) -> None:
+    """Quantity x price is the most that can be taken off."""
+    statement = "UPDATE order_lines SET discount_minor = quantity * unit_price_minor + 1 WHERE order_id = :id"
+    await wrong_code.refused("ck_order_lines_discount_within_price", (statement, {"id": order_id}))
+
+
+async def test_no_coupon_is_used_more_often_than_it_may_be(wrong_code: WrongCode) -> None:
+    """Whatever counts."""
+    promotion = """
+        INSERT INTO promotions (promotion_id, name, kind, scope, value, buy, get, currency, min_subtotal_minor,
+                                automatic, active, event_sequence, created_at)
+        VALUES ('rule', 'n', 'percent', 'order', 1, 0, 0, 'USD', 0, false, true, 0, now())
+    """
+    coupon = """
+        INSERT INTO coupons (code, promotion_id, usage_limit, used, active, created_at)
+        VALUES ('RULE', 'rule', 1, 2, true, now())
+    """
+    await wrong_code.refused("ck_coupons_never_overused", (promotion, {}), (coupon, {}))

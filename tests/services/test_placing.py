@@ -11,8 +11,9 @@ import pytest
 
 from domain.errors import Conflict, InvalidInput
 from domain.limits import MAX_QUANTITY
+from domain.money import Money
 from services.orders.placement import place, stored_order
-from services.orders.pricing import MergedLine, Pieces, PricedProduct, merge, price
+from services.orders.pricing import MergedLine, Pieces, PricedProduct, currency_of, merge, require_total
 from services.orders.tables import Order
 from tests.support.counter import Counter
 
@@ -100,10 +101,10 @@ def products(**currencies: str) -> dict[str, PricedProduct]:
     return {name: PricedProduct(name, 250, currency) for name, currency in currencies.items()}
 
 
-def test_adds_the_lines_up_in_minor_units() -> None:
-    """2 x 2.50 and 1 x 2.50."""
-    amount = price(LINES, products(a="USD", b="USD"), currency="USD", expected=Decimal("7.500"))
-    assert (amount.minor, amount.currency) == (750, "USD")
+def test_takes_the_total_that_the_client_expects() -> None:
+    """However many zeros it writes."""
+    assert currency_of(LINES, products(a="USD", b="USD"), "USD") == "USD"
+    require_total(Money(minor=750, currency="USD"), Decimal("7.500"))
 
 
 @pytest.mark.parametrize(
@@ -119,15 +120,14 @@ def test_names_the_field_that_does_not_fit_the_prices(
 ) -> None:
     """Another currency than the first item's, than the client's, and an amount that no cents can pay."""
     with pytest.raises(InvalidInput) as refused:
-        price(LINES, products(a="USD", b=b), currency=currency, expected=expected)
+        require_total(Money(minor=750, currency=currency_of(LINES, products(a="USD", b=b), currency)), expected)
     assert [one.name for one in refused.value.fields] == [field]
 
 
 def test_refuses_a_total_that_stripe_does_not_charge() -> None:
     """Under 0.50 USD (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
-    cheap = {"a": PricedProduct("a", 10, "USD"), "b": PricedProduct("b", 10, "USD")}
     with pytest.raises(InvalidInput) as refused:
-        price(LINES, cheap)
+        require_total(Money(minor=30, currency="USD"), None)
     assert refused.value.code == "total_not_chargeable"
 
 

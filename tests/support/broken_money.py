@@ -21,6 +21,8 @@ SECOND_HOLD = (
     entry("voided", "void", payment="pi_other"),
 )
 
+UNCOUNTED = {"code": "OTHER", "usage_limit": None, "used": 1}
+
 BROKEN: list[tuple[str, str, Break]] = [
     (
         "a refund at the dashboard has no ticket",
@@ -67,7 +69,21 @@ BROKEN: list[tuple[str, str, Break]] = [
         "kept_is_the_value_of_what_goes_out",
         more("refunds", {"order_id": "ready", "amount_minor": 100, "state": "succeeded"}),
     ),
-    ("a total is wrong", "totals_are_sums_of_lines", change("orders", "ready", total_minor=1001)),
+    ("a total is wrong", "totals_are_sums_of_their_parts", change("orders", "ready", total_minor=1001)),
+    ("a discount is not in the total", "totals_are_sums_of_their_parts", change("orders", "ready", discount_minor=1)),
+    ("a discount is on no line", "adjustments_add_up", change("order_lines", "delivered", discount_minor=99)),
+    ("a fee has no source", "adjustments_add_up", change("orders", "ready", shipping_fee_minor=5)),
+    ("a coupon is used and not counted", "coupons_count_their_orders", more("coupons", UNCOUNTED)),
+    (
+        "a canceled order keeps its coupon",
+        "redemptions_follow_their_orders",
+        change("redemptions", "voided", state="held"),
+    ),
+    (
+        "a delivered order has given its coupon back",
+        "redemptions_follow_their_orders",
+        change("redemptions", "delivered", state="released"),
+    ),
     (
         "a canceled order's money is still held",
         "no_live_authorization_of_what_is_over",

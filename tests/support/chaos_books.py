@@ -69,6 +69,11 @@ def clean_books() -> Books:
     books.outbox.extend(event("/products", "lamp", number) for number in (1, 2))
     for name in PATHS.keys() - {"stuck", "asked"}:
         add(books, name)
+    books.promotions.append({"promotion_id": "save10", "event_sequence": 1})
+    books.outbox.append(event("/promotions", "save10", 1))
+    books.coupons.append({"code": "SAVE10", "usage_limit": 1, "used": 1})
+    for name, state in (("delivered", "held"), ("voided", "released")):
+        use_coupon(books, name, state)
     for name in ("voided", "refunded"):
         books.journal.append(cancel(name, 202, "accepted"))
     return books
@@ -86,10 +91,15 @@ def add(books: Books, name: str) -> None:
             "event_sequence": 1,
             "refusal": REFUSALS.get(name),
             "waits_for": None,
+            "discount_minor": 0,
+            "shipping_fee_minor": 0,
+            "added_tax_minor": 0,
+            "coupon_codes": None,
         }
     )
     line = {"order_id": name, "product_id": "lamp", "quantity": 2}
-    books.order_lines.append({**line, "unit_price_minor": 500, "dropped": False})
+    price = {"unit_price_minor": 500, "discount_minor": 0, "added_tax_minor": 0}
+    books.order_lines.append({**line, **price, "dropped": False})
     books.reservations.append({**line, "state": RESERVED.get(name, "released")})
     payment = {"payment_intent_id": f"pi_{name}", "order_id": name, "state": STATES.get(name, "captured")}
     refunded = 1000 if name == "refunded" else 0
@@ -105,6 +115,18 @@ def add(books: Books, name: str) -> None:
     http_status, told, code = ANSWERS.get(name, (201, "CONFIRMED", None))
     books.journal.append({"kind": "sent", "key": f"key-{name}", "course": COURSES.get(name, Course.GOOD)})
     books.journal.append(answer(f"key-{name}", http_status, name, told, code))
+
+
+def use_coupon(books: Books, name: str, state: str) -> None:
+    """1.00 off two lamps at 5.50, with a code."""
+    order = next(row for row in books.orders if row["order_id"] == name)
+    line = next(row for row in books.order_lines if row["order_id"] == name)
+    assert isinstance(order, dict) and isinstance(line, dict)
+    order |= {"discount_minor": 100, "coupon_codes": ["SAVE10"]}
+    line |= {"unit_price_minor": 550, "discount_minor": 100}
+    part = {"order_id": name, "kind": "discount", "product_id": "lamp", "amount_minor": 100, "inclusive": False}
+    books.adjustments.append(part)
+    books.redemptions.append({"order_id": name, "code": "SAVE10", "state": state})
 
 
 def event(source: str, subject: str, sequence: int) -> dict[str, Any]:

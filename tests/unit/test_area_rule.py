@@ -12,13 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 AREAS = [
     {"archive", "audit", "consumers", "outbox", "texts"},
     {"identities"},
-    {"catalogue", "customers"},
+    {"catalogue", "customers", "promotions", "rates"},
     {"orders"},
     {"inventory", "notifications", "shipping", "tickets"},
     {"brake", "payments"},
     {"refunds"},
     {"repairs", "inbox"},
     {"recovery"},
+    {"merchant_webhooks"},
     {"insight"},
 ]
 """An area imports only areas of the ranks before its own."""

@@ -131,6 +131,17 @@ def test_the_cheapest_rate_that_fits_is_taken(rates: list[Rate], most_days: int 
     assert cheapest(rates, "USD", most_days) == cheapest(rates[::-1], "USD", most_days) == chosen
 
 
+def test_a_service_that_was_paid_for_is_bought_whatever_is_cheaper() -> None:
+    """Its cheapest rate, however long it takes; without one none fits."""
+    ground, express = (
+        rate("7.90", days=4)._replace(service="Ground"),
+        rate("18.40", days=1)._replace(service="Express"),
+    )
+    assert cheapest([ground, express], "USD", 2, "Ground") == ground
+    assert cheapest([ground, express], "USD", service="Express") == express
+    assert cheapest([ground, express], "USD", service="Overnight") is None
+
+
 def test_the_end_of_a_refund_is_told_by_an_event_about_its_shipment() -> None:
     """As EasyPost documents its Refund object: the carrier's webhook takes it like any tracker's."""
     refund = {"id": "rfnd_1", "object": "Refund", "status": "refunded", "carrier": "USPS", "shipment_id": "shp_1"}

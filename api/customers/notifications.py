@@ -1,0 +1,37 @@
+"""What customers want to hear of, as clients send and see it."""
+
+from __future__ import annotations
+
+from api.customers.schemas import NotificationsView, NotificationsWanted
+from api.deps import Services
+from domain.identifiers import is_identifier
+from domain.identities import Visible
+from services.customers.customers import no_such_customer
+from services.notifications import preferences
+from services.notifications.preferences import Preferences
+
+
+async def read(services: Services, customer_id: str, visible: Visible) -> NotificationsView:
+    """Raises NotFound."""
+    _require_visible(customer_id, visible)
+    async with services.reads.connect() as connection:
+        return _view(customer_id, await preferences.read(connection, customer_id))
+
+
+async def write(
+    services: Services, customer_id: str, wanted: NotificationsWanted, visible: Visible
+) -> NotificationsView:
+    """Raises NotFound, and InvalidInput for a language without texts."""
+    _require_visible(customer_id, visible)
+    async with services.sessions() as session, session.begin():
+        said = Preferences(wanted.locale, wanted.kinds)
+        return _view(customer_id, await preferences.write(await session.connection(), customer_id, said))
+
+
+def _require_visible(customer_id: str, visible: Visible) -> None:
+    if not is_identifier(customer_id) or not visible.shows(customer_id):
+        raise no_such_customer()
+
+
+def _view(customer_id: str, found: Preferences) -> NotificationsView:
+    return NotificationsView(customer_id=customer_id, locale=found.locale, kinds=dict(found.wanted))
