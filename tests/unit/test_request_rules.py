@@ -7,6 +7,7 @@ import random
 import string
 import time
 from decimal import Decimal
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -15,23 +16,33 @@ from fastapi import FastAPI
 from adapters.settings import Settings
 from api.app import create_app
 from api.http.exact_json import MOST_VALUES, loads
+from domain.identities import Kind, Principal, Role
 from domain.plain_text import all_made_readable, is_readable, made_readable
 
 HOST = "shop.example"
+
+
+class Anybody:
+    """Whoever asks is the shop."""
+
+    async def principal(self, credential: str) -> Principal:
+        return Principal("issuer", credential, Kind.SERVICE, frozenset([Role.SHOP]))
 
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
     """Not started: what is refused here needs no database."""
     made = create_app(Settings(more_hosts=HOST))
-    made.state.services = None
+    made.state.services = SimpleNamespace(identities=Anybody())
     return made
 
 
 @pytest.fixture
 def api(app: FastAPI) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}")
+    return httpx.AsyncClient(
+        transport=transport, base_url=f"http://{HOST}", headers={"Authorization": "Bearer anybody"}
+    )
 
 
 @pytest.mark.parametrize("host", ["evil.example", "shop.example.evil.example", "", "[", "evil.example:8000"])
