@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -31,6 +32,18 @@ class IdentitySettings(BaseSettings):
         description="what ids of orders, tickets of streams and signed signals are made with; the same for all our "
         "processes, `openssl rand -hex 32` makes one",
     )
+
+    second_person_from: Decimal | None = Field(
+        default=None,
+        gt=0,
+        description="refunds of so much or more, and write-offs about orders of so much, need two people; in major "
+        "units of the order's currency; unset: one does",
+    )
+
+    @field_validator("second_person_from", mode="before")
+    @classmethod
+    def _take_empty_as_nobody_else(cls, given: Any) -> Any:
+        return None if given == "" else given
 
     @field_validator("identity_jwks")
     @classmethod

@@ -60,6 +60,12 @@ class Plan:
     settle: float = SETTLE
 
 
+def _operations(stack: Stack) -> httpx.AsyncClient:
+    """The API, as those at the repair desk ask it."""
+    who = Bearer(stack.folder, Role.OPERATIONS, subject="chaos")
+    return httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False, auth=who)
+
+
 class Chaos:
     """One run in one folder."""
 
@@ -82,7 +88,10 @@ class Chaos:
             httpx.AsyncClient(base_url=stack.urls.stripe, timeout=10, trust_env=False) as stripe,
             _operations(stack) as api,
         ):
-            look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)
+            who, look = (
+                Bearer(stack.folder),
+                partial(read_books, stack.urls.database_url, stack_folder, self._journal),
+            )
             injector = Injector(stack, links, self._tell_fault)
             long = LongInjector(stack, links, injector.happened, self._tell_fault)
             with Journal(self._journal) as journal:

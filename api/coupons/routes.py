@@ -17,6 +17,7 @@ from services.promotions import desk
 
 router = APIRouter(prefix="/api/coupons", tags=["promotions"], route_class=ExactJsonRoute)
 CodeDep = Annotated[str, Path(max_length=64)]
+Changer = Annotated[Caller, Depends(may("promotions:change"))]
 
 Changer = Annotated[Caller, Depends(may("promotions:change"))]
 

@@ -25,6 +25,7 @@ from services.promotions import desk
 
 router = APIRouter(prefix="/api/promotions", tags=["promotions"], route_class=ExactJsonRoute)
 PromotionIdDep = Annotated[str, Path(alias="promotionId", max_length=64)]
+Changer = Annotated[Caller, Depends(may("promotions:change"))]
 
 Changer = Annotated[Caller, Depends(may("promotions:change"))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 
 import structlog
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -18,8 +19,10 @@ from domain.money import Money
 from domain.refunds import GiveRefund, RefundState
 from engine.calls import is_engine_away
 from engine.refunds import start_refund
+from services.identities import approvals
 from services.orders.named import named_order
 from services.orders.pricing import Pieces
+from services.orders.tables import Order
 from services.refunds import requests
 from services.refunds.requests import RefundRequest
 from workflows.order_refund import OrderRefund
@@ -46,6 +49,24 @@ async def give_refund(
     view = await read_refund(services, order_id, key, caller.visible)
     log.info("refund", order_id=order_id, key=key, status=view.status.value)
     return view
+
+
+async def _who(services: Services, order_id: str, key: str, wanted: RefundWanted, caller: Caller) -> str:
+    """Who gives it: both, where so much needs two people. Raises Conflict for the first of them."""
+    by, limit = caller.by(wanted.by), services.settings.second_person_from
+    if limit is None:
+        return by
+    await read_refunds(services, order_id, caller.visible)
+    amount = wanted.amount
+    if amount is None:  # of pieces, whose worth is known under the order's lock: the whole order's at most
+        async with services.sessions() as session:
+            row = await session.get_one(Order, order_id)
+        amount = Decimal(Money(minor=row.total_minor, currency=row.currency).decimal)
+    if not approvals.needs_two(amount, limit):
+        return by
+    async with services.reads.connect() as connection:
+        what = f"refund {key} of {wanted.amount or [(item.product_id, item.quantity) for item in wanted.items]}"
+        return await approvals.ask(connection, order_id, what, caller.principal)
 
 
 async def read_refund(services: Services, order_id: str, key: str, visible: Visible) -> RefundView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 
 import structlog
 from temporalio.client import (
@@ -15,11 +16,15 @@ from temporalio.client import (
 from adapters.temporal.client import refund_workflow_id, workflow_id
 from adapters.temporal.recoveries import start_recovery
 from api.deps import Services
+from api.http.authentication import Caller
 from api.repairs.schemas import ResolutionView, ResolutionWanted
 from api.repairs.view import repair_links
-from domain.repairs import REFUND_STEP, Owner, Resolution, ResolutionAnswer, rule_of
+from domain.money import Money
+from domain.repairs import REFUND_STEP, Owner, RepairDecision, Resolution, ResolutionAnswer, rule_of
 from engine.calls import NoWorkflow, engine_away, engine_calls, workflow_calls
 from engine.signals import signal
+from services.identities import approvals
+from services.orders.tables import Order
 from services.recovery.starts import recovery_input
 from services.repairs import decisions, desk
 from services.repairs.desk import NextAction
@@ -32,15 +37,16 @@ UPDATE = "resolve"  # of every workflow that an order can have
 log = structlog.get_logger()
 
 
-async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted, by: str) -> ResolutionView:
-    """What became of the decision, which `by` has made.
+async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted, caller: Caller) -> ResolutionView:
+    """What became of the decision.
 
     Raises NotFound for an unknown ticket, Conflict for one that is resolved or a decision that is not possible,
     InvalidInput for missing evidence, Unavailable where the engine is away.
     """
-    said = Resolution(ticket_id=ticket_id, **wanted.model_dump() | {"by": by})
+    said = Resolution(ticket_id=ticket_id, **wanted.model_dump() | {"by": caller.by(wanted.by)})
     ticket = await _find(services, ticket_id)
     desk.require_decidable(ticket, said)
+    said = await _by_two(services, ticket, said, caller)
     async with services.sessions() as session, session.begin():
         resolution = await decisions.without_words(session, ticket.order_id, said)
     try:
@@ -50,6 +56,22 @@ async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted, 
         answer = await _in_books(services, ticket, resolution)
     log.info("repair", ticket_id=ticket_id, decision=wanted.decision, code=answer.code if answer else "pending")
     return _view(services, ticket, answer)
+
+
+async def _by_two(services: Services, ticket: Ticket, said: Resolution, caller: Caller) -> Resolution:
+    """With both names, where a write-off needs two people. Raises Conflict for the first of them."""
+    limit = services.settings.second_person_from
+    if limit is None or ticket.order_id is None or said.decision is not RepairDecision.WRITE_OFF:
+        return said
+    async with services.sessions() as session:
+        row = await session.get_one(Order, ticket.order_id)
+    total = Decimal(Money(minor=row.total_minor, currency=row.currency).decimal)
+    if not approvals.needs_two(total, limit):
+        return said
+    async with services.reads.connect() as connection:
+        what = f"write_off of ticket {ticket.id}"
+        by = await approvals.ask(connection, ticket.order_id, what, caller.principal)
+    return said.model_copy(update={"by": by})
 
 
 async def _find(services: Services, ticket_id: int) -> Ticket:

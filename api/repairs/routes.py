@@ -54,7 +54,7 @@ async def resolve(
     services: ServicesDep, caller: Decider, ticket_id: TicketIdDep, wanted: ResolutionWanted, response: Response
 ) -> ResolutionView:
     """409 when it is resolved already, or the decision is not possible for it; `mark_done` needs evidence."""
-    resolved = await repair_decisions.resolve(services, ticket_id, wanted, caller.by(wanted.by))
+    resolved = await repair_decisions.resolve(services, ticket_id, wanted, caller)
     if resolved.accepted is None:
         response.status_code = 202
     return resolved

@@ -1,4 +1,4 @@
-"""Who placed an order, to whom its Idempotency-Key belongs; API keys; the audit
+"""Who placed an order, to whom its Idempotency-Key belongs; API keys; the audit; approvals
 
 Revision ID: 0017
 Revises: 0016
@@ -49,6 +49,7 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE orders DROP CONSTRAINT IF EXISTS {BEFORE}")
     _api_keys()
     _audit()
+    _approvals()
 
 
 def _api_keys() -> None:
@@ -74,6 +75,19 @@ def _api_keys() -> None:
         ["owner", "slot"],
         unique=True,
         postgresql_where=sa.text("revoked_at IS NULL"),
+    )
+
+
+def _approvals() -> None:
+    op.create_table(
+        "approvals",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("second_by", sa.Text(), nullable=True),
+        sa.Column("at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("order_id", "what", name=op.f("pk_approvals")),
     )
 
 
@@ -119,7 +133,7 @@ def _audit() -> None:
 
 
 def downgrade() -> None:
-    for table in (*AUDIT, "api_keys"):
+    for table in (*AUDIT, "api_keys", "approvals"):
         refuse_to_lose(table)
     refuse_to_lose("orders", "placed_by IS NOT NULL AND idempotency_key IS NOT NULL")
     with op.get_context().autocommit_block():
@@ -127,6 +141,6 @@ def downgrade() -> None:
         op.drop_index(UNNAMED, table_name="orders", postgresql_concurrently=True, if_exists=True)
         op.drop_index(OF_A_PRINCIPAL, table_name="orders", postgresql_concurrently=True, if_exists=True)
     op.execute("ALTER TABLE orders DROP COLUMN IF EXISTS placed_by")
-    for table in (*AUDIT, "api_keys"):
+    for table in (*AUDIT, "api_keys", "approvals"):
         op.drop_table(table)
     op.execute("DROP FUNCTION IF EXISTS refuse_to_change_the_audit()")

@@ -1,4 +1,4 @@
-"""The table of API keys."""
+"""The tables of API keys, and of what two people have to ask for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from adapters.postgres.columns import maybe_time_column, time_column
+
+
+class Approval(SQLModel, table=True):
+    """Who has asked for a large refund or write-off, and who was the second to do so."""
+
+    __tablename__ = "approvals"
+
+    order_id: str = Field(primary_key=True, sa_type=Text)
+    what: str = Field(primary_key=True, sa_type=Text)  # e.g. `refund KEY of 500.00`, `write_off of ticket 7`
+    principal: str = Field(sa_type=Text)
+    by: str = Field(sa_type=Text)
+    second_by: str | None = Field(default=None, sa_type=Text)
+    at: datetime = time_column()
 
 
 class ApiKey(SQLModel, table=True):

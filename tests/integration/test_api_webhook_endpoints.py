@@ -17,6 +17,7 @@ from adapters.settings import Settings
 from api.app import create_app
 from tests.support.command import Command, served
 from tests.support.consumers import order_event
+from tests.support.identities import Anybody
 from tests.support.merchants import Merchants, turn
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import until
@@ -167,7 +168,7 @@ async def test_the_log_tells_every_delivery_and_sends_it_again(
 async def test_there_may_be_so_many_endpoints(settings: Settings, merchants: Merchants) -> None:
     """One more is refused until one is deleted."""
     app = create_app(settings.model_copy(update={"webhook_endpoints": 1}))
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test", auth=Anybody())
     async with app.router.lifespan_context(app), http as api:
         made = await _register(api)
         refused = await api.post(ENDPOINTS, json={"url": "https://other.example.com/"})

@@ -86,7 +86,9 @@ async def test_a_placed_order_wakes_the_relay(
     app = create_app(settings.model_copy(update={"temporal_address": NOWHERE, "checkout_budget": 0.3}))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test", timeout=30) as api,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://api.test", timeout=30, auth=Anybody()
+        ) as api,
     ):
         assert (await api.post("/api/orders", json=body)).status_code == 503
         await asyncio.wait_for(hinted.wait(), 60)

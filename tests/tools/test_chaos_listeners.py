@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from chaos.journal import Journal, read
@@ -53,7 +54,7 @@ async def test_goes_on_behind_the_last_whole_event(journal: Journal, monkeypatch
     api = Api(cut, AWAY, HEAD + event(2, "RESERVED") + event(3, "REJECTED"), OVER)
     port = free_port()
     async with await asyncio.start_server(api.serve, LOOPBACK, port):
-        listeners = Listeners(f"http://{LOOPBACK}:{port}", journal)
+        listeners = Listeners(f"http://{LOOPBACK}:{port}", journal, httpx.BasicAuth("a", "b"))
         for number in range(OF * 20):
             listeners.follow(f"key-{number}", "an order")  # some key among them has a page, and no second one
 

@@ -76,7 +76,7 @@ async def test_answers_401_without_reading_the_body(route: GuardedRoute) -> None
 
 async def test_an_address_that_leads_nowhere_says_nothing_either() -> None:
     """Who is nobody does not learn which addresses there are."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://api.test") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://localhost") as client:
         assert (await client.get("/api/nothing")).status_code == 401
         assert (await client.get("/healthz")).status_code == 200
 
