@@ -157,11 +157,6 @@ class Chaos:
         self._out.print(f"{time.monotonic() - self._began:6.1f} s  {words}", markup=False, highlight=False)
 
 
-def _operations(stack: Stack) -> httpx.AsyncClient:
-    who = Bearer(stack.folder, Role.OPERATIONS, subject="chaos")
-    return httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False, auth=who)
-
-
 def _over(books: Books) -> set[str]:
     return {order_id for order_id, status in books.statuses.items() if status in FINAL}
 

@@ -80,15 +80,6 @@ class Reach(StrEnum):
 P = Permission
 _OWN, _ANY = Reach.OWN, Reach.ANY
 
-_SHOPS_DESK = (
-    P.PROMOTIONS_READ,
-    P.PROMOTIONS_CHANGE,
-    P.RATES_READ,
-    P.RATES_CHANGE,
-    P.WEBHOOKS_READ,
-    P.WEBHOOKS_MANAGE,
-)
-
 ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
     Role.CUSTOMER: {
         **dict.fromkeys((P.ORDERS_PLACE, P.ORDERS_READ, P.ORDERS_PAY, P.ORDERS_CANCEL), _OWN),
@@ -160,7 +151,6 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.WEBHOOKS_READ,
             P.WEBHOOKS_MANAGE,
             P.KEYS_MANAGE,
-            *_SHOPS_DESK,
         ),
         _ANY,
     ),
@@ -177,9 +167,6 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.RATES_READ,
             P.WEBHOOKS_READ,
             P.EVENTS_READ,
-            P.PROMOTIONS_READ,
-            P.RATES_READ,
-            P.WEBHOOKS_READ,
             P.AUDIT_READ,
         ),
         _ANY,

@@ -19,7 +19,6 @@ router = APIRouter(prefix="/api/coupons", tags=["promotions"], route_class=Exact
 CodeDep = Annotated[str, Path(max_length=64)]
 Changer = Annotated[Caller, Depends(may("promotions:change"))]
 
-Changer = Annotated[Caller, Depends(may("promotions:change"))]
 
 log = structlog.get_logger()
 

@@ -27,7 +27,6 @@ router = APIRouter(prefix="/api/promotions", tags=["promotions"], route_class=Ex
 PromotionIdDep = Annotated[str, Path(alias="promotionId", max_length=64)]
 Changer = Annotated[Caller, Depends(may("promotions:change"))]
 
-Changer = Annotated[Caller, Depends(may("promotions:change"))]
 
 log = structlog.get_logger()
 

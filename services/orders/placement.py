@@ -65,11 +65,6 @@ class NewOrder:
         """What an earlier try of this order is found by."""
         return Sought(self.order_id, self.placed_by, self.key)
 
-    @property
-    def tried(self) -> Tried:
-        """By what an earlier try of it is found."""
-        return Tried(self.order_id, self.placed_by, self.key)
-
     def to_quote(self, lines: Mapping[str, MergedLine]) -> QuoteWanted:
         """What it would cost, its items merged to lines."""
         address, option = self.shipping_address, self.shipping_option

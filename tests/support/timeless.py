@@ -53,13 +53,24 @@ class Timeless:
 
 @asynccontextmanager
 async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
-    async with await WorkflowEnvironment.start_time_skipping_v2(
-        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
-        dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
-        search_attributes=search_attributes.ALL,
-        data_converter=pydantic_data_converter,
-    ) as env:
+    async with await _started() as env:
         yield env
+
+
+async def _started() -> WorkflowEnvironment:
+    """The SDK gives the server five seconds to start, which a busy machine may need more than once."""
+    for tries_left in reversed(range(6)):
+        try:
+            return await WorkflowEnvironment.start_time_skipping_v2(
+                dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+                dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+                search_attributes=search_attributes.ALL,
+                data_converter=pydantic_data_converter,
+            )
+        except RuntimeError:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 @asynccontextmanager

@@ -22,13 +22,6 @@ from domain.plain_text import all_made_readable, is_readable, made_readable
 HOST = "shop.example"
 
 
-class Anybody:
-    """Whoever asks is the shop."""
-
-    async def principal(self, credential: str) -> Principal:
-        return Principal("issuer", credential, Kind.SERVICE, frozenset([Role.SHOP]))
-
-
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
     """Not started: what is refused here needs no database."""
