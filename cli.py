@@ -18,6 +18,7 @@ from commandline.failures import Failure, Misused
 from commandline.groups.brake import brake
 from commandline.groups.bulk_cancel import bulk_cancel
 from commandline.groups.carts import carts
+from commandline.groups.customers import customers
 from commandline.groups.dead_letters import rebuild
 from commandline.groups.events import events
 from commandline.groups.inventory import inventory
@@ -26,6 +27,7 @@ from commandline.groups.promotions import promotions
 from commandline.groups.rates import rates
 from commandline.groups.refunds import give_refund
 from commandline.groups.repairs import repairs
+from commandline.groups.webhooks import webhooks
 from commandline.options import ApiOption, JsonOption, printer
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -42,9 +44,11 @@ app.command("cancel")(bulk_cancel)
 app.command("refund")(give_refund)
 app.add_typer(inventory, name="inventory")
 app.add_typer(carts, name="carts")
+app.add_typer(customers, name="customers")
 app.add_typer(promotions, name="promotions")
 app.add_typer(rates, name="rates")
 app.add_typer(events, name="events")
+app.add_typer(webhooks, name="webhooks")
 app.command("rebuild")(rebuild)
 
 

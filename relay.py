@@ -1,14 +1,15 @@
 """The relay: runs what is nobody's request. `python relay.py`; SIGTERM drains it.
 
 It follows up the webhooks that the API stored, deletes those that are long done with, starts refunds that were asked
-for and have no workflow, publishes the events of the outbox, and runs the shop's own consumers of them. Any number of
-relays may run; what one that dies had claimed is done by another. Exit codes: `adapters/process.py`.
+for and have no workflow, publishes the events of the outbox, runs the shop's own consumers of them, and delivers
+webhooks to merchants. Any number of relays may run; what one that dies had claimed is done by another. Exit codes:
+`adapters/process.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from adapters.stripe.payments import StripeGateway
 from adapters.stripe.refunds import RefundGateway
 from adapters.telemetry import health_page
 from adapters.temporal.client import connect
+from adapters.webhooks.sender import WebhookSender
 from domain.carts import Lives
 from domain.webhooks import Source
 from events.cart_upkeep import CartUpkeep
@@ -37,13 +39,14 @@ from events.consumers_main import build_consumers
 from events.health import RelayHealth
 from events.inbox import FollowedUp, FollowUp, Inbox
 from events.inbox_pruning import InboxPruning
-from events.metrics import RelayMetrics
+from events.metrics import DeliveryMetrics, RelayMetrics
 from events.outbox_relay import OutboxRelay
 from events.parcel_follow_up import ParcelFollowUp
 from events.parked_events import ParkedEvents
 from events.payment_follow_up import PaymentFollowUp
 from events.refund_starts import RefundSweep
 from events.relay import FIRST_LOOK, Relay
+from events.webhook_deliveries import WebhookDeliveries
 from services.carts.upkeep import OldCarts
 from services.inbox.claims import Claims
 from services.inbox.pruning import OldEvents
@@ -126,7 +129,25 @@ def build_outbox(settings: Settings, engine: AsyncEngine, metrics: RelayMetrics)
 
 
 @asynccontextmanager
-async def consuming(settings: Settings, engine: AsyncEngine) -> AsyncIterator[list[asyncio.Task[None]]]:
+async def delivering(
+    settings: Settings, engine: AsyncEngine
+) -> AsyncIterator[tuple[WebhookDeliveries, asyncio.Task[None]]]:
+    """What delivers webhooks to merchants, and its loop, which runs inside."""
+    sender = WebhookSender(timeout=settings.webhook_timeout, private=settings.webhook_private_targets)
+    webhooks = WebhookDeliveries(settings, engine, sender, DeliveryMetrics(Runtime.default().metric_meter))
+    running = asyncio.create_task(webhooks.run())
+    try:
+        yield webhooks, running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await sender.aclose()
+
+
+@asynccontextmanager
+async def consuming(
+    settings: Settings, engine: AsyncEngine, wake_webhooks: Callable[[], None]
+) -> AsyncIterator[list[asyncio.Task[None]]]:
     """The loops of the shop's consumers, which run inside; none where no broker is set."""
     url = settings.broker_consumer_url or settings.broker_url
     if url is None:
@@ -134,7 +155,8 @@ async def consuming(settings: Settings, engine: AsyncEngine) -> AsyncIterator[li
         return
     broker = open_broker(url.get_secret_value(), settings)
     try:
-        async with build_consumers(settings, broker, engine, meter=Runtime.default().metric_meter) as consumers:
+        meter = Runtime.default().metric_meter
+        async with build_consumers(settings, broker, engine, meter=meter, wake_webhooks=wake_webhooks) as consumers:
             yield consumers.running
     finally:
         await broker.aclose()
@@ -144,13 +166,14 @@ async def run(settings: Settings) -> None:
     stop = told_to_stop()
     async with (
         build_relay(settings) as parts,
-        consuming(settings, parts.engine) as consumers,
+        delivering(settings, parts.engine) as (webhooks, sending),
+        consuming(settings, parts.engine, webhooks.wake) as consumers,
         parts.relay as relay,
     ):
         health = RelayHealth(relay, lambda: reachability.parts(parts.engine, parts.temporal), settings.sweep_interval)
         async with health_page.served(settings.relay_health_host, settings.relay_health_port, health.pages):
             log.info("relay started", temporal=settings.temporal_address)
-            await relay.run_until(stop, *consumers)
+            await relay.run_until(stop, sending, *consumers)
             log.info("relay drains")
     log.info("relay stopped")
 

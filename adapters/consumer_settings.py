@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_core import from_json
-from pydantic_settings import BaseSettings, NoDecode
-
-from domain.routing import Rule
+from pydantic_settings import BaseSettings
 
 
 class ConsumerSettings(BaseSettings):
-    consumer_rules: Annotated[dict[str, Rule], NoDecode] = Field(
-        default={},
-        description="which events a consumer gets instead of what it asks for itself, as JSON: "
-        '`{"notifications": {"types": ["OrderShipped"], "subject": "*", "data": {"currency": ["USD"]}}}`',
-    )
     stock_low: int = Field(default=5, ge=0, description="so many pieces of a product, or fewer, are few")
     mail_url: SecretStr = Field(
         default=SecretStr("folder:.ordersaga/mail"),
@@ -39,9 +31,3 @@ class ConsumerSettings(BaseSettings):
     def _take_empty_as_own(cls, given: Any) -> Any:
         """A compose file cannot leave a variable out."""
         return given or None
-
-    @field_validator("consumer_rules", mode="before")
-    @classmethod
-    def _read_json(cls, given: Any) -> Any:
-        """Raises ValueError for what is no JSON; nothing is no rules."""
-        return from_json(given or "{}") if isinstance(given, str) else given

@@ -7,6 +7,8 @@ types = ["OrderPlaced", "OrderShipped"]
 types = ["OrderPlaced"]
 data.currency = "USD"
 data.totalAmount = { numeric = [[">=", 1000]] }
+
+A consumer of several rules gets what any of them lets pass; `consumers.NAME = []` gets nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from domain.event_routes import Routes
+from domain.routing import Routes
 
 
 class RoutesRefused(ValueError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 BROKERS = ("nats", "kafka")
@@ -35,8 +35,14 @@ class EventSettings(BaseSettings):
         gt=timedelta(0),
         description="how long a published event stays in the outbox, for `ordersaga events replay`",
     )
+    sequence_retention: timedelta = Field(
+        default=timedelta(days=45),
+        description="how long a consumer knows the last event of a subject of which nothing comes any more; longer "
+        "than outbox and broker together keep an event, so that a repeat is never taken for news",
+    )
     event_routes: Path | None = Field(
-        default=None, description="a TOML file: which events reach which consumer (docs/events.md)"
+        default=None,
+        description="a TOML file: which events a consumer gets instead of what it asks for itself (docs/events.md)",
     )
 
     @field_validator("broker_url", "broker_consumer_url", "event_routes", mode="before")
@@ -50,3 +56,11 @@ class EventSettings(BaseSettings):
         if url is not None and urlsplit(url.get_secret_value()).scheme not in BROKERS:
             raise ValueError(f"must begin with one of {', '.join(f'{scheme}://' for scheme in BROKERS)}")
         return url
+
+    @model_validator(mode="after")
+    def _know_sequences_for_longer_than_events(self) -> Self:
+        """The last copy of an event may be made at the end of its time in the outbox."""
+        if self.sequence_retention <= (kept := self.outbox_retention + self.broker_retention):
+            both = f"outbox_retention and broker_retention together, which are {kept.total_seconds() / 86400:g} days"
+            raise ValueError(f"sequence_retention must be longer than {both}")
+        return self

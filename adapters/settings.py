@@ -16,6 +16,8 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from adapters.cart_settings import CartSettings
 from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
+from adapters.http_settings import HttpSettings
+from adapters.webhook_settings import WebhookSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga")
@@ -32,7 +34,7 @@ def _temporal_profile() -> ClientConnectConfig:
     return ClientConfig.load_client_connect_config()
 
 
-class Settings(EventSettings, ConsumerSettings, CartSettings):
+class Settings(EventSettings, ConsumerSettings, CartSettings, HttpSettings, WebhookSettings):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
         extra="ignore",
@@ -78,9 +80,7 @@ class Settings(EventSettings, ConsumerSettings, CartSettings):
         validation_alias=_usual("STRIPE_WEBHOOK_SECRET"),
         description="of the webhook endpoint at Stripe, made with the SDK's own API version",
     )
-    stripe_api_base: str | None = Field(
-        default=None, description="the simulator's address; unset means Stripe itself"
-    )
+    stripe_api_base: str | None = Field(None, description="the simulator's address; unset means Stripe itself")
     stripe_timeout: float = Field(default=10.0, gt=0, description="seconds for one request to Stripe")
 
     carrier_api_base: str = Field(default="http://127.0.0.1:12112", description="the carrier's address")
@@ -239,10 +239,7 @@ class Settings(EventSettings, ConsumerSettings, CartSettings):
     )
     relay_metrics_port: int = Field(default=0, ge=0, le=65535, description="likewise the relay's")
     api_metrics_port: int = Field(
-        default=0,
-        ge=0,
-        le=65535,
-        description="for the Temporal client of the API, beside the API's own /metrics; 0 is off",
+        default=0, ge=0, le=65535, description="of the API's Temporal client, beside its own /metrics; 0 is off"
     )
     otlp_endpoint: str | None = Field(
         default=None,
@@ -282,6 +279,8 @@ class Settings(EventSettings, ConsumerSettings, CartSettings):
                 raise ValueError(f"{name} is a placeholder, but {elsewhere[0]} is not on this machine: set it")
         if self.shipping_origin == PLACEHOLDER_ORIGIN:
             raise ValueError(f"shipping_origin is a placeholder, but {elsewhere[0]} is not on this machine: set it")
+        if self.webhook_private_targets:
+            raise ValueError(f"webhook_private_targets is for development: {elsewhere[0]} is not on this machine")
         return self
 
     def has_placeholder(self, name: str) -> bool:

@@ -30,7 +30,9 @@ from api.http import openapi, problems
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
 from api.http.reference_paths import ReferencePaths
+from api.http.request_rules import RequestRules, hosts_of
 from api.inventory import routes as inventory
+from api.merchant_webhooks import routes as merchant_webhooks
 from api.metrics import routes as metrics
 from api.metrics.routes import ApiMetrics
 from api.orders import routes as orders
@@ -69,12 +71,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
+    app.add_middleware(RequestRules, hosts=hosts_of(chosen))
     app.add_middleware(Observation, answered=measured.answered)
     app.add_middleware(ReferencePaths)  # the last one added is the first one asked
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
-    shop = (carts, reference_carts, promotions, coupons, rates)
+    shop = (carts, reference_carts, promotions, coupons, rates, merchant_webhooks)
     for noun in (*nouns, *shop, events, documentation):
         app.include_router(noun.router)
     openapi.install(app)

@@ -69,7 +69,7 @@ class Cost:
         return f"{self.events / self.seconds:8.0f} events/s {own:6.0f} us own {database:6.0f} us PostgreSQL an event"
 
 
-def _database_cpu() -> float:
+def database_cpu() -> float:
     """Of the stack's server, which is our child; its connections stay open while it is measured."""
     total = 0.0
     for process in psutil.Process().children(recursive=True):
@@ -79,15 +79,15 @@ def _database_cpu() -> float:
     return total
 
 
-def _own_cpu() -> float:
+def own_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 async def _measured(work: Callable[[], asyncio.Future[int]]) -> Cost:
-    own, database, began = _own_cpu(), _database_cpu(), time.monotonic()
+    own, database, began = own_cpu(), database_cpu(), time.monotonic()
     count = await work()
-    return Cost(count, time.monotonic() - began, _own_cpu() - own, _database_cpu() - database)
+    return Cost(count, time.monotonic() - began, own_cpu() - own, database_cpu() - database)
 
 
 class Bench:

@@ -47,6 +47,16 @@ class Books:
     labels: list[Row] = field(default_factory=list)  # the carrier's ledger
     journal: list[Row] = field(default_factory=list)
     read_at: datetime = EPOCH  # by the database's clock
+    # what became of the events, read at the end by `event_books.py`
+    events: list[Row] = field(default_factory=list)  # the outbox once more, with all that it says
+    stream: list[Row] = field(default_factory=list)  # what the broker has, in its order
+    archive: list[Row] = field(default_factory=list)
+    notifications: list[Row] = field(default_factory=list)
+    mails: list[Row] = field(default_factory=list)  # the files
+    hints: list[Row] = field(default_factory=list)
+    positions: list[Row] = field(default_factory=list)  # of consumers
+    last_sequences: list[Row] = field(default_factory=list)  # by consumer and subject
+    dead_letters: list[Row] = field(default_factory=list)  # that wait for a person
 
     @cached_property
     def statuses(self) -> dict[str, str]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chaos.auditor import CUSTOMER_PATIENCE
-from chaos.links import SERVICES, WORKERS
+from chaos.event_auditor import STOCK_LOW
+from chaos.links import RELAYS, SERVICES, WORKERS
 from devstack.stack.process import Part
 
 SETTINGS: Mapping[str, str] = {
@@ -16,12 +17,13 @@ SETTINGS: Mapping[str, str] = {
     "ORDERSAGA_DATABASE_STATEMENT_TIMEOUT": "8",
     "ORDERSAGA_STRIPE_TIMEOUT": "8",
     "ORDERSAGA_CARRIER_TIMEOUT": "8",
+    "ORDERSAGA_STOCK_LOW": str(STOCK_LOW),
 }
 
 
 def told(parts: Sequence[Part], settings: Mapping[str, str]) -> list[Part]:
-    """The same parts; API, workers and relay with these settings."""
-    ours = {*SERVICES, *WORKERS}
+    """The same parts; API, workers and relays with these settings."""
+    ours = {*SERVICES, *WORKERS, *RELAYS}
     return [
         replace(part, environment={**part.environment, **settings}) if part.name in ours else part for part in parts
     ]

@@ -5,19 +5,21 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import psutil
 
-from chaos.links import LINKS, WORKERS, Links
+from chaos.links import LINKS, RELAYS, WORKERS, Links
+from chaos.relay_faults import TABLES, kill_in_batch, pause
 from devstack.stack.process import PartState
 from devstack.stack.stack import Stack
 
-SINGLE_PARTS = ("api", "relay", "temporal", "postgres", "stripe", "carrier")
+SINGLE_PARTS = ("api", "temporal", "postgres", "nats", "stripe", "carrier")
 GAP = (2.2, 3.0)  # seconds between two faults
 LENGTH = (1.0, 3.0)  # seconds that a link stays bad
+PAUSED = (4.0, 7.0)  # seconds; a relay's locks are gone after one
 SLOWNESS = (0.02, 0.2)  # seconds a chunk
 
 
@@ -27,12 +29,16 @@ class FaultKind(StrEnum):
     REFUSE = "refuse"  # and new ones too, for a while
     SLOW = "slow"  # every chunk is late, for a while
     STALL = "stall"  # no byte gets through, on connections that stay open, for a while
+    PAUSE = "pause"  # SIGSTOP of a relay, whose database sessions end meanwhile, and SIGCONT
+    KILL_IN_BATCH = "kill in batch"  # SIGKILL of a relay whose consumer is in the middle of a transaction
     SWALLOW = "swallow"  # every byte is lost, on connections that stay open, for longer than any timeout
     ANSWERS = "answers"  # a far end answers wrongly, for a minute
     FAILOVER = "failover"  # a copy takes the database's place
+    LOSE_TAIL = "lose tail"  # the broker comes back with an earlier state of its files
 
 
-SHORT = frozenset([FaultKind.KILL, FaultKind.DROP, FaultKind.REFUSE, FaultKind.SLOW, FaultKind.STALL])
+BAD_LINK = frozenset([FaultKind.DROP, FaultKind.REFUSE, FaultKind.SLOW, FaultKind.STALL])
+SHORT = BAD_LINK | {FaultKind.KILL, FaultKind.PAUSE, FaultKind.KILL_IN_BATCH}
 """Those of `schedule`; the others are in `chaos/long_faults.py`."""
 
 
@@ -40,7 +46,7 @@ SHORT = frozenset([FaultKind.KILL, FaultKind.DROP, FaultKind.REFUSE, FaultKind.S
 class Fault:
     at: float  # seconds from the beginning
     kind: FaultKind
-    target: str  # a part, or a link
+    target: str  # a part, a link, or the table that a batch is written to
     seconds: float = 0.0
     delay: float = 0.0
 
@@ -55,24 +61,27 @@ class Happened:
 
     @property
     def name(self) -> str:
-        target = "worker" if self.fault.target in WORKERS else self.fault.target
-        of_part = self.fault.kind in (FaultKind.KILL, FaultKind.ANSWERS, FaultKind.FAILOVER)
-        return f"{self.fault.kind} {target}" if of_part else self.fault.kind.value
+        kind, target = self.fault.kind, self.fault.target
+        target = next((peers[0] for peers in (WORKERS, RELAYS) if target in peers), target)
+        return kind.value if kind in BAD_LINK | {FaultKind.SWALLOW} else f"{kind} {target}"
 
 
 def schedule(seed: int, count: int) -> list[Fault]:
-    """The same for the same seed; each deck of 13 has every kind of kill, and two workers' among them."""
+    """The same for the same seed; each deck of 17 has every kind of kill, and two workers' and relays' among them."""
     draw = random.Random(f"faults {seed}")
     faults: list[Fault] = []
     at, deck = draw.uniform(*GAP), list[tuple[FaultKind, str]]()
     while len(faults) < count:
         deck = deck or _deck(draw)
         kind, target = deck.pop()
-        lasts = draw.uniform(*LENGTH) if kind in (FaultKind.REFUSE, FaultKind.SLOW, FaultKind.STALL) else 0.0
+        lasts = draw.uniform(*_LENGTHS[kind]) if kind in _LENGTHS else 0.0
         delay = draw.uniform(*SLOWNESS) if kind is FaultKind.SLOW else 0.0
         faults.append(Fault(at, kind, target, lasts, delay))
         at += draw.uniform(*GAP)
     return faults
+
+
+_LENGTHS = dict.fromkeys((FaultKind.REFUSE, FaultKind.SLOW, FaultKind.STALL), LENGTH) | {FaultKind.PAUSE: PAUSED}
 
 
 def worker_kills(seed: int, seconds: float) -> list[Fault]:
@@ -86,9 +95,10 @@ def worker_kills(seed: int, seconds: float) -> list[Fault]:
 
 
 def _deck(draw: random.Random) -> list[tuple[FaultKind, str]]:
-    kills = [*SINGLE_PARTS, draw.choice(WORKERS), draw.choice(WORKERS)]
+    kills = [*SINGLE_PARTS, *(draw.choice(peers) for peers in (WORKERS, WORKERS, RELAYS, RELAYS))]
     bad = [FaultKind.DROP, FaultKind.DROP, FaultKind.REFUSE, FaultKind.SLOW, FaultKind.STALL]
     deck = [(FaultKind.KILL, part) for part in kills]
+    deck += [(FaultKind.PAUSE, draw.choice(RELAYS)), (FaultKind.KILL_IN_BATCH, draw.choice(TABLES))]
     deck += zip(bad, draw.sample(LINKS, len(bad)), strict=True)
     draw.shuffle(deck)
     return deck
@@ -114,13 +124,22 @@ class Injector:
             self._links.heal()
 
     def _possible(self, fault: Fault) -> bool:
-        if fault.kind is FaultKind.KILL:
-            part = self._stack.parts[fault.target]
-            return part.state is PartState.READY and part.pid is not None
-        return fault.target in self._links.free
+        if fault.kind in BAD_LINK:
+            return fault.target in self._links.free
+        if fault.kind is FaultKind.KILL_IN_BATCH:
+            return any(self._runs(relay) for relay in RELAYS)
+        return self._runs(fault.target)
+
+    def _runs(self, name: str) -> bool:
+        part = self._stack.parts[name]
+        return part.state is PartState.READY and part.pid is not None
 
     def _instead(self, fault: Fault, number: int) -> Fault:
         """For a part that is not back yet, which would be no kill of the service, and for a link that swallows."""
+        if fault.kind is FaultKind.PAUSE:
+            others = [relay for relay in RELAYS if relay != fault.target and self._runs(relay)]
+            if others:
+                return replace(fault, target=others[0])
         free = self._links.free
         return Fault(fault.at, FaultKind.DROP, free[number % len(free)])
 
@@ -130,7 +149,11 @@ class Injector:
         self._tell(happened)
         if fault.kind is FaultKind.KILL:
             kill(self._stack, fault.target)
-            self._follow(self._recovery(happened))
+            self._follow(self._recovery(happened, fault.target))
+        elif fault.kind is FaultKind.PAUSE:
+            self._follow(pause(self._stack, self._links, fault.target, fault.seconds))
+        elif fault.kind is FaultKind.KILL_IN_BATCH:
+            self._follow(self._kill_in_batch(happened))
         elif fault.kind is FaultKind.DROP:
             self._links[fault.target].drop()
         else:
@@ -141,9 +164,21 @@ class Injector:
         self._recoveries.add(task)
         task.add_done_callback(self._recoveries.discard)
 
-    async def _recovery(self, happened: Happened) -> None:
-        await self._stack.ready(happened.fault.target)
+    async def _recovery(self, happened: Happened, part: str) -> None:
+        await self._stack.ready(part)
         happened.ready_after = time.time() - happened.at
+
+    async def _kill_in_batch(self, happened: Happened) -> None:
+        """What is measured begins with the kill; where no batch came a relay dies all the same."""
+        part = await kill_in_batch(self._stack, self._links, happened.fault.target)
+        if part is None:
+            part = next((relay for relay in RELAYS if self._runs(relay)), None)
+            if part is None:
+                return
+            happened.fault = replace(happened.fault, kind=FaultKind.KILL, target=part)
+            kill(self._stack, part)
+        happened.at = time.time()
+        await self._recovery(happened, part)
 
     async def _bad_link(self, fault: Fault) -> None:
         link = self._links[fault.target]

@@ -6,6 +6,9 @@
 | sent | key, course: a checkout that is about to be sent |
 | answer | key, status, orderId, orderStatus, code: the answer of a checkout |
 | cancel | orderId, status, decision, code: the answer to a cancel |
+| listening | orderId: a page that shows the order has been opened |
+| heard | orderId, sequence, to: a row of its timeline that it was sent |
+| left | orderId: it was told that nothing comes any more |
 | hand | orderId, paymentIntent, act, status: what somebody did at Stripe's dashboard; status null without an answer |
 """
 

@@ -35,14 +35,22 @@ class GaveUp(Exception):
 class Shop:
     """`stripe` is the bank's door for 3-D Secure, `connect` leads operations to Temporal."""
 
-    def __init__(self, api: str, stripe: str, connect: Callable[[], Awaitable[Client]], journal: Journal) -> None:
+    def __init__(
+        self,
+        api: str,
+        stripe: str,
+        connect: Callable[[], Awaitable[Client]],
+        journal: Journal,
+        answered: Callable[[str, str], None] = lambda key, order_id: None,
+    ) -> None:
+        """`answered` is told of each order that an answer names, and of its key."""
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         timeout = httpx.Timeout(REQUEST_TIMEOUT, pool=PATIENCE)
         self._api = httpx.AsyncClient(base_url=api, limits=limits, timeout=timeout, trust_env=False)
         self._bank = httpx.AsyncClient(base_url=stripe, timeout=REQUEST_TIMEOUT, trust_env=False)
         self._connect = connect
         self._temporal: Client | None = None
-        self._journal = journal
+        self._journal, self._tell = journal, answered
         self.answers: Counter[str] = Counter()
         self.repeats = 0
         self.gave_up = 0
@@ -106,6 +114,8 @@ class Shop:
                 orderStatus=order_status,
                 code=told.get("code"),
             )
+            if told.get("orderId"):
+                self._tell(wish.key, told["orderId"])
             if answer.status_code != 202 or order_status not in NEEDS_ANSWER:
                 return answer
             await self._answered(told["orderId"])

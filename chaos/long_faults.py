@@ -5,10 +5,11 @@
 | swallow | 35 to 45 s | a link loses every byte, on connections that stay open; neither end is told |
 | answers | 54 to 66 s | Stripe or the carrier answers every request with 402, then with 400, then with nonsense |
 | failover | a moment | PostgreSQL stops without a checkpoint, and a copy of its files takes its place |
+| lose tail | 4 to 8 s | what NATS takes in these seconds it has lost afterwards; then an operator has it replayed |
 
 They come beside the short ones of `faults.py`, one after the other with pauses in which orders get through; only the
-carrier, without which a checkout can be answered, has its turn beside them. A simulator that is killed meanwhile
-answers wrongly again as soon as it is back.
+carrier and the broker, without which a checkout can be answered, have their turns beside them. A simulator that is
+killed meanwhile answers wrongly again as soon as it is back.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,13 @@ import httpx
 
 from chaos.faults import Fault, FaultKind, Happened
 from chaos.links import LINKS, Links
+from chaos.lost_tail import Operator, lose_tail
 from devstack.stack.stack import Stack
 
 SWALLOW = (35.0, 45.0)  # seconds; the longest timeout of a step is 30
 ANSWERS = (18.0, 22.0)  # seconds for each kind of wrong answer
+TAIL = (4.0, 8.0)  # seconds of events that the broker loses
+TAILS_AT = (6.0, 110.0)  # seconds
 PAUSE = (12.0, 16.0)  # seconds between two
 LOOK_EVERY = 1.0  # seconds
 BEGINS = 3.0  # seconds
@@ -51,8 +56,9 @@ def long_schedule(seed: int, seconds: float) -> list[Fault]:
         for far_end in ("carrier", "stripe")
     )
     failover = Fault(0.0, FaultKind.FAILOVER, "postgres")
+    tails = [Fault(at, FaultKind.LOSE_TAIL, "nats", draw.uniform(*TAIL)) for at in TAILS_AT]
     in_turn = _one_after_the_other(draw, [*swallows[:2], failover, stripe, *swallows[2:]])
-    faults = [replace(carrier, at=BEGINS), *in_turn]
+    faults = [replace(carrier, at=BEGINS), *tails, *in_turn]
     return sorted((fault for fault in faults if fault.at + SHORTEST < seconds), key=lambda fault: fault.at)
 
 
@@ -72,6 +78,7 @@ class LongInjector:
     links: Links
     happened: list[Happened]
     tell: Callable[[Happened], None] = lambda _: None
+    lost: list[int] = field(default_factory=list)  # events that each lost tail had, at least; all replayed by now
 
     async def run(self, faults: list[Fault], seed: int) -> None:
         """Comes back when every one is over."""
@@ -91,6 +98,10 @@ class LongInjector:
                 await asyncio.sleep(fault.seconds)
         elif fault.kind is FaultKind.ANSWERS:
             await self._answer_wrongly(fault, draw)
+        elif fault.kind is FaultKind.LOSE_TAIL:
+            tail = await lose_tail(self.stack, partial(asyncio.sleep, fault.seconds))
+            await Operator(self.stack).make_whole(tail.since)
+            self.lost.append(tail.events)
         else:
             await fail_over(self.stack)
             happened.ready_after = time.time() - happened.at

@@ -49,6 +49,10 @@ class Proxy:
         """How many are open now, from the caller's side."""
         return len(self._live) // 2
 
+    def carries(self, port: int) -> bool:
+        """Whether the far end knows one of the open connections by this port."""
+        return any(writer.get_extra_info("sockname", (None, None))[1] == port for writer in self._live)
+
     def drop(self) -> None:
         """Resets every open connection, on both sides."""
         for writer in self._live:

@@ -39,6 +39,20 @@ def book_figures(books: Books, violations: Sequence[Violation]) -> Document:
     }
 
 
+def event_figures(books: Books) -> Document:
+    """How many events there are, and what became of them."""
+    return {
+        "written": len(books.events),
+        "atTheBroker": len(books.stream),
+        "repeatsAtTheBroker": len(books.stream) - len({message["event_id"] for message in books.stream}),
+        "replayed": sum(row["replay"] > 0 for row in books.events),
+        "archived": len(books.archive),
+        "messages": dict(sorted(Counter(row["state"] for row in books.notifications).items())),
+        "hints": len(books.hints),
+        "rowsHeard": sum(entry["kind"] == "heard" for entry in books.journal),
+    }
+
+
 def _ticket_of(books: Books, order_id: str) -> str:
     """Its own, or that of the cause which it waits for."""
     own = [f"{ticket['step']}: {ticket['kind']}" for ticket in books.tickets if ticket["order_id"] == order_id]
@@ -83,6 +97,11 @@ def show(out: Console, document: Document) -> None:
     out.print(_counts("Orders by outcome", document["outcomes"]))
     if "faults" in document:
         out.print(_fault_table(document["faults"]))
+    if "events" in document:
+        counts = {name: number for name, number in document["events"].items() if name != "messages"}
+        out.print(_counts("Events", counts | document["events"]["messages"] | document["listeners"]))
+    if "lostTails" in document:
+        out.print(f"The broker lost {', '.join(map(str, document['lostTails'])) or 'no'} events, and got them again.")
     if "stripeFaults" in document:
         out.print(_counts("Stripe's bad days", document["stripeFaults"]))
     money = {kind: f"{amount / 100:,.2f}" for kind, amount in document["money"].items()}

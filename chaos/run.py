@@ -1,6 +1,6 @@
 """`make chaos`: a load of mixed orders while everything fails in turn; then the auditor reads the books.
 
-`python -m chaos.run --seed N --orders 1000 --faults 104` exits with 0 only if nothing is wrong and all has settled.
+`python -m chaos.run --seed N --orders 1000 --faults 102` exits with 0 only if nothing is wrong and all has settled.
 """
 
 import argparse
@@ -20,13 +20,16 @@ import httpx
 import uvloop
 
 from chaos import desk, report
-from chaos.auditor import audit, unfinished
+from chaos.auditor import FINAL, audit, unfinished
 from chaos.books import Books, read_books
 from chaos.circumstances import SETTINGS, told
 from chaos.dashboard import Hand
+from chaos.event_auditor import EVENT_RULES
+from chaos.event_books import delivered, with_events
 from chaos.faults import Happened, Injector, schedule
 from chaos.journal import Journal
 from chaos.links import Links
+from chaos.listeners import Listeners
 from chaos.load import Shop
 from chaos.long_faults import LongInjector, long_schedule
 from chaos.money_auditor import RULES
@@ -41,7 +44,10 @@ from devstack.stack.stack import Stack
 CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
 SETTLE = 240.0  # seconds
 TOLD_EVERY = 5.0  # seconds
-KEPT_LOGS = ("api.log", "worker.log", "worker-2.log", "relay.log", "temporal.log", "stripe.log", "carrier.log")
+KEPT_LOGS = (
+    *("api.log", "worker.log", "worker-2.log", "relay.log", "relay-2.log", "nats.log"),
+    *("temporal.log", "stripe.log", "carrier.log"),
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ class Chaos:
             injector = Injector(stack, links, self._tell_fault)
             long = LongInjector(stack, links, injector.happened, self._tell_fault)
             with Journal(self._journal) as journal:
-                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal)
+                listeners = Listeners(links.shop_url, journal)
+                shop = Shop(links.shop_url, stack.urls.stripe, stack.plan.connect, journal, listeners.follow)
                 hand = Hand(stripe, stack.secrets.stripe_api_key, journal, plan.seed)
                 async with _while(hand.run()):
                     await self._suffer(shop, injector, long)
@@ -86,11 +93,19 @@ class Chaos:
                 self._say("the faults are over; waiting until everything has settled ...")
                 async with _while(desk.work(api)):
                     books, waited = await settled(look, plan.settle, self._say, unfinished)
+                self._say(f"settled after {waited:.1f} s; waiting for consumers and listeners ...")
+                over = {order_id for order_id, status in books.statuses.items() if status in FINAL}
+                following = partial(listeners.still_following, over)
+                late = await delivered(stack.urls.database_url, plan.settle, following)
+                await listeners.aclose()
                 await shop.aclose()
-            self._say(f"settled after {waited:.1f} s; reading the books ...")
+            self._say(f"all events were delivered after {late:.1f} s; reading the books ...")
+            books = await with_events(await look(), stack.urls.database_url, stack.urls.nats, stack_folder)
         return self._document(injector.happened, books, shop) | {
             "actsAtTheDashboard": hand.acts,
-            "seconds": {"load": round(seconds, 1), "settling": round(waited, 1)},
+            "lostTails": long.lost,
+            "listeners": {"pages": listeners.count, "streams": listeners.streams},
+            "seconds": {"load": round(seconds, 1), "settling": round(waited, 1), "delivering": round(late, 1)},
         }
 
     async def _suffer(self, shop: Shop, injector: Injector, long: LongInjector) -> None:
@@ -113,7 +128,8 @@ class Chaos:
             "repeatedRequests": shop.repeats,
             "clientsThatGaveUp": shop.gave_up,
             "faults": report.fault_figures(happened, books),
-            **report.book_figures(books, audit(books, RULES)),
+            "events": report.event_figures(books),
+            **report.book_figures(books, audit(books, (*RULES, *EVENT_RULES))),
         }
 
     def _tell_fault(self, happened: Happened) -> None:
@@ -131,7 +147,7 @@ class Chaos:
 
 
 def _tailored(links: Links, plan: Blueprint, parts: list[Part]) -> list[Part]:
-    return told(links.rewire(plan, parts), SETTINGS)
+    return told(links.with_second_relay(plan, links.rewire(plan, parts)), SETTINGS)
 
 
 @asynccontextmanager
@@ -171,7 +187,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos.run", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--orders", type=int, default=1000)
-    parser.add_argument("--faults", type=int, default=104)
+    parser.add_argument("--faults", type=int, default=102)
     parser.add_argument("--settle", type=float, default=SETTLE, help="seconds (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="journal and logs also of a run that went well")
     parser.add_argument("--report", type=Path, help="default: build/chaos-SEED.json")

@@ -14,6 +14,7 @@ import httpx
 
 from commandline.failures import Failure
 from commandline.places import Place
+from domain.plain_text import all_made_readable
 
 PATIENCE = 30.0  # seconds: a checkout may take the API's whole budget
 
@@ -46,8 +47,14 @@ class Api:
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> ApiAnswer:
         return self._call("POST", path, json=body, headers=headers)
 
+    def put(self, path: str, body: Any) -> dict[str, Any]:
+        return self._call("PUT", path, json=body).document
+
     def patch(self, path: str, body: Any) -> ApiAnswer:
         return self._call("PATCH", path, json=body)
+
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path)
 
     def _call(self, method: str, path: str, **more: Any) -> ApiAnswer:
         try:
@@ -59,6 +66,8 @@ class Api:
 
 def read_answer(place: Place, response: httpx.Response) -> ApiAnswer:
     """The answer of a success. Raises Failure with the API's own problem, or where it is not the API that answers."""
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        return ApiAnswer(response.status_code, {})
     document = document_of(place, response)
     if response.is_success:
         return ApiAnswer(response.status_code, document)
@@ -66,8 +75,9 @@ def read_answer(place: Place, response: httpx.Response) -> ApiAnswer:
 
 
 def document_of(place: Place, response: httpx.Response) -> dict[str, Any]:
+    """What the API says; words that somebody has written move no cursor of the terminal that shows them."""
     try:
-        document = json.loads(response.content, parse_float=Decimal)
+        document = all_made_readable(json.loads(response.content, parse_float=Decimal))
     except ValueError:
         document = None
     if isinstance(document, dict) and (response.is_success or "detail" in document):

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.clock import now
+from adapters.event_routes import RoutesRefused
 from adapters.postgres.database import Timeouts, create_engine, dispose
 from adapters.settings import Settings
 from commandline.configuration import usable_configuration
@@ -26,7 +27,7 @@ from events import rebuild as rebuilding
 from events.consumers.event_archive import EventArchive
 from events.consumers.notifications import Notifications
 from events.consumers.stock_hints import StockHints
-from events.consumers_main import rules_of
+from events.consumers_main import KINDS, rules_of
 from services.archive.archive import ALL_TIME
 from services.consumers import dead_letters, resets
 from services.consumers.dead_letters import Parked
@@ -89,7 +90,7 @@ async def rebuild(out: Printer, consumer: str | None, *, check: bool) -> int:
         known = {one.name: one for one in consumers}
         if consumer is not None and consumer not in known:
             raise Misused(f"--consumer: {consumer!r} keeps nothing that can be made again; there are {sorted(known)}")
-        rules = rules_of([*consumers, EventArchive(engine)], settings.consumer_rules)
+        rules = rules_of(KINDS, settings)
         wanted = consumers if consumer is None else [known[consumer]]
         found = {one.name: await rebuilding.check(engine, one, rules[one.name], until) for one in wanted}
     same = not any(one.differences for one in found.values())
@@ -105,6 +106,8 @@ async def _database() -> AsyncIterator[tuple[AsyncEngine, Settings]]:
         yield engine, settings
     except NotFound as error:
         raise Failure(error.code, str(error)) from None
+    except RoutesRefused as error:
+        raise Failure("routes_refused", str(error), mend="mend the file that ORDERSAGA_EVENT_ROUTES names") from None
     except (OSError, TimeoutError, SQLAlchemyError) as error:
         kind = type(getattr(error, "orig", None) or error).__name__
         mend = "`ordersaga doctor` says what is wrong"

@@ -16,6 +16,7 @@ from commandline.orders import order_path, timeline_row
 from commandline.output import Printer
 from commandline.places import Place
 from domain.order_states import FINAL, OrderStatus
+from domain.plain_text import all_made_readable
 
 LOOK_EVERY = 0.5  # seconds: between two looks where there is no stream, and two tries to reach the API
 OUTAGE = 30.0  # seconds without an answer before the watch is given up
@@ -87,7 +88,7 @@ class Watch:
                 async for line in response.aiter_lines():
                     self._heard_at = time.monotonic()
                     if line.startswith("data:"):
-                        self._take([json.loads(line.removeprefix("data:"), parse_float=Decimal)])
+                        self._take([all_made_readable(json.loads(line.removeprefix("data:"), parse_float=Decimal))])
             else:
                 await response.aread()
                 self._take(read_answer(self._place, response).document["events"])

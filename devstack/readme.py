@@ -51,6 +51,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"cancel table": cancellation.markdown_table},
     DOCS / "settings.md": {"settings": settings_table},
     DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},
+    DOCS / "merchant-webhooks.md": {"verification": partial(tables.consumer, "verify_webhook.py")},
     DOCS / "events.md": {
         "events": tables.events_table,
         "fields": tables.fields_tables,

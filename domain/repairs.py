@@ -32,6 +32,7 @@ STUCK_WORKFLOW_TASK = "stuck_workflow_task"
 OUR_FAULT = "our_fault"
 BRAKE = "brake"
 EVENT_PARKED = "event_parked"
+WEBHOOK_DISABLED = "webhook_disabled"
 RECONCILIATION_STOPPED = "reconciliation_stopped"
 DRIFT = "drift"
 """The beginning of all kinds of tickets about books that disagree: `drift_stock`, `drift_payment`."""
@@ -183,16 +184,8 @@ TABLE: Mapping[str, TicketRule] = {
     ),
     VOID_PENDING: TicketRule("The carrier takes longer than usual to confirm a void", Owner.SAGA, _VOID),
     VOID_REJECTED: TicketRule("The carrier refuses to void the label of a canceled order", Owner.SAGA, _VOID),
-    LATE_MONEY: TicketRule(
-        "Stripe holds money of an order that has ended",
-        Owner.DESK,
-        _OWED,
-    ),
-    REFUND_FAILED: TicketRule(
-        "A refund failed after it had succeeded",
-        Owner.DESK,
-        _OWED,
-    ),
+    LATE_MONEY: TicketRule("Stripe holds money of an order that has ended", Owner.DESK, _OWED),
+    REFUND_FAILED: TicketRule("A refund failed after it had succeeded", Owner.DESK, _OWED),
     FOREIGN_REFUND: TicketRule(
         "Money was given back at Stripe, outside of this service",
         Owner.DESK,
@@ -244,6 +237,11 @@ TABLE: Mapping[str, TicketRule] = {
         _can(mark_done="it is mended: the brake is released, as by `ordersaga brake release`"),
     ),
     EVENT_PARKED: TicketRule("The broker refuses an event", Owner.DESK, _can(mark_done="it is mended: sent again")),
+    WEBHOOK_DISABLED: TicketRule(
+        "A merchant's webhook endpoint fails for too long: nothing is sent to it any more",
+        Owner.DESK,
+        _can(mark_done="the merchant knows; to go on where it stopped, `ordersaga webhooks enable`"),
+    ),
     RECONCILIATION_STOPPED: TicketRule(
         "Too many orders have lost their workflow to undo them all",
         Owner.DESK,

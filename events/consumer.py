@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import ClassVar
 
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.bus.port import BusAway
 from domain.cloud_events import CloudEvent
 from domain.errors import OrderSagaError, TryAgain
-from domain.routing import EventType, Rule
+from domain.routing import EventType, Rule, Wanted
 from services.consumers.dead_letters import Fault, Why
 from services.consumers.sequences import Subject
 
@@ -31,7 +32,7 @@ class Consumer(ABC):
     """What is done with events. `apply` may run again for the same events when its transaction was rolled back."""
 
     name: str
-    rule: ClassVar[Rule] = Rule()  # which events it gets; `ORDERSAGA_CONSUMER_RULES` may say otherwise
+    rule: ClassVar[Rule] = Rule()  # which events it gets; `ORDERSAGA_EVENT_ROUTES` may say otherwise
     versions: ClassVar[frozenset[int] | None] = frozenset({1})  # of their types; None: any
     # An event whose sequence is not greater than the last one of its subject is a repeat. A consumer whose effects
     # are keyed by the event's id may do without: then it also gets an event that comes after a later one.
@@ -76,8 +77,12 @@ class Received:
         return Subject(self.event.source, self.event.subject)
 
 
+@lru_cache(maxsize=256)
 def parse(body: bytes) -> tuple[CloudEvent, Fault | None]:
-    """The event of a body, or a stand-in whose id is the body's hash, and what is wrong with it."""
+    """The event of a body, or a stand-in whose id is the body's hash, and what is wrong with it.
+
+    The consumers of a process read the same events at nearly the same time: one parses them, and none changes them.
+    """
     try:
         return CloudEvent.from_json(body), None
     except ValueError as error:
@@ -86,7 +91,7 @@ def parse(body: bytes) -> tuple[CloudEvent, Fault | None]:
         return stand_in, Fault(Why.MALFORMED, _told(error))
 
 
-def routed(consumer: Consumer, rule: Rule, event: CloudEvent, fault: Fault | None) -> tuple[bool, Fault | None]:
+def routed(consumer: Consumer, rule: Wanted, event: CloudEvent, fault: Fault | None) -> tuple[bool, Fault | None]:
     """Whether the consumer gets the event, and why it is parked instead where it is."""
     if fault is not None:
         return True, fault

@@ -79,6 +79,7 @@ class Batches:
             if self._consumer.in_order and readable:
                 if one.event.sequence <= known.get(about, -1):
                     done.repeats += 1
+                    last[about] = known[about]  # it is not forgotten while copies of its events come
                     continue
                 known[about] = last[about] = one.event.sequence
             fault = HELD if about in held else one.fault

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.bus.port import Broker
 from adapters.postgres.advisory_locks import AdvisoryLocks
-from domain.routing import Rule
+from domain.routing import Wanted
 from events.consumer import Consumer, may_pass
 from events.consumer_batches import Batches, Done
 from events.consumer_intake import Chunk, Intake
@@ -33,8 +33,14 @@ TURN = 1.0  # seconds between two looks for what operators want
 LOOK_EVERY = 5.0  # seconds between two looks at the ends of the partitions
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # seconds between two tries of what may pass
 READ_AT_MOST = 200  # events of one read
+GATHERING = 0.1  # seconds in which a partition's next events are left to gather, where they may linger
 
 log = structlog.get_logger()
+
+
+def lock_of(consumer: str, partition: int) -> str:
+    """The name of the lock that whoever reads the partition holds."""
+    return f"{consumer}/{partition}"
 
 
 class Meter(Protocol):
@@ -51,7 +57,13 @@ class ConsumerLoop:
     """One consumer in one process. `run` ends when it is canceled, and can be ended at any moment."""
 
     def __init__(
-        self, consumer: Consumer, rule: Rule, broker: Broker, engine: AsyncEngine, locks: AdvisoryLocks, meter: Meter
+        self,
+        consumer: Consumer,
+        rule: Wanted,
+        broker: Broker,
+        engine: AsyncEngine,
+        locks: AdvisoryLocks,
+        meter: Meter,
     ) -> None:
         self.consumer = consumer
         self._rule, self._broker, self._engine, self._locks, self._meter = rule, broker, engine, locks, meter
@@ -72,21 +84,20 @@ class ConsumerLoop:
         return -1 if place is None else place.position
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as loops:
-            for loop in (self._own(), self._apply(), self._look()):
-                loops.create_task(loop)
-            try:
-                await asyncio.Event().wait()
-            finally:
-                readers = list(self._readers.values())
-                for partition in list(self._readers):
-                    self._stop_reading(partition)
-                await asyncio.gather(*readers, return_exceptions=True)
+        try:
+            async with asyncio.TaskGroup() as loops:
+                for loop in (self._own(), self._apply(), self._look()):
+                    loops.create_task(loop)
+        finally:  # when nobody begins to read a partition any more
+            readers = list(self._readers.values())
+            for partition in list(self._readers):
+                self._stop_reading(partition)
+            await asyncio.gather(*readers, return_exceptions=True)
 
     async def _own(self) -> None:
         """Takes whatever partition is free, and lets go of all when the connection with the locks is lost."""
         while True:
-            names = {self._lock_of(partition): partition for partition in range(self._broker.partitions)}
+            names = {lock_of(self.consumer.name, number): number for number in range(self._broker.partitions)}
             got = await self._guarded("consumer_locks_not_taken", self._locks.take(names))
             mine = {names[name] for name in got or set[str]()}
             for partition in self._readers.keys() - mine:
@@ -96,9 +107,6 @@ class ConsumerLoop:
                     self._stop_reading(partition)
                     self._readers[partition] = asyncio.create_task(self._read(partition))
             await asyncio.sleep(OWN_EVERY)
-
-    def _lock_of(self, partition: int) -> str:
-        return f"{self.consumer.name}/{partition}"
 
     def _stop_reading(self, partition: int) -> None:
         """What was read and not applied is dropped: whoever reads next begins at the position that is kept."""
@@ -155,6 +163,8 @@ class ConsumerLoop:
                     return
                 received, place = taken(self.consumer, self._rule, partition, batch, place)
                 await self._intake.put(Chunk(partition, received, place, len(batch)))
+                if self.consumer.linger and len(batch) < READ_AT_MOST:
+                    await asyncio.sleep(min(GATHERING, self.consumer.linger))
 
     async def _apply(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.routing import Rule
+from domain.routing import Wanted
 from events.consumer import Consumer, Received, routed
 from events.consumer_intake import Chunk
 from services.archive import archive
@@ -17,7 +17,7 @@ PAGE = 200
 
 
 async def replayed(
-    consumer: Consumer, rule: Rule, engine: AsyncEngine, partition: int, place: Place
+    consumer: Consumer, rule: Wanted, engine: AsyncEngine, partition: int, place: Place
 ) -> AsyncIterator[Chunk]:
     """What is left of a replay; nothing where there is none. After the last chunk the stream goes on where it was."""
     while (replay := place.replay) is not None:

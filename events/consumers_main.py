@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -12,33 +12,43 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.common import MetricMeter
 
 from adapters.bus.port import Broker
+from adapters.event_routes import RoutesRefused, read_routes
 from adapters.mail.connect import open_mailer
 from adapters.mail.port import Mailer
 from adapters.postgres.advisory_locks import AdvisoryLocks
+from adapters.postgres.database import autocommit
 from adapters.settings import Settings
-from domain.routing import Rule
+from domain.routing import Wanted
 from events.consumer import Consumer
 from events.consumer_loop import ConsumerLoop, Meter
 from events.consumers.event_archive import EventArchive
+from events.consumers.merchant_webhooks import MerchantWebhooks
 from events.consumers.notifications import Notifications
 from events.consumers.stock_hints import StockHints
 from events.mail import MailSender
 from events.metrics import ConsumerMetrics
+from events.sequence_pruning import SequencePruning
+from services.consumers.sequences import OldSequences
 
 NAMESPACE = 2_026  # of the advisory locks of consumers
+
+KINDS: Sequence[type[Consumer]] = (EventArchive, Notifications, StockHints, MerchantWebhooks)
+"""The consumers that there are."""
 
 
 class Consumers:
     """Consumers that run inside `async with`, and the sender of what one of them notes."""
 
-    def __init__(self, loops: Sequence[ConsumerLoop], sender: MailSender, locks: AdvisoryLocks) -> None:
-        self.loops, self._sender, self._locks = loops, sender, locks
+    def __init__(
+        self, loops: Sequence[ConsumerLoop], sender: MailSender, locks: AdvisoryLocks, pruning: SequencePruning
+    ) -> None:
+        self.loops, self._sender, self._locks, self._pruning = loops, sender, locks, pruning
         self._stack = AsyncExitStack()
         self.running: list[asyncio.Task[None]] = []  # none of them ends by itself
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._locks)
-        runs = [*(loop.run for loop in self.loops), self._sender.run]
+        runs = [*(loop.run for loop in self.loops), self._sender.run, self._pruning.run]
         self.running = [asyncio.create_task(run()) for run in runs]
         return self
 
@@ -59,10 +69,12 @@ def build_consumers(
     *,
     meter: Meter | MetricMeter | None = None,
     mailer: Mailer | None = None,
+    wake_webhooks: Callable[[], None] = lambda: None,
 ) -> Consumers:
     """All consumers of the shop, which do not run yet. Raises ValueError for a setting that makes no sense.
 
-    `meter` is where they count, e.g. that of the Temporal SDK's runtime; None counts nowhere.
+    `meter` is where they count, e.g. that of the Temporal SDK's runtime; None counts nowhere. `wake_webhooks` is
+    called when there are deliveries to merchants.
     """
     locks = AdvisoryLocks(settings, NAMESPACE)
     if mailer is None:
@@ -71,16 +83,23 @@ def build_consumers(
         except ValueError as error:
             raise ValueError(f"ORDERSAGA_MAIL_URL {error}") from None
     sender = MailSender(settings, mailer, engine, locks)
-    consumers = [EventArchive(engine), Notifications(sender.wake), StockHints(settings.stock_low)]
-    rules = rules_of(consumers, settings.consumer_rules)
+    consumers: list[Consumer] = [
+        EventArchive(engine),
+        Notifications(sender.wake),
+        StockHints(settings.stock_low),
+        MerchantWebhooks(settings.webhook_log_kept, wake_webhooks),
+    ]
+    rules = rules_of(consumers, settings)
     counts = ConsumerMetrics(meter, rules) if meter is None or isinstance(meter, MetricMeter) else meter
     loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts) for one in consumers]
-    return Consumers(loops, sender, locks)
+    pruning = SequencePruning(OldSequences(autocommit(engine), settings.sequence_retention))
+    return Consumers(loops, sender, locks, pruning)
 
 
-def rules_of(consumers: Sequence[Consumer], configured: Mapping[str, Rule]) -> dict[str, Rule]:
-    """The rule of each consumer: what is configured, else its own. Raises ValueError for one that does not exist."""
-    own = {one.name: one.rule for one in consumers}
-    if unknown := sorted(configured.keys() - own.keys()):
-        raise ValueError(f"ORDERSAGA_CONSUMER_RULES: there is no consumer {unknown[0]!r}; there are {sorted(own)}")
-    return own | dict(configured)
+def rules_of(consumers: Iterable[Consumer | type[Consumer]], settings: Settings) -> dict[str, Wanted]:
+    """What each consumer gets: by the file of routes, else what it asks for. Raises RoutesRefused, with the place."""
+    routes = read_routes(settings.event_routes)
+    try:
+        return routes.of({one.name: one.rule for one in consumers})
+    except ValueError as error:
+        raise RoutesRefused(f"{settings.event_routes}: consumers: {error}") from None

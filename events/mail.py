@@ -1,8 +1,8 @@
 """Sends what the consumer of notifications has noted, one message at a time, by whichever process owns the lock.
 
-A message is claimed and committed before it is sent, and its end is written after. Between the two a crash leaves
-it SENDING: a folder gets the same file again, but what may have gone out by SMTP is not sent twice. It is in doubt,
-and a person decides (`ordersaga events retry`).
+A message is claimed and committed before it is sent, and its end is written after: at once where it must not be sent
+twice, else for a batch together. Between the two a crash leaves it SENDING: a folder gets the same file again, but
+what may have gone out by SMTP is not sent twice. It is in doubt, and a person decides (`ordersaga events retry`).
 """
 
 from __future__ import annotations
@@ -85,14 +85,23 @@ class MailSender:
         """How many messages were sent, skipped or tried. Raises what the database raises."""
         async with self._each_on_its_own.connect() as connection:
             claimed = await outgoing.claim(connection, BATCH)
-        for message in claimed:
-            await self._see_to(message)
+        sent: list[int] = []
+        try:
+            for message in claimed:
+                if await self._see_to(message):
+                    sent.append(message.id)
+                    if not self._mailer.repeatable:
+                        await outgoing.sent(self._each_on_its_own, [sent.pop()])
+        finally:
+            if sent:
+                await outgoing.sent(self._each_on_its_own, sent)
         return len(claimed)
 
-    async def _see_to(self, message: Claimed) -> None:
+    async def _see_to(self, message: Claimed) -> bool:
+        """Whether it was sent, which has to be noted; what else becomes of it is written here."""
         if (why_not := message.why_not(now(), self._max_age)) is not None:
-            await self._end(message, MessageState.SKIPPED, why_not)
-            return
+            await self._skip(message, why_not)
+            return False
         try:
             await self._mailer.send(self._mail(message))
         except MailAway as error:
@@ -106,7 +115,8 @@ class MailSender:
             async with self._engine.begin() as connection:
                 await self._park(connection, message.id, message.event, state, str(error))
         else:
-            await self._end(message, MessageState.SENT)
+            return True
+        return False
 
     def _mail(self, message: Claimed) -> Mail:
         """Raises MailRefused where the message cannot be made: it is not tried for ever."""
@@ -126,9 +136,9 @@ class MailSender:
             headers={"X-Order-Id": message.order_id, "X-Message-Kind": message.kind},
         )
 
-    async def _end(self, message: Claimed, state: MessageState, why: str | None = None) -> None:
+    async def _skip(self, message: Claimed, why: str) -> None:
         async with self._each_on_its_own.connect() as connection:
-            await outgoing.end(connection, message.id, state, why)
+            await outgoing.end(connection, message.id, MessageState.SKIPPED, why)
 
     async def _park(
         self, connection: AsyncConnection, message_id: int, event: CloudEvent, state: MessageState, why: str

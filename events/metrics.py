@@ -10,6 +10,7 @@ from adapters.clock import now
 from adapters.telemetry.runtime import CONSUMER_DELAY, PUBLISH_LAG, WEBHOOK_LAG
 from events.consumer_batches import Done
 from events.consumer_stream import Rewound
+from services.merchant_webhooks.outcomes import Outcome
 
 
 class RelayMetrics:
@@ -18,7 +19,7 @@ class RelayMetrics:
         self._lag = meter.create_histogram_float(WEBHOOK_LAG, words)
         words = "Webhook events that left the inbox, long after they were followed up"
         self._pruned = meter.create_counter("ordersaga_webhooks_pruned", words)
-        words = "From what an event tells until the broker's acknowledgment was noted"
+        words = "From what an event tells until the broker's acknowledgment"
         self._publish_lag = meter.create_histogram_float(PUBLISH_LAG, words)
         self._refused = meter.create_counter("ordersaga_events_refused", "Events that the broker refused")
         words = "Times that an event was sent and not acknowledged, and waits to be sent again"
@@ -82,3 +83,17 @@ class ConsumerMetrics:
 
     def failed(self, consumer: str) -> None:
         self._failures.add(1, {"consumer": consumer})
+
+
+class DeliveryMetrics:
+    """What the deliveries to merchants count; without a meter nothing is counted."""
+
+    def __init__(self, meter: MetricMeter | None) -> None:
+        words = "Tries of webhooks to merchants, by what came of them"
+        self._tries = (meter or MetricMeter.noop).create_counter("ordersaga_merchant_deliveries", words)
+        for outcome in Outcome:  # their series are there before the first one
+            self._tries.add(0, {"outcome": outcome.value})
+
+    def done(self, outcome: Outcome) -> None:
+        """Counts one try."""
+        self._tries.add(1, {"outcome": outcome.value})

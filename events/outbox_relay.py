@@ -7,8 +7,10 @@ deliveries does not depend on who else sends: a relay that was paused, has lost 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -20,9 +22,11 @@ from adapters.clock import now
 from domain.cloud_events import envelope
 from services.outbox.waiting import Waiting, WaitingEvent
 
-BATCH = 500  # events that one turn takes
+BATCH = 500  # events
+BATCHES = 20  # of one turn, so that it ends
 PRUNE_BATCH = 1000
 UPKEEP_EVERY = 10.0  # seconds
+LAST_NOTE = 2.0  # seconds
 
 log = structlog.get_logger(__name__)
 
@@ -55,17 +59,13 @@ class Parking(Protocol):
 
 @dataclass
 class Turn:
-    """What one look at the outbox came to."""
+    """What became of a batch of events."""
 
     taken: int = 0
     acknowledged: list[WaitingEvent] = field(default_factory=list)
     refused: list[tuple[WaitingEvent, str]] = field(default_factory=list)
     failure: Exception | None = None  # of the last event that may be sent again
-
-    @property
-    def is_full(self) -> bool:
-        """There is probably more."""
-        return self.taken == BATCH and self.failure is None
+    following: Sequence[WaitingEvent] = ()  # what came behind these events
 
 
 class OutboxRelay:
@@ -85,28 +85,60 @@ class OutboxRelay:
         self._parking, self._metrics = parking, metrics
         self._kept = kept
         self._upkeep_at = float("-inf")
+        self._unnoted: list[WaitingEvent] = []  # the broker has them, the outbox does not know it yet
         self.broker_answers = True
 
+    @property
+    def has_unnoted(self) -> bool:
+        """The broker has events that wait to be noted by the next turn: let it come soon."""
+        return bool(self._unnoted)
+
     async def turn(self) -> Turn:
-        """Publishes what waits in the lanes of this process, up to a batch. Raises what the database raises."""
+        """Publishes what waits in the lanes of this process, batch by batch, until nothing is left or one fails.
+
+        The last batch says how it went. What it has published is noted by the statement with which the next turn
+        begins: who dies before that has it published once more. Raises what the database raises.
+        """
+        turn = Turn()
         lanes = await self._lanes.renew()
-        if not lanes:
-            return Turn()
-        events = await self._waiting.read(lanes, BATCH)
-        turn = await self._publish(events) if events else Turn()
-        if turn.acknowledged:
-            await self._waiting.acknowledge(turn.acknowledged)
-            at = now()
-            self._metrics.published([max(0.0, (at - event.time).total_seconds()) for event in turn.acknowledged])
-        for event, why in turn.refused:
-            self._metrics.refused()
-            await self._parking.park(event, why)
-        self._note(turn)
+        if lanes or self._unnoted:
+            async with self._waiting.connected():
+                turn.following = await self._note_and_read(lanes, BATCH)
+                for _ in range(BATCHES):
+                    if not turn.following:
+                        break
+                    turn = await self._batch(turn.following)
         await self._keep_up()
         return turn
 
+    async def _note_and_read(self, lanes: Collection[int], most: int) -> Sequence[WaitingEvent]:
+        if not self._unnoted:
+            return await self._waiting.read(lanes, most)
+        following = await self._waiting.acknowledge(self._unnoted, lanes, most)
+        self._unnoted = []
+        return following
+
+    async def _batch(self, events: Sequence[WaitingEvent]) -> Turn:
+        turn = await self._publish(events)
+        self._unnoted += turn.acknowledged
+        at = now()
+        self._metrics.published([max(0.0, (at - event.time).total_seconds()) for event in turn.acknowledged])
+        if turn.refused or turn.failure is not None:
+            await self._note_and_read((), 0)  # some of these events would be read once more
+        for event, why in turn.refused:
+            self._metrics.refused()
+            await self._parking.park(event, why)
+        if turn.failure is None and (turn.refused or len(events) == BATCH):
+            turn.following = await self._note_and_read(await self._lanes.renew(), BATCH)
+        self._note(turn)
+        return turn
+
     async def aclose(self) -> None:
-        """Gives lanes and broker back."""
+        """Notes what was published, where the database answers, and gives lanes and broker back."""
+        if self._unnoted:
+            with suppress(Exception):  # what is not noted is published once more
+                async with asyncio.timeout(LAST_NOTE):
+                    await self._note_and_read((), 0)
         await self._lanes.aclose()
         await self._broker.aclose()
 

@@ -22,6 +22,15 @@ class Pace:
         """`worked` says whether the loop has just found work."""
         if worked:
             self._next = self._shortest
+        await self._pause()
+
+    async def pause_once(self) -> None:
+        """The shortest pause, whatever the next one will be."""
+        following, self._next = self._next, self._shortest
+        await self._pause()
+        self._next = following
+
+    async def _pause(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._next):
                 await self._awake.wait()

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.routing import Rule
+from domain.routing import Wanted
 from events.consumer import Consumer, routed
 from services.archive import archive
 
@@ -57,7 +57,7 @@ MODELS = {
 MOST = 10_000  # differences that are looked for of each table and kind
 
 
-async def check(engine: AsyncEngine, consumer: Consumer, rule: Rule, until: datetime) -> Checked:
+async def check(engine: AsyncEngine, consumer: Consumer, rule: Wanted, until: datetime) -> Checked:
     """Compares what the consumer keeps of events up to `until` with what the archive makes of them.
 
     Later events may not have reached both yet. `engine` must have no limit for a transaction.
@@ -77,7 +77,7 @@ async def check(engine: AsyncEngine, consumer: Consumer, rule: Rule, until: date
                 await transaction.rollback()
 
 
-async def _apply_all(connection: AsyncConnection, consumer: Consumer, rule: Rule, until: datetime) -> int:
+async def _apply_all(connection: AsyncConnection, consumer: Consumer, rule: Wanted, until: datetime) -> int:
     count = 0
     async for page in archive.read_all(connection):
         wanted = []

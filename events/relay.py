@@ -29,7 +29,8 @@ DRAIN = 10.0  # seconds that running follow-ups get to finish
 PRUNE_EVERY = 3600.0  # seconds at most between two looks for events that may leave
 CARTS_EVERY = 300.0  # the same for carts that nobody touches
 LAST_TURN = 5.0  # seconds for what is being published when the relay stops
-OUTBOX_PAUSES = (0.02, 1.0)  # seconds between two looks at the outbox: after work, and when idle
+SPACING = 0.005  # seconds after a turn that published: what is committed meanwhile shares the next one
+OUTBOX_PAUSES = (0.02, 1.0)  # seconds between two looks at the outbox: after work that no hint told of, and when idle
 OUTAGE_PAUSES = (0.1, 5.0)  # seconds between two tries while the broker is away
 
 log = structlog.get_logger()
@@ -202,8 +203,15 @@ class OutboxLoop:
                 failed = True
                 continue
             failed = False
-            if not turn.is_full and not self._stopping:
-                await self._pace.pause(worked=bool(turn.taken))
+            if turn.following or self._stopping:
+                continue
+            if turn.taken:
+                await asyncio.sleep(SPACING)
+            if self._outbox.has_unnoted and self.listening.is_set():
+                await self._pace.pause_once()  # mostly a hint ends it, and the next turn notes these, too
+            else:
+                # Where hints arrive there is nothing to find soon after work that did not wake us.
+                await self._pace.pause(worked=bool(turn.taken) and not self.listening.is_set())
         self._stopped.set()
 
 

@@ -12,6 +12,7 @@ from services.consumers import tables as consumers
 from services.customers import tables as customers
 from services.inbox import tables as inbox
 from services.inventory import tables as inventory
+from services.merchant_webhooks import tables as merchant_webhooks
 from services.notifications import tables as notifications
 from services.orders import tables as orders
 from services.outbox import tables as outbox
@@ -33,6 +34,7 @@ AREAS = (
     customers,
     inbox,
     inventory,
+    merchant_webhooks,
     notifications,
     orders,
     outbox,

@@ -137,6 +137,7 @@ def base_settings(stack: Stack) -> Settings:
         carrier_api_key=env["ORDERSAGA_CARRIER_API_KEY"],
         carrier_webhook_secret=env["ORDERSAGA_CARRIER_WEBHOOK_SECRET"],
         public_url="http://127.0.0.1:8000",
+        more_hosts=("api.test",),
         database_pool_size=10,
         checkout_budget=PATIENT,
         brake_orders=10_000,  # the tests of the brake have their own: all tests share one database

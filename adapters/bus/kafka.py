@@ -26,10 +26,9 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
 )
 
-from adapters.bus.port import PARTITIONS, Broker, BusAway, Head, Incoming, Outgoing, Refused
+from adapters.bus.port import PARTITIONS, TOPIC, Broker, BusAway, Head, Incoming, Outgoing, Refused
 from domain.cloud_events import CONTENT_TYPE
 
-TOPIC = "ordersaga.events"
 ACKNOWLEDGED_WITHIN = 10.0  # seconds
 ANSWERED_WITHIN = 5.0  # seconds for a question about offsets
 CLOSING = 2.0  # seconds

@@ -20,10 +20,9 @@ from nats.aio.msg import Msg
 
 from adapters.bus.nats_connection import NatsConnection, NotThere
 from adapters.bus.nats_reading import NANOSECONDS, Reading
-from adapters.bus.port import Broker, BusAway, Head, Incoming, Outgoing, Refused
+from adapters.bus.port import STREAM, Broker, BusAway, Head, Incoming, Outgoing, Refused
 from domain.cloud_events import CONTENT_TYPE
 
-STREAM = "ORDERSAGA"
 ACKNOWLEDGED_WITHIN = 5.0  # seconds
 REPEATS = timedelta(minutes=10)  # in which the server swallows a message id that it has
 TOO_LARGE = 10054  # JetStream's code for a message beyond the stream's limit

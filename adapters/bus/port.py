@@ -16,6 +16,12 @@ from datetime import datetime
 PARTITIONS = 8
 """Part of the contract with consumers in other languages: another number moves subjects to other partitions."""
 
+STREAM = "ORDERSAGA"
+"""The stream at NATS; part of the contract, too."""
+
+TOPIC = "ordersaga.events"
+"""The topic at Kafka."""
+
 
 @dataclass(frozen=True)
 class Outgoing:

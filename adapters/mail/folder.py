@@ -26,7 +26,10 @@ class MailFolder(Mailer):
             raise MailAway(f"the folder cannot be written ({type(error).__name__})") from None
 
     def _write(self, file: Path, content: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".part")
-        unfinished.write_bytes(content)
+        try:
+            unfinished.write_bytes(content)
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(content)
         os.replace(unfinished, file)  # noqa: PTH105  # the same call, named as what it does

@@ -8,6 +8,7 @@ from binascii import b2a_qp
 from dataclasses import dataclass, field
 from email.header import Header
 from email.utils import format_datetime, formataddr, parseaddr
+from functools import lru_cache
 
 from adapters.clock import now
 
@@ -58,7 +59,7 @@ def composed(mail: Mail, sender: str) -> bytes:
     given = (mail.subject, mail.name, mail.address, *mail.headers.values())
     if LINE_BREAK.search("".join(given)) or not mail.address.isascii():
         raise MailRefused("a header is impossible: a line break, or an address that is not ASCII")
-    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    domain = _domain(sender)
     boundary = f"=_{mail.key}"  # never in a part: there every `=` is followed by two digits or the line's end
     headers = {
         "From": sender,
@@ -79,3 +80,8 @@ def composed(mail: Mail, sender: str) -> bytes:
         for kind, body in (("plain", mail.text), ("html", mail.html))
     ]
     return f"{head}{''.join(parts)}\n--{boundary}--\n".replace("\n", "\r\n").encode()
+
+
+@lru_cache(maxsize=8)
+def _domain(sender: str) -> str:
+    return parseaddr(sender)[1].rpartition("@")[2] or "localhost"

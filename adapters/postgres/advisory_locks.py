@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import asyncpg
 import structlog
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.database import create_engine, dispose
@@ -24,6 +25,13 @@ CHECK_TIMEOUT = 2.0  # seconds for an answer of the connection
 
 _TAKE = "SELECT key FROM (SELECT key, pg_try_advisory_lock($1, key) AS got FROM unnest($2::int[]) AS key) t WHERE got"
 _FREE = "SELECT pg_advisory_unlock($1, $2)"
+_HOLDERS = text("""
+    SELECT objid::bigint AS key,
+           coalesce(host(client_addr) || ':' || client_port, 'a process beside the database') AS who
+      FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
+     WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid::bigint = :namespace
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +101,13 @@ class AdvisoryLocks:
         if driver is self._driver and self._held:
             log.warning("advisory_locks_lost", locks=len(self._held))
             self._held.clear()
+
+
+async def holders(connection: AsyncConnection, namespace: int, names: Collection[str]) -> dict[str, str]:
+    """By lock the address of the connection that holds it, for those that somebody holds."""
+    unsigned = {_key(name) & 0xFFFFFFFF: name for name in names}  # as the view has them
+    held = await connection.execute(_HOLDERS, {"namespace": namespace})
+    return {unsigned[row.key]: row.who for row in held if row.key in unsigned}
 
 
 def _key(name: str) -> int:

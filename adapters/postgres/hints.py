@@ -15,11 +15,11 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import QueuePool
+
+from adapters.postgres.plain import can_spare
 
 SPACING = 0.005  # seconds from one statement of a process to its next one
 KEPT = 0.5  # seconds without a hint after which the connection goes back to its pool
-LARGE = 5  # connections of a pool that can spare one for that long
 AFTER_FAILURE = 1.0  # seconds: the database is away
 LAST_SEND = 1.0  # seconds for what is left when the process ends
 MOST = 5000  # subjects of one channel that wait; from then on it is told to look at everything
@@ -46,8 +46,7 @@ class Hints:
         self._sending: asyncio.Task[None] | None = None
         self._given = asyncio.Event()
         self._closed = False
-        pool = engine.pool
-        self._kept = KEPT if isinstance(pool, QueuePool) and pool.size() >= LARGE else 0.0
+        self._kept = KEPT if can_spare(engine) else 0.0
 
     def give(self, channel: str, subject: str = EVERYTHING) -> None:
         """Tells those who listen to the channel to look at the subject, a word without spaces.

@@ -22,6 +22,7 @@ from adapters.settings import Settings
 
 CHECK_EVERY = 1.0  # seconds between two looks at who else is there
 PATIENCE = 2.0  # seconds for one statement
+GONE_AFTER = 30.0  # seconds without a look, after which the server takes a process for stopped
 MEMBER = -1  # the lock that every process shares that wants partitions
 
 _PEERS = """
@@ -36,10 +37,18 @@ log = structlog.get_logger(__name__)
 class PartitionLocks:
     """The partitions of one process, from `total`; with others of the same `name` it shares them evenly."""
 
-    def __init__(self, settings: Settings, name: str, total: int, check_every: float = CHECK_EVERY) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        total: int,
+        check_every: float = CHECK_EVERY,
+        gone_after: float = GONE_AFTER,
+    ) -> None:
+        """`gone_after`: seconds without `renew` after which the server ends the connection, and others take over."""
         self._settings = settings.model_copy(update={"database_pool_size": 1})
         self._space = zlib.crc32(f"ordersaga {name}".encode()) & 0x7FFFFFFF
-        self._total, self._check_every = total, check_every
+        self._total, self._check_every, self._gone_after = total, check_every, gone_after
         self._held: set[int] = set()
         self._checked_at = float("-inf")
         self._engine: AsyncEngine | None = None
@@ -109,6 +118,7 @@ class PartitionLocks:
         assert isinstance(driver, asyncpg.Connection)
         self._driver = driver
         driver.add_termination_listener(self._lost)
+        await driver.execute(f"SET idle_session_timeout = '{round(1000 * self._gone_after)}ms'", timeout=PATIENCE)
         await driver.fetchval("SELECT pg_try_advisory_lock_shared($1, $2)", self._space, MEMBER, timeout=PATIENCE)
         return driver
 

@@ -6,14 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.customers import customers
-from api.customers.schemas import CustomerList, CustomerView, CustomerWanted
+from api.customers import customers, notifications
+from api.customers.schemas import CustomerList, CustomerView, CustomerWanted, NotificationsView, NotificationsWanted
 from api.deps import ServicesDep
 from api.http.exact_json import ExactJsonRoute
 from api.http.pages import PageQuery
 from api.http.problems import documented
 
 router = APIRouter(prefix="/api/customers", tags=["customers"], route_class=ExactJsonRoute)
+
+CustomerId = Annotated[str, Path(alias="customerId")]
 
 
 @router.get("", responses=documented(422), summary="List customers")
@@ -36,5 +38,26 @@ async def add_customer(services: ServicesDep, wanted: CustomerWanted, response: 
 
 
 @router.get("/{customerId}", responses=documented(404), summary="One customer")
-async def get_customer(services: ServicesDep, customer_id: Annotated[str, Path(alias="customerId")]) -> CustomerView:
+async def get_customer(services: ServicesDep, customer_id: CustomerId) -> CustomerView:
     return await customers.read_customer(services, customer_id)
+
+
+@router.get(
+    "/{customerId}/notifications",
+    responses=documented(404),
+    summary="Which messages a customer wants, in which language",
+)
+async def get_notifications(services: ServicesDep, customer_id: CustomerId) -> NotificationsView:
+    return await notifications.read(services, customer_id)
+
+
+@router.put(
+    "/{customerId}/notifications",
+    responses=documented(400, 404, 415, 422),
+    summary="Say which messages a customer wants, in which language",
+)
+async def put_notifications(
+    services: ServicesDep, customer_id: CustomerId, wanted: NotificationsWanted
+) -> NotificationsView:
+    """Replaces what was said before. Messages that wait to be sent go by it, too."""
+    return await notifications.write(services, customer_id, wanted)

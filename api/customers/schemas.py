@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints
 
 from api.http.fields import Body, Identifier, Text200, Wire
+from domain.notifications import MessageKind
 
 
 def _address(value: str) -> str:
@@ -33,6 +34,21 @@ class CustomerView(Wire):
     customer_id: str
     name: str
     email: str
+
+
+class NotificationsWanted(Body):
+    """All of them: a kind that is not named is wanted, a locale that is not given is the shop's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"locale": "de", "kinds": {"shipped": False}}]})
+
+    locale: Annotated[str, StringConstraints(strict=True, min_length=2, max_length=35)] | None = None
+    kinds: dict[MessageKind, StrictBool] = Field(default={})
+
+
+class NotificationsView(Wire):
+    customer_id: str
+    locale: str | None  # null: the shop's own
+    kinds: dict[MessageKind, bool]
 
 
 class CustomerList(Wire):

@@ -9,15 +9,13 @@ import json
 from functools import cache
 from typing import Any
 
-from adapters.bus.port import PARTITIONS
+from adapters.bus.port import PARTITIONS, STREAM, TOPIC
 from domain.cloud_events import CONTENT_TYPE, CloudEvent
 from domain.event_examples import example
 from domain.event_references import REFERENCES
 from domain.event_registry import REGISTRY, SUBJECTS, EventType
 from domain.event_schemas import data_schema, wire_schema
 
-STREAM = "ORDERSAGA"
-TOPIC = "ordersaga.events"
 MEDIA_TYPE = "application/vnd.aai.asyncapi+json"
 
 ABOUT = f"""What happens to orders and stock, as CloudEvents 1.0 in structured JSON.

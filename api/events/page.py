@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from adapters.bus.port import PARTITIONS
-from api.events.asyncapi import STREAM, TOPIC, as_sent, schema_key
+from adapters.bus.port import PARTITIONS, STREAM, TOPIC
+from api.events.asyncapi import as_sent, schema_key
 from domain.event_examples import example
 from domain.event_references import REFERENCES
 from domain.event_registry import REGISTRY, EventType

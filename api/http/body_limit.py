@@ -24,6 +24,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         body = None if self._declares_too_much(scope) else await self._read(receive)
+        if body and body[-1]["type"] != "http.request":
+            return  # the client has gone before its request was whole: nobody waits for an answer
         if body is None:
             refusal = problem(
                 413, "content-too-large", f"a body may have {self._limit} bytes", headers={"Connection": "close"}

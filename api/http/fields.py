@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.alias_generators import to_camel
 
 from domain.identifiers import ID_LENGTH, ID_PATTERN
+from domain.plain_text import is_readable
 
 
 class Wire(BaseModel):
@@ -32,9 +33,9 @@ def _integer_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("a NUL character cannot be stored")
+def _readable(value: str) -> str:
+    if not is_readable(value):
+        raise ValueError("control characters and marks that turn the direction of writing are not taken")
     return value
 
 
@@ -80,11 +81,13 @@ Percent = Annotated[
     Field(ge=0, le=100, max_digits=7, decimal_places=4),
 ]
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
-Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_no_nul)]
+Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable)]
 Text200 = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_no_nul)
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True),
+    AfterValidator(_readable),
 ]
-Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_no_nul)]
+Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable)]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
 CouponCode = Annotated[
     str,

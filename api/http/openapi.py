@@ -26,6 +26,7 @@ APPLICATION: dict[str, Any] = {
         {"name": "inventory", "description": "Stock: on hand, reserved, available"},
         {"name": "customers", "description": "Who orders"},
         {"name": "webhooks", "description": "Signed events of Stripe and of the carrier"},
+        {"name": "merchant webhooks", "description": "Where merchants get events, and what was delivered"},
         {"name": "events", "description": "What the service tells others; the page `/events` says it to people"},
         {"name": "health", "description": "Liveness and readiness"},
     ],

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from api.http.availability import database_is_away
+from api.http.exact_json import TOO_MANY, TWICE
 from api.http.observation import REQUEST_ID, current_request_id
 from api.http.statuses import STATUS, camel_case, errors_of
 from domain.errors import Refused, Unavailable
@@ -116,15 +117,18 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
-    if any(one["type"] == "json_invalid" for one in found):
-        return problem(400, "malformed-json", "the body is not well-formed JSON")
+    for one in found:
+        if one["type"] == "json_invalid":
+            why = one.get("ctx", {}).get("error")
+            told = why if why in (TWICE, TOO_MANY) else "the body is not well-formed JSON"
+            return problem(400, "malformed-json", told)
     if _is_other_media(request) and any(tuple(one["loc"]) == ("body",) for one in found):
         return problem(415, "unsupported-media-type", "send the body as application/json")
     return problem(
         422,
         "invalid-request",
         "the request has bad fields",
-        errors=[{"field": field_name(one["loc"]), "message": _message(one)} for one in found],
+        errors=[{"field": field_name(one["loc"]), "message": _message(one)} for one in found[:MAX_ERRORS]],
     )
 
 

@@ -155,10 +155,18 @@ class Books(Collector):
         yield _gauge("consumer_silence_seconds", "Since a partition's owner was last heard of", silence, "consumer")
         dead = {name: state.dead for name, state in consumers.items()}
         yield _gauge("dead_letters", "Events that a consumer could not apply", dead, "consumer")
+        yield from _merchants(seen)
         counts = {(source,): backlog.count for source, backlog in seen.inbox.items()}
         ages = {(source,): backlog.age for source, backlog in seen.inbox.items()}
         yield _gauge("webhook_inbox_unprocessed", "Webhook events not followed up yet", counts, "source")
         yield _gauge("webhook_inbox_oldest_age_seconds", "Of the oldest of them", ages, "source")
+
+
+def _merchants(seen: Census) -> Iterator[GaugeMetricFamily]:
+    yield _gauge("merchant_deliveries_waiting", "Webhooks that merchants have not got yet", seen.deliveries.count)
+    yield _gauge("merchant_delivery_oldest_age_seconds", "Of the oldest of them", seen.deliveries.age)
+    endpoints = {(state,): number for state, number in seen.endpoints.items()}
+    yield _gauge("merchant_endpoints", "Where merchants get webhooks, by how it stands", endpoints, "state")
 
 
 def _gauge(name: str, words: str, value: Values | float, *labels: str) -> GaugeMetricFamily:

@@ -23,6 +23,7 @@ from api.orders.view import OrderRecord, links, read_order
 from domain.order_states import ANSWERED, OrderStatus
 from engine.calls import engine_away, engine_calls
 from engine.orders import start_of
+from services.orders.hints import hint_placed
 from services.orders.placement import new_order_id, place, stored_status
 from services.orders.tables import Order
 from workflows.order_fulfillment import OrderFulfillment
@@ -44,6 +45,7 @@ async def check_out(services: Services, wanted: OrderWanted, key: str | None) ->
     with admission.take_on(order_id, turn) as checkout:
         async with admission.database():
             row = await place(services.sessions, wanted.to_place(order_id, key, services.settings))
+        hint_placed(services.hints)
         return await answered(services, checkout, row)
 
 

@@ -6,12 +6,12 @@ import structlog
 from fastapi import APIRouter
 
 from api.deps import ServicesDep
-from api.http.exact_json import ExactJsonRoute
+from api.http.exact_json import LongJsonRoute
 from api.http.problems import documented
 from api.rates.schemas import RatesBroughtIn, RatesView, RatesWanted, ShippingRateView, TaxRateView
 from services.rates import imports
 
-router = APIRouter(prefix="/api/rates", tags=["rates"], route_class=ExactJsonRoute)
+router = APIRouter(prefix="/api/rates", tags=["rates"], route_class=LongJsonRoute)
 
 log = structlog.get_logger()
 

@@ -83,12 +83,13 @@ class Parking:
         shop, before = self._shop, await self._memory()
         waiting = (await shop.temporal.count_workflows(_READY)).count
         engine, room = create_engine(shop.settings), asyncio.Semaphore(AT_ONCE)
-        async with create_sessions(engine)() as session:
-            for first in range(0, len(order_ids), BATCH):
+        sessions = create_sessions(engine)
+        for first in range(0, len(order_ids), BATCH):
+            async with sessions() as session:  # not open while they start: the server ends idle transactions
                 rows = await _rows(session, order_ids[first : first + BATCH])
-                await asyncio.gather(*(self._start(row, room) for row in rows))
-                await self._wait_for(waiting + first + len(rows))
-                self._tell(f"{first + len(rows):,} of {len(order_ids):,} wait for their parcel")
+            await asyncio.gather(*(self._start(row, room) for row in rows))
+            await self._wait_for(waiting + first + len(rows))
+            self._tell(f"{first + len(rows):,} of {len(order_ids):,} wait for their parcel")
         await dispose(engine)
         return Parked(len(order_ids), before, await self._memory())
 

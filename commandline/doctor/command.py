@@ -12,6 +12,7 @@ from rich.text import Text
 
 from commandline.configuration import Configuration, configuration
 from commandline.doctor.checks import Check, State, check_api, check_brake, check_temporal, fail
+from commandline.doctor.consumers import check_consumers
 from commandline.doctor.events import check_broker, check_outbox, check_routes
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.doctor.relay import check_inbox, check_relay_health
@@ -55,6 +56,7 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
             ("Webhook inbox", check_inbox(settings)),
             ("Broker", check_broker(settings)),
             ("Outbox", check_outbox(settings)),
+            ("Consumers", check_consumers(settings)),
             ("Event routes", check_routes(settings)),
         ]
     answers = await asyncio.gather(*(_guarded(name, question) for name, question in asked))

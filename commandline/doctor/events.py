@@ -9,10 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.bus.connect import open_broker
 from adapters.bus.port import BusAway
-from adapters.event_routes import RoutesRefused, read_routes
+from adapters.event_routes import RoutesRefused
 from adapters.postgres.database import create_engine
 from adapters.settings import Settings
 from commandline.doctor.checks import PATIENCE, Check, fail, ok, warn
+from events.consumers_main import KINDS, rules_of
 
 BROKER, OUTBOX, ROUTES = "Broker", "Outbox", "Event routes"
 LATE = 60.0  # seconds; a relay publishes within milliseconds
@@ -68,7 +69,8 @@ async def check_routes(settings: Settings) -> list[Check]:
     if settings.event_routes is None:
         return []
     try:
-        routes = read_routes(settings.event_routes)
+        rules = rules_of(KINDS, settings)
     except RoutesRefused as refused:
         return fail(ROUTES, str(refused), "mend the file that ORDERSAGA_EVENT_ROUTES names")
-    return ok(ROUTES, f"of {len(routes.consumers)} consumers")
+    routed = sum(rules[kind.name] is not kind.rule for kind in KINDS)
+    return ok(ROUTES, f"of {routed} consumers")

@@ -25,6 +25,7 @@ import base64
 import binascii
 import hmac
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ from devstack.simulators.call_times import CallClock
 from devstack.simulators.control_endpoints import SharedControls, control_route, view_route
 from devstack.simulators.durable_store import Document, DurableStore
 from devstack.simulators.fault_points import REFUSALS, FaultBoard, FaultKind, FaultRule, after_effect, before_effect
+from devstack.simulators.secrets import API_KEY, WEBHOOK_SECRET
 from devstack.simulators.server import background, serve
 from devstack.simulators.webhook_sender import WebhookSender
 
@@ -192,8 +194,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8430)
     parser.add_argument("--webhook-url")
-    parser.add_argument("--webhook-secret", default="carrier_simulator_secret")
-    parser.add_argument("--api-key", default="EZTK_simulator")
+    parser.add_argument("--webhook-secret", default=os.environ.get(WEBHOOK_SECRET, "carrier_simulator_secret"))
+    parser.add_argument("--api-key", default=os.environ.get(API_KEY, "EZTK_simulator"))
     parser.add_argument(
         "--scan-after", type=float, help="seconds from purchase to first scan (default: never by itself)"
     )

@@ -13,6 +13,8 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from devstack.simulators.fault_points import TRANSPORT_EXTENSION
@@ -75,12 +77,26 @@ def _stop_on_failure(task: asyncio.Task[None]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+class ProgramsOnly:
+    """Refuses what a browser sends for a page: a simulator takes orders from programs of this machine."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from_a_page = scope["type"] == "http" and any(
+            name in (b"origin", b"sec-fetch-site") and value != b"none" for name, value in scope["headers"]
+        )
+        refusal = PlainTextResponse("no page speaks to a simulator", 403)
+        await (refusal if from_a_page else self._app)(scope, receive, send)
+
+
 def serve(app: Starlette, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. A host outside loopback is refused: there is no TLS and no real secret here."""
     if host != "localhost" and not ip_address(host).is_loopback:
         raise SystemExit(f"a simulator listens on loopback only, not on {host}")
     config = uvicorn.Config(
-        app,
+        ProgramsOnly(app),
         host=host,
         port=port,
         http=DroppableProtocol,

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devstack.simulators.secrets import API_KEY, WEBHOOK_SECRET
 from devstack.stack.credentials import Credentials
 from devstack.stack.environment import BROKER, External
 from devstack.stack.ports import LOOPBACK, Ports
@@ -125,6 +126,9 @@ class Blueprint:
             "ORDERSAGA_PUBLIC_URL": self.api,
             "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
+        if self.external.database_url is None and self.external.stripe_api_key is None:
+            # All parts are on this machine, and so may be who gets webhooks.
+            values["ORDERSAGA_WEBHOOK_PRIVATE_TARGETS"] = "true"
         if self.external.stripe_api_key:
             own_secret = self.base.get("STRIPE_WEBHOOK_SECRET", self.credentials.stripe_webhook_secret)
             values |= {"STRIPE_API_KEY": self.external.stripe_api_key, "STRIPE_WEBHOOK_SECRET": own_secret}
@@ -132,11 +136,8 @@ class Blueprint:
             key = self.credentials.stripe_api_key
             values |= {"STRIPE_API_KEY": key, "ORDERSAGA_STRIPE_API_BASE": self.stripe}
         if self.has_nats and not self.external.broker:
-            password = self.credentials.nats_relay_password
-            values |= {
-                BROKER: f"nats://relay:{password}@{LOOPBACK}:{self.ports.nats}",
-                "ORDERSAGA_BROKER_CONSUMER_URL": self.nats,
-            }
+            relay = f"nats://relay:{self.credentials.nats_relay_password}@{LOOPBACK}:{self.ports.nats}"
+            values |= {BROKER: relay, "ORDERSAGA_BROKER_CONSUMER_URL": self.nats}
         if self.external.temporal:
             namespace = self._external_temporal().get("namespace", NAMESPACE)
             values |= {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": namespace}
@@ -222,9 +223,9 @@ def nats(plan: Blueprint) -> Part:
 def _simulator(plan: Blueprint, name: str, port: int, key: str, secret: str, *more: str) -> Part:
     command = [sys.executable, "-m", f"devstack.{name}.simulator", "--host", LOOPBACK, "--port", str(port)]
     command += ["--data", str(plan.folder / f"{name}.db"), "--webhook-url", f"{plan.api}/webhooks/{name}"]
-    command += ["--webhook-secret", secret, "--api-key", key, *more]
+    secrets = {WEBHOOK_SECRET: secret, API_KEY: key}  # not in arguments, which every user of the machine can list
     ready = http_ok(port, "/_control/health")
-    return Part(name=name, command=command, environment=plan.base, folder=PROJECT, ready=ready)
+    return Part(name, [*command, *more], {**plan.base, **secrets}, PROJECT, ready)
 
 
 def stripe(plan: Blueprint) -> Part:
@@ -253,6 +254,7 @@ def migrations(plan: Blueprint) -> Part:
 
 def api(plan: Blueprint) -> Part:
     command = [sys.executable, "-m", "uvicorn", "api.app:create_app", "--factory", "--no-access-log"]
+    command += ["--http", "api.http.connection:BoundedProtocol", "--no-server-header"]
     command += ["--host", LOOPBACK, "--port", str(plan.ports.api), "--timeout-graceful-shutdown", "5"]
     return Part(
         name="api",

@@ -186,7 +186,7 @@ class PartProcess:
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
         at = time.time()
-        with self.log.open("ab") as log:
+        with open(self.log, "ab", opener=_for_its_owner) as log:
             self._process = subprocess.Popen(
                 [*launcher, *part.command],
                 env=dict(part.environment),
@@ -195,6 +195,7 @@ class PartProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077,  # databases, mails and logs are their owner's
             )
         return self._process, Launch(self._process.pid, at)
 
@@ -220,6 +221,10 @@ class PartProcess:
         said = self.log.read_text(errors="replace").splitlines()[-20:]
         tail = "\n".join(f"  | {line}" for line in said)
         return f"{self.part.name} did not start (exit status {code}); the end of {self.log}:\n{tail}"
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 async def _exit_of(process: subprocess.Popen[bytes]) -> int:

@@ -45,6 +45,7 @@ parameters that are not modeled are refused as unknown; keys are pruned at exact
 
 import argparse
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -58,6 +59,7 @@ from devstack.simulators.call_times import CallClock
 from devstack.simulators.control_endpoints import SharedControls
 from devstack.simulators.durable_store import Document, DurableStore
 from devstack.simulators.fault_points import FaultBoard
+from devstack.simulators.secrets import API_KEY, WEBHOOK_SECRET
 from devstack.simulators.server import background, serve
 from devstack.simulators.webhook_sender import WebhookSender
 from devstack.stripe.account import Call, StripeAccount, webhook_signature
@@ -162,8 +164,8 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8420)
     parser.add_argument("--webhook-url")
-    parser.add_argument("--webhook-secret", default="whsec_simulator")
-    parser.add_argument("--api-key", default="sk_test_simulator")
+    parser.add_argument("--webhook-secret", default=os.environ.get(WEBHOOK_SECRET, "whsec_simulator"))
+    parser.add_argument("--api-key", default=os.environ.get(API_KEY, "sk_test_simulator"))
     given = parser.parse_args()
     if given.command == "audit":
         return print_audit(given.data)

@@ -22,7 +22,7 @@ class Notifications(Consumer):
     rule = Rule(types=frozenset(MESSAGES))
     in_order = False
     holds_subject = False  # whoever missed that an order was confirmed still wants to hear that it was shipped
-    linger = 0.2
+    linger = 0.5
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         """`wake` is called when there is something to send; the transaction may end a moment later."""

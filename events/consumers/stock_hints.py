@@ -21,7 +21,7 @@ class StockHints(Consumer):
     name = "stock_hints"
     rule = Rule(types=frozenset({EventName.INVENTORY_UPDATED}))
     holds_subject = False  # a later change of the stock says more than one that was parked
-    linger = 0.2
+    linger = 0.5
 
     def __init__(self, low: int) -> None:
         """`low`: so many pieces on hand, or fewer, are few."""

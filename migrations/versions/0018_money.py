@@ -1,7 +1,7 @@
 """The parts of a total: discounts, shipping fee and tax, frozen with the order; promotions, coupons and rates
 
 Revision ID: 0018
-Revises: 0015
+Revises: 0016
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.online import refuse_to_lose
 
 revision: str = "0018"
-down_revision: str | Sequence[str] | None = "0015"
+down_revision: str | Sequence[str] | None = "0016"
 branch_labels = None
 depends_on = None
 

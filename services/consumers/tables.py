@@ -33,7 +33,10 @@ class ConsumerPosition(SQLModel, table=True):
 
 
 class ConsumerSequence(SQLModel, table=True):
-    """The sequence of the last event of a subject that a consumer has applied or parked."""
+    """The sequence of the last event of a subject that a consumer has applied or parked.
+
+    `seen_at`: when an event of the subject came last, a repeat among them.
+    """
 
     __tablename__ = "consumer_sequences"
 
@@ -41,6 +44,7 @@ class ConsumerSequence(SQLModel, table=True):
     source: str = Field(primary_key=True, sa_type=Text)
     subject: str = Field(primary_key=True, sa_type=Text)
     sequence: int = bigint_column()
+    seen_at: datetime = time_column(sa_column_kwargs={"server_default": text("now()")})
 
 
 class DeadLetter(SQLModel, table=True):

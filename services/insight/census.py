@@ -66,6 +66,22 @@ _DEAD = text("""
       FROM (SELECT consumer FROM dead_letters WHERE resolved_at IS NULL LIMIT :most) AS waiting
      GROUP BY consumer
 """)
+# What waits for an endpoint that is disabled is nobody's delay.
+_DELIVERIES = text("""
+    SELECT count(*) AS deliveries, EXTRACT(EPOCH FROM now() - min(created_at)) AS age
+      FROM (SELECT waiting.created_at FROM webhook_endpoints AS endpoint
+             CROSS JOIN LATERAL (
+                   SELECT created_at FROM webhook_deliveries AS mine
+                    WHERE mine.endpoint_id = endpoint.endpoint_id AND mine.ended_at IS NULL
+                    ORDER BY mine.due_at LIMIT :most) AS waiting
+             WHERE endpoint.state = 'active' AND endpoint.deleted_at IS NULL LIMIT :most) AS waiting
+""")
+_ENDPOINTS = text("""
+    SELECT count(*) FILTER (WHERE state = 'active' AND failures = 0) AS well,
+           count(*) FILTER (WHERE state = 'active' AND failures > 0) AS failing,
+           count(*) FILTER (WHERE disabled_because IN ('failures', 'gone')) AS disabled
+      FROM webhook_endpoints WHERE deleted_at IS NULL
+""")
 _WAITING = text("""
     SELECT cause, count(*) AS orders
       FROM (SELECT waits_for ->> 'cause' AS cause FROM orders WHERE waits_for IS NOT NULL LIMIT :most) AS waiting
@@ -109,6 +125,8 @@ class Census:
     waiting: dict[str, int] = field(default_factory=dict)  # orders that wait for a fault of ours, by its cause
     brake_on: bool = False
     consumers: dict[str, ConsumerState] = field(default_factory=dict)  # of events, by name
+    deliveries: Backlog = Backlog()  # of webhooks to merchants
+    endpoints: dict[str, int] = field(default_factory=dict)  # of merchants: well, failing, disabled by failures
 
 
 async def take(reads: AsyncEngine) -> Census:
@@ -132,7 +150,14 @@ async def read(connection: AsyncConnection, most: int = MOST) -> Census:
         waiting={row.cause: row.orders for row in await connection.execute(_WAITING, up_to)},
         brake_on=(await connection.execute(_BRAKE)).scalar_one(),
         consumers=await _consumers(connection, up_to),
+        **await _merchants(connection, up_to),
     )
+
+
+async def _merchants(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, Any]:
+    waiting = (await connection.execute(_DELIVERIES, up_to)).one()
+    endpoints = (await connection.execute(_ENDPOINTS)).one()
+    return {"deliveries": Backlog(waiting.deliveries, float(waiting.age or 0)), "endpoints": endpoints._asdict()}
 
 
 async def _consumers(connection: AsyncConnection, up_to: dict[str, int]) -> dict[str, ConsumerState]:

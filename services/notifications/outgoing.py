@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.postgres.plain import fetch
 from domain.cloud_events import CloudEvent
 from domain.notifications import MessageKind
 from services.notifications.tables import MessageState
@@ -54,6 +55,9 @@ _CLAIMED = text("""
 _END = text("""
     UPDATE notifications SET state = :state, why = :why, ended_at = now() WHERE id = :id AND state = 'sending'
 """)
+_SENT = """
+    UPDATE notifications SET state = 'sent', why = NULL, ended_at = now() WHERE id = ANY($1) AND state = 'sending'
+"""
 _PUT_OFF = text("""
     UPDATE notifications SET state = 'waiting', why = :why, due_at = now() + make_interval(secs => :seconds)
      WHERE id = :id AND state = 'sending'
@@ -139,6 +143,11 @@ async def claim(connection: AsyncConnection, most: int) -> list[Claimed]:
 async def end(connection: AsyncConnection, message_id: int, state: MessageState, why: str | None = None) -> None:
     """Notes how a message that was SENDING ended."""
     await connection.execute(_END, {"id": message_id, "state": state, "why": why})
+
+
+async def sent(writes: AsyncEngine, message_ids: Sequence[int]) -> None:
+    """Notes that messages which were SENDING are sent; `writes` commits each statement by itself."""
+    await fetch(writes, _SENT, message_ids)
 
 
 async def put_off(connection: AsyncConnection, message_id: int, seconds: float, why: str) -> None:

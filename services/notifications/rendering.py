@@ -55,9 +55,18 @@ def render(
     return Rendered(language, " ".join(subject.split()), text.strip() + "\n", html)
 
 
+def has_texts(locale: str) -> bool:
+    """Whether there are texts in the language of a locale: `de-AT` reads as `de`."""
+    return _language(locale) in LOCALES
+
+
 def _known(locale: str | None) -> str:
-    language = (locale or FALLBACK).replace("_", "-").partition("-")[0].lower()
+    language = _language(locale or FALLBACK)
     return language if language in LOCALES else FALLBACK
+
+
+def _language(locale: str) -> str:
+    return locale.replace("_", "-").partition("-")[0].lower()
 
 
 def _values(

@@ -12,6 +12,11 @@ CHANNEL = "ordersaga_orders"
 """A notification names the orders whose timelines have grown; an empty one means that any may have."""
 
 
+def hint_placed(hints: Hints) -> None:
+    """Tells of an order that `place` has committed: its first event waits, and nobody watches its timeline yet."""
+    hints.give(OUTBOX)
+
+
 def hinting(hints: Hints) -> Committed:
     """What an `OrderBook` is to do after each commit."""
 

@@ -23,7 +23,8 @@ _PARK = text("""
 """)
 _HOLD_BACK = text("""
     UPDATE outbox SET parked_at = now()
-     WHERE published_at IS NULL AND parked_at IS NULL
+     WHERE EXISTS (SELECT FROM outbox WHERE parked_at IS NOT NULL)  -- asked first: mostly that is all
+       AND published_at IS NULL AND parked_at IS NULL
        AND (source, subject) IN (SELECT source, subject FROM outbox WHERE parked_at IS NOT NULL)
 """)
 _UNPARK = text("""

@@ -120,7 +120,10 @@ async def test_metrics_are_there_while_the_database_is_not(settings: Settings) -
     away = settings.model_copy(update={"database_url": SecretStr(f"postgresql://x:x@{LOOPBACK}:9/x")})
     app = create_app(away)
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as api:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api.test") as api,
+    ):
         assert (await api.get(f"/api/orders/{secrets.token_hex(16)}")).status_code == 503
         seen = await page(api)
 

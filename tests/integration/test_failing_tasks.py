@@ -1,7 +1,8 @@
-"""A checkout whose workflow task keeps failing, as after a deployment with a bug: pending, not an error."""
+"""A checkout that no worker answers, or whose workflow task keeps failing: pending, not an error."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 from temporalio import workflow
 from temporalio.client import Client
 
+from adapters.postgres.notifications import Listener
 from adapters.settings import Settings
 from adapters.temporal.client import workflow_id
 from api.app import create_app
+from services.outbox.waiting import CHANNEL
 from tests.support.waiting import until
 from worker import build_activities, build_worker
+
+NOWHERE = "127.0.0.1:1"
 
 
 @workflow.defn(name="OrderFulfillment", sandboxed=False)
@@ -63,3 +68,22 @@ async def test_a_checkout_whose_task_keeps_failing_is_pending(
             answer = await api.post("/api/orders", json=body, headers=headers)
             assert (answer.status_code, answer.json()["status"]) == (202, "PLACED"), answer.text
             await temporal_client.get_workflow_handle(workflow_id(answer.json()["orderId"])).terminate()
+
+
+async def test_a_placed_order_wakes_the_relay(
+    settings: Settings, body_of: Callable[[], Awaitable[dict[str, Any]]]
+) -> None:
+    """Its first event is published before any worker has seen the order: the engine is away here."""
+    body, hinted = await body_of(), asyncio.Event()
+    listener = Listener(settings, CHANNEL, hinted.set)
+    listening = asyncio.create_task(listener.listen_forever())
+    await asyncio.wait_for(listener.listening.wait(), 60)
+    hinted.clear()
+    app = create_app(settings.model_copy(update={"temporal_address": NOWHERE, "checkout_budget": 0.3}))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test", timeout=30) as api,
+    ):
+        assert (await api.post("/api/orders", json=body)).status_code == 503
+        await asyncio.wait_for(hinted.wait(), 60)
+    listening.cancel()

@@ -6,8 +6,8 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from adapters.bus.kafka import TOPIC, KafkaBroker
-from adapters.bus.port import Outgoing, partition_of
+from adapters.bus.kafka import KafkaBroker
+from adapters.bus.port import TOPIC, Outgoing, partition_of
 from devstack.stack.ports import LOOPBACK
 from tests.support.brokers import TansuBus, running
 from tests.support.waiting import until

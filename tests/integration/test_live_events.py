@@ -126,9 +126,10 @@ async def test_a_restart_of_the_api_ends_the_streams_at_once_and_their_clients_r
     order = await shop.put(await shop.product())
     port = free_port()
     serve = ("-m", "uvicorn", "--factory", "api.app:create_app", "--port", str(port))
+    running = f"Uvicorn running on http://{LOOPBACK}:{port} (Press CTRL+C to quit)"  # the port is bound only now
     async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=60, trust_env=False) as http:
         process = await start(*serve, "--timeout-graceful-shutdown", "60")
-        await process.says("Application startup complete.")
+        await process.says(running)
         watcher = Watcher(http, order.order_id)
         watching = asyncio.create_task(watcher.read())
         await until(lambda: seen(watcher), ["PLACED"])
@@ -140,7 +141,7 @@ async def test_a_restart_of_the_api_ends_the_streams_at_once_and_their_clients_r
         async with OrderBook(sessions).locked(order.order_id) as locked:
             locked.move(S.RESERVED, "stock reserved")
         process = await start(*serve)
-        await process.says("Application startup complete.")
+        await process.says(running)
         await watcher.read(enough=2)
         assert (watcher.ids, watcher.states) == ([1, 2], ["PLACED", "RESERVED"])
 

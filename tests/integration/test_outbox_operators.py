@@ -65,7 +65,7 @@ async def test_a_wrong_replay_is_refused_with_the_field(
     own: Settings, body: dict[str, str], field: str, said: str
 ) -> None:
     app = create_app(own)
-    http = httpx.AsyncClient(transport=ASGITransport(app), base_url="http://test")
+    http = httpx.AsyncClient(transport=ASGITransport(app), base_url="http://api.test")
     async with app.router.lifespan_context(app), http as client:
         refused = await client.post("/api/events/replays", json=body)
     assert refused.status_code == 422

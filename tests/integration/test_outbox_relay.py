@@ -79,7 +79,11 @@ async def test_first_deliveries_are_in_order_whatever_fails(outbox: Outbox, seed
 
 
 async def test_a_paused_relay_that_lost_its_lanes_only_repeats(outbox: Outbox, own: Settings) -> None:
-    """It goes on where it was stopped, after another one has published the same events and later ones."""
+    """It goes on where it was stopped, after another one has published the same events and later ones.
+
+    From its next look on it is a peer again, and the other one leaves half of the lanes to it: so what comes later is
+    published by the two together, and by neither alone.
+    """
     broker = FakeBroker(remembers=False)
     connection = PausedConnection(broker)
     locks, others = (PartitionLocks(own, "paused", LANES, check_every=0) for _ in range(2))
@@ -98,9 +102,13 @@ async def test_a_paused_relay_that_lost_its_lanes_only_repeats(outbox: Outbox, o
     await stopped
     assert len(broker.all) == 22
     await outbox.write("o1", "o2")
-    await drained(other)
+
+    async def left() -> int:
+        await asyncio.gather(paused.turn(), other.turn())
+        return await outbox.waiting()
+
+    await until(left, 0)
     assert applied(broker) == first_deliveries(broker) == {one: list(range(1, 8)) for one in ("o1", "o2")}
-    assert await outbox.waiting() == 0
     await others.aclose()
     await locks.aclose()
 
@@ -228,3 +236,29 @@ def test_the_partition_of_a_subject_is_part_of_the_contract() -> None:
     """CRC-32 modulo 8: whoever computes it in another language gets these."""
     assert [partition_of(subject) for subject in ("123456789", "", "o1", "Gr\u00fc\u00dfe")] == [6, 0, 5, 1]
     assert {partition_of(f"o{number}") for number in range(100)} == set(range(8))
+
+
+async def test_what_was_published_is_noted_by_the_next_turn(outbox: Outbox) -> None:
+    """Not sent again by this relay, also where more was written, and noted at the latest when it stops."""
+    broker = FakeBroker(remembers=False)
+    relay = outbox.relay(broker)
+    await outbox.write("o1", "o2")
+    await relay.turn()
+    assert relay.has_unnoted
+    await outbox.write("o1")
+    await relay.turn()
+    assert len(broker.all) == 3
+    await relay.aclose()
+    assert not relay.has_unnoted
+    assert await outbox.waiting() == 0
+
+
+async def test_what_a_dead_relay_did_not_note_is_only_repeated(outbox: Outbox) -> None:
+    broker = FakeBroker(remembers=False)
+    await outbox.write("o1", "o1", "o2")
+    await outbox.relay(broker).turn()  # and never again
+    assert await outbox.waiting() == 3
+    await outbox.write("o1")
+    await drained(outbox.relay(broker))
+    assert first_deliveries(broker) == applied(broker) == {"o1": [1, 2, 3], "o2": [1]}
+    assert await outbox.waiting() == 0

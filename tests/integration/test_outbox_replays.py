@@ -64,7 +64,7 @@ async def test_a_late_acknowledgment_does_not_end_a_replay(outbox: Outbox) -> No
     await drained(outbox.relay(FakeBroker()))
     async with outbox.writes.connect() as connection:
         assert await replays.replay(connection, Replay(now() - HOUR, now() + HOUR)) == 1
-    await waiting.acknowledge(before)
+    await waiting.acknowledge(before, [], 0)
     assert await outbox.waiting() == 1
-    await waiting.acknowledge(await waiting.read(range(LANES), 10))
+    await waiting.acknowledge(await waiting.read(range(LANES), 10), [], 0)
     assert await outbox.waiting() == 0

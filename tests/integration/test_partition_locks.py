@@ -44,3 +44,14 @@ async def test_lost_locks_are_noticed(own: Settings, outbox: Outbox) -> None:
     await until(held, 0)
     await until_lanes(locks)
     await locks.aclose()
+
+
+async def test_a_process_that_stands_still_keeps_nothing(own: Settings) -> None:
+    """Its connection is in order, and nobody uses it: the server ends it, and the others own everything."""
+    stopped = PartitionLocks(own, "still", LANES, check_every=0, gone_after=0.3)
+    other = PartitionLocks(own, "still", LANES, check_every=0)
+    await until_lanes(stopped)
+    await until_lanes(other)
+    assert not stopped.held
+    await stopped.aclose()
+    await other.aclose()

@@ -21,7 +21,7 @@ from devstack.stack.ports import LOOPBACK, free_port
 from devstack.stack.stack import Stack
 from domain.cloud_events import CloudEvent
 from tests.support.brokers import NatsBus, running
-from tests.support.outbox import Outbox
+from tests.support.outbox import Outbox, drained
 from tests.support.waiting import until
 from tests.support.warm_interpreter import PROJECT
 
@@ -136,10 +136,10 @@ async def test_doctor_tells_of_broker_and_outbox(own: Settings, outbox: Outbox, 
     await outbox.write("o1")
     assert await states() == [State.FAIL, State.FAIL]
     broker = nats.open()
-    await outbox.relay(broker).turn()
+    await drained(outbox.relay(broker))
     assert await states() == [State.OK, State.OK]
     await outbox.write("o2", data={"words": "x" * 2_000_000})
-    await outbox.relay(broker).turn()
+    await drained(outbox.relay(broker))
     assert await states() == [State.OK, State.WARN]
     await broker.aclose()
     await nats.kill()

@@ -23,7 +23,7 @@ def cause(subject: str) -> dict[str, Any]:
     return {"order_id": None, "kind": "our_fault", "step": "carrier", "detail": "", "subject": subject}
 
 
-def row(rows: list[Any], **wanted: str) -> Any:
+def row(rows: list[Any], **wanted: Any) -> Any:
     return next(row for row in rows if wanted.items() <= row.items())
 
 

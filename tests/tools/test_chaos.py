@@ -18,5 +18,7 @@ async def test_a_short_run_of_chaos_ends_with_every_book_right(tmp_path: Path) -
     assert not failed(document), document["unsettled"]
     assert document["orders"] == 40
     assert document["clientsThatGaveUp"] == 0
+    assert document["events"]["archived"] == document["events"]["written"] >= 40
+    assert document["events"]["rowsHeard"] > document["listeners"]["pages"] > 0
     assert sum(fault["faults"] for fault in document["faults"].values()) == 6
     assert json.loads((tmp_path / "chaos.json").read_text())["seed"] == 1

@@ -9,10 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from chaos.books import Books
-from chaos.faults import SHORT, SINGLE_PARTS, Fault, FaultKind, Happened, schedule, worker_kills
-from chaos.links import LINKS, WORKERS
+from chaos.faults import BAD_LINK, SHORT, SINGLE_PARTS, Fault, FaultKind, Happened, schedule, worker_kills
+from chaos.links import LINKS, RELAYS, WORKERS
 from chaos.long_faults import long_schedule
 from chaos.recovery import in_hand, recoveries
+from chaos.relay_faults import SESSIONS_END_AFTER, TABLES
 from chaos.wishes import HOT, MIX, PLENTY, Course, catalogue, wishes
 
 SERVICE = {
@@ -36,25 +37,37 @@ def test_a_fault_comes_every_three_seconds_at_least() -> None:
 
 
 def test_each_deck_of_faults_has_every_kind() -> None:
-    """Every part is killed, two workers' deaths are among them, and links are dropped, refused, slow and stalled."""
+    """Every part is killed, two workers' and two relays' deaths are among them; no kind of bad link is missing."""
     for seed in range(20):
-        faults = schedule(seed, 65)
-        for deck in (faults[number : number + 13] for number in range(0, 65, 13)):
+        faults = schedule(seed, 85)
+        for deck in (faults[number : number + 17] for number in range(0, 85, 17)):
             assert {fault.kind for fault in deck} == SHORT
             killed = Counter(fault.target for fault in deck if fault.kind is FaultKind.KILL)
-            assert set(killed) - set(WORKERS) == set(SINGLE_PARTS)
-            assert sum(killed[worker] for worker in WORKERS) == 2
-            assert {fault.target for fault in deck if fault.kind is not FaultKind.KILL} <= set(LINKS)
+            assert set(killed) - {*WORKERS, *RELAYS} == set(SINGLE_PARTS)
+            assert [sum(killed[part] for part in peers) for peers in (WORKERS, RELAYS)] == [2, 2]
+            assert {fault.target for fault in deck if fault.kind in BAD_LINK} <= set(LINKS)
+
+
+def test_relays_are_paused_for_longer_than_their_locks_live_and_killed_in_each_batch() -> None:
+    """Either one; whichever table the batch writes to."""
+    faults = [fault for seed in range(20) for fault in schedule(seed, 102)]
+    pauses = [fault for fault in faults if fault.kind is FaultKind.PAUSE]
+    assert {fault.target for fault in pauses} == set(RELAYS)
+    assert all(fault.seconds > 2 * SESSIONS_END_AFTER for fault in pauses)
+    assert {fault.target for fault in faults if fault.kind is FaultKind.KILL_IN_BATCH} == set(TABLES)
 
 
 def test_long_faults_come_one_after_the_other() -> None:
-    """With pauses in which orders get through; only the carrier, which no checkout waits for, has its turn beside."""
+    """With pauses in which orders get through; the carrier and the broker, for which no checkout waits, go beside."""
     faults = long_schedule(1, 250.0)
     assert Counter((fault.kind, fault.target) for fault in faults if fault.kind is not FaultKind.SWALLOW) == Counter(
-        [(FaultKind.ANSWERS, "carrier"), (FaultKind.ANSWERS, "stripe"), (FaultKind.FAILOVER, "postgres")]
+        [
+            *((FaultKind.ANSWERS, "carrier"), (FaultKind.ANSWERS, "stripe"), (FaultKind.FAILOVER, "postgres")),
+            *((FaultKind.LOSE_TAIL, "nats"), (FaultKind.LOSE_TAIL, "nats")),
+        ]
     )
     assert sum(fault.kind is FaultKind.SWALLOW for fault in faults) == 3
-    in_turn = [fault for fault in faults if fault.target != "carrier"]
+    in_turn = [fault for fault in faults if fault.target not in ("carrier", "nats")]
     assert all(later.at >= earlier.at + earlier.seconds + 12 for earlier, later in pairwise(in_turn))
     assert all(35 <= fault.seconds <= 45 for fault in faults if fault.kind is FaultKind.SWALLOW)
     assert all(fault.seconds >= 54 for fault in faults if fault.kind is FaultKind.ANSWERS)
@@ -114,11 +127,12 @@ def test_recovery_is_told_by_the_kind_of_fault() -> None:
         Happened(Fault(1.0, FaultKind.KILL, "worker"), 100.0, 1.5),
         Happened(Fault(2.0, FaultKind.KILL, "worker-2"), 101.0, 2.5),
         Happened(Fault(3.0, FaultKind.DROP, "api-postgres"), 102.0),
+        Happened(Fault(4.0, FaultKind.PAUSE, "relay-2", 5.0), 200.0),
     ]
     placed = {"order_id": "1", "to_status": "PLACED", "at": datetime.fromtimestamp(99, UTC)}
     reserved = {"order_id": "1", "to_status": "RESERVED", "at": datetime.fromtimestamp(103, UTC)}
     found = recoveries(happened, Books(timeline=[placed, reserved]))
-    assert list(found) == ["drop", "kill worker"]
+    assert list(found) == ["drop", "kill worker", "pause relay"]
     assert (found["kill worker"].faults, found["kill worker"].ready) == (2, [1.5, 2.5])
     assert found["kill worker"].in_hand == [3.0, 2.0]
     assert found["drop"].ready == []

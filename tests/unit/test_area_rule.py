@@ -18,6 +18,7 @@ AREAS = [
     {"refunds"},
     {"carts", "repairs", "inbox"},
     {"recovery"},
+    {"merchant_webhooks"},
     {"insight"},
 ]
 """An area imports only areas of the ranks before its own."""

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from adapters.event_routes import RoutesRefused, read_routes
+from adapters.settings import Settings
 from domain.cloud_events import CloudEvent
-from domain.event_routes import Rule, taken_by
 from domain.events import EventName
+from domain.routing import EventType, Rule
+from events.consumers_main import KINDS, rules_of
 
 FILE = """
 [[consumers.fulfilment]]
@@ -55,7 +57,8 @@ def event(name: EventName, subject: str = "o1", **data: Any) -> CloudEvent:
 
 def reached(file: Path, event: CloudEvent) -> set[str]:
     routes = read_routes(file)
-    return {consumer for consumer in routes.consumers if taken_by(routes.rules_of(consumer, []), event)}
+    rules = routes.of(dict.fromkeys(routes.consumers, Rule()))
+    return {consumer for consumer, rule in rules.items() if rule.wants(EventType.of(event.type), event)}
 
 
 @pytest.mark.parametrize(
@@ -121,16 +124,26 @@ def test_a_rule_may_name_subjects(file: Path, subject: str, fits: bool) -> None:
 )
 def test_the_conditions_of_a_field(condition: Any, data: dict[str, Any], holds: bool) -> None:
     rule = Rule.model_validate({"data": {"a.b": condition}})
-    assert rule.takes(event(EventName.ORDER_PLACED, **data)) is holds
+    told = event(EventName.ORDER_PLACED, **data)
+    assert rule.wants(EventType.of(told.type), told) is holds
 
 
 def test_a_consumer_that_is_not_in_the_file_has_its_own_rules(file: Path) -> None:
     """One that is there without rules gets nothing."""
-    file.write_text(FILE)
-    own = [Rule(types=["OrderRejected"])]
-    assert read_routes(file).rules_of("somebody", own) == own
-    assert read_routes(file).rules_of("nothing", own) == []
-    assert read_routes(None).rules_of("fulfilment", own) == own
+    file.write_text('consumers.nothing = []\n[[consumers.some]]\ntypes = ["OrderPlaced"]')
+    own = {name: Rule(types=frozenset({EventName.ORDER_REJECTED})) for name in ("nothing", "some", "other")}
+    told = event(EventName.ORDER_REJECTED)
+    rules = read_routes(file).of(own)
+    assert {name for name in own if rules[name].wants(EventType.of(told.type), told)} == {"other"}
+    assert read_routes(None).of(own) == own
+
+
+def test_a_consumer_that_does_not_exist_is_refused_with_those_that_do(file: Path) -> None:
+    file.write_text("consumers.notification = []")
+    settings = Settings(event_routes=file)
+    with pytest.raises(RoutesRefused, match=r"toml: consumers: .*'notification'; there are .*, notifications"):
+        rules_of(KINDS, settings)
+    assert rules_of(KINDS, Settings()) == {kind.name: kind.rule for kind in KINDS}
 
 
 @pytest.mark.parametrize(
@@ -138,9 +151,9 @@ def test_a_consumer_that_is_not_in_the_file_has_its_own_rules(file: Path) -> Non
     [
         (
             '[[consumers.a]]\ntypes = ["OrderLost"]',
-            "a.0.types: no event is called OrderLost; there are Order",
+            "a.0.types: OrderLost: no such type of event; there are Order",
         ),
-        ('[[consumers.a]]\ntypes = ["ordersaga.order.placed.v9"]', "no event is called ordersaga.order.placed.v9"),
+        ('[[consumers.a]]\ntypes = ["ordersaga.order.placed.v9"]', "ordersaga.order.placed.v9: no such"),
         ('[[consumers.a]]\ntyps = ["OrderPlaced"]', "consumers.a.0.typs"),
         ("[[consumers.a]]\ndata.x = { numeric = [['~', 1]] }", "consumers.a.0.data.x.numeric"),
         ("[[consumers.a]]\ndata.x = { like = 'y' }", "consumers.a.0.data.x.like"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
+from adapters.bus.port import STREAM, TOPIC
 from domain.cloud_events import CloudEvent
 from domain.event_examples import example
 from domain.event_references import REFERENCES, as_reference
@@ -24,6 +27,7 @@ from domain.event_registry import (
 from domain.event_schemas import data_schema
 from domain.events import EventName
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 ITEMS = [{"productId": "prod001", "quantity": 2, "price": 29.99}]
 ORDER = {"orderId": "order789", "customerId": "user123", "items": ITEMS, "totalAmount": 59.98}
 AS_THEY_STAND: dict[str, dict[str, Any]] = {
@@ -198,3 +202,13 @@ def test_a_reference_is_made_of_its_own_event_only() -> None:
     """An order that was shipped is no OrderCreated."""
     with pytest.raises(ValueError, match="OrderCreated is made of OrderPlaced only"):
         as_reference("OrderCreated", example(of_type("ordersaga.order.shipped.v1")).data)
+
+
+@pytest.mark.parametrize(("file", "name"), [("consume_nats.py", STREAM), ("consume_kafka.py", TOPIC)])
+def test_an_example_reads_where_events_are_published(file: str, name: str) -> None:
+    """What is copied from the documents names the stream, or the topic, and types that exist."""
+    text = (EXAMPLES / file).read_text()
+    assert f'"{name}"' in text
+    types = re.findall(r"ordersaga\.\w+\.\w+\.v\d+", text)
+    assert types
+    assert set(types) <= BY_TYPE.keys()

@@ -52,7 +52,7 @@ class _Page(HTMLParser):
 @pytest.fixture(scope="module")
 async def api() -> AsyncIterator[httpx.AsyncClient]:
     """Without any server behind it: none of the pages needs one."""
-    transport = httpx.ASGITransport(create_app(Settings()))
+    transport = httpx.ASGITransport(create_app(Settings(more_hosts="api.test")))
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
         yield client
 

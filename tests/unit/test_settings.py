@@ -158,3 +158,19 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings may end in a log."""
     shown = repr(_settings(monkeypatch, **REAL, **ELSEWHERE))
     assert not [secret for secret in (*REAL.values(), "shop:secret") if secret in shown]
+
+
+def test_a_consumer_knows_sequences_for_longer_than_events_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a repeat would be taken for news."""
+    with pytest.raises(ValidationError, match=r"sequence_retention must be longer than .*, which are 45 days"):
+        _settings(monkeypatch, ORDERSAGA_BROKER_RETENTION="P38D")
+    assert _settings(monkeypatch, ORDERSAGA_BROKER_RETENTION="P37D").sequence_retention == timedelta(days=45)
+
+
+@pytest.mark.parametrize("part", list(ELSEWHERE))
+def test_webhooks_reach_private_addresses_in_development_only(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """With a part on another machine the switch is refused, whoever has left it on."""
+    switch = {"ORDERSAGA_WEBHOOK_PRIVATE_TARGETS": "true"}
+    assert _settings(monkeypatch, **switch).webhook_private_targets
+    with pytest.raises(ValidationError, match="webhook_private_targets is for development"):
+        _settings(monkeypatch, **switch, **REAL, **{part: ELSEWHERE[part]})

@@ -138,7 +138,7 @@ def test_no_kind_of_ticket_is_forgotten() -> None:
         "step_keeps_failing", STEP_REFUSED, "no_scan", "parcel_return_to_sender", "parcel_failure", "scan_after_void",
         "payment_dispute", "payment_review", "stuck_workflow_task", "drift", FOREIGN_REFUND, FOREIGN_CAPTURE,
         PAYMENT_REFUNDED, "void_pending", "void_rejected", "our_fault", "brake", "reconciliation_stopped",
-        "event_parked",
+        "event_parked", "webhook_disabled",
     }  # fmt: skip
     assert of_money | others == set(TABLE)
 

@@ -1,0 +1,30 @@
+"""Lets consumers forget the subjects of which nothing comes any more, a few at a time."""
+
+from __future__ import annotations
+
+import structlog
+
+from events.inbox_pruning import InboxPruning
+from events.pace import Pace
+from services.consumers.sequences import OldSequences
+
+SOON, SELDOM = 60.0, 3600.0  # seconds between two looks: after the start and after work, and without any
+
+log = structlog.get_logger(__name__)
+
+
+class SequencePruning:
+    """`run` ends when it is canceled. Several processes share the work."""
+
+    def __init__(self, old: OldSequences) -> None:
+        self._pruning = InboxPruning(old)
+        self._pace = Pace(SOON, SELDOM)
+
+    async def run(self) -> None:
+        worked = False
+        while True:
+            await self._pace.pause(worked=worked)
+            try:
+                worked = await self._pruning.prune() > 0
+            except Exception as error:
+                log.warning("sequences_not_pruned", error=type(error).__name__)
