@@ -18,6 +18,7 @@ from domain.pricing.taxes import Tax, TaxRate
 from services.carts import changes, checkout
 from services.carts.changes import Asked
 from services.carts.checkout import Contents, ToPlace
+from services.carts.reading import Terms, price
 from services.catalogue import products
 from services.orders.placement import NewOrder
 from services.orders.tables import Order
@@ -258,3 +259,16 @@ async def test_an_add_while_a_provider_is_asked_is_not_lost(carts: Carts, counte
     assert (refused.value.code, refused.value.members["total_amount"]) == ("total_changed", "33.00")
     assert await carts.quantities(cart_id) == {lamp: 3}
     assert (await with_taxes(carts, cart_id, SlowTaxes(nothing), "33.00")).total_minor == 3300
+
+
+async def test_a_cart_is_priced_without_its_tax_until_there_is_an_address(carts: Carts, counter: Counter) -> None:
+    """It says that something is still to come."""
+    lamp, reads = await counter.product(price="10.00"), autocommit(engine_of(counter.sessions))
+    cart = await carts.read(await carts.of(None, (lamp, 2)))
+    providers = Providers(SlowTaxes(nothing), by_tables(reads).shipping)
+    found = []
+    for terms in (Terms(), Terms(address={"country": "US"})):
+        priced = await price(reads, cart, providers, terms)
+        assert priced.quote is not None
+        found.append((priced.quote.totals.total, priced.is_whole))
+    assert found == [(2000, False), (2200, True)]
