@@ -212,10 +212,7 @@ class Settings(
     )
     relay_metrics_port: int = Field(default=0, ge=0, le=65535, description="likewise the relay's")
     api_metrics_port: int = Field(
-        default=0,
-        ge=0,
-        le=65535,
-        description="for the Temporal client of the API, beside the API's own /metrics; 0 is off",
+        default=0, ge=0, le=65535, description="of the API's Temporal client, beside its own /metrics; 0 is off"
     )
     otlp_endpoint: str | None = Field(
         default=None,

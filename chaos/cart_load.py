@@ -17,7 +17,9 @@ from chaos.load import GaveUp, Shop
 PRODUCTS = [f"cart-{number}" for number in range(20)]
 ON_HAND = 1_000_000
 COUPON = "CART10"
-COUPON_USES = 100
+COUPON_USES = 20
+CARDS = {"pm_card_visa": 9, "pm_card_visa_chargeDeclinedStolenCard": 1}
+"""How often each is used; with a stolen one the order is rejected, and the cart comes back."""
 PRICE = 1000  # minor units, at the beginning
 CHANGE_EVERY = 0.5  # seconds between two changes of a price or of a stock
 OPENING = 40  # carts that are opened at a time
@@ -154,7 +156,8 @@ class Owner:
         if self._draw.random() < 0.3:
             answer = await self._shop.send("PUT", f"{path}/coupon", {"code": COUPON}, kind="coupon")
             cart = answer.json() if answer.is_success else cart
-        wanted = {"paymentMethod": "pm_card_visa", "expectedTotal": cart["total"]}
+        card = self._draw.choices([*CARDS], [*CARDS.values()])[0]
+        wanted = {"paymentMethod": card, "expectedTotal": cart["total"]}
         answer = await self._shop.send("POST", f"{path}/checkout", wanted, self._key(), "checkout")
         told, total = answer.json(), round(float(cart["total"]) * 100)
         self._shop.note(

@@ -106,6 +106,6 @@ async def _require_fit(request: Request, cart_id: str, code: str) -> None:
         cart = await reading.read_cart(connection, cart_id, request.sees)
     if cart.row is None or not cart.lines:
         raise Conflict("cart_empty", "a coupon needs something in the cart")
-    priced = await reading.price(reads, cart, by_tables(reads), reading.Asked(coupon=code))
+    priced = await reading.price(reads, cart, by_tables(reads), reading.Terms(coupon=code))
     if priced.quote is not None:
         require_coupons(priced.quote)

@@ -74,8 +74,8 @@ def _summary(one: ListedCart) -> CartSummary:
 
 async def _priced(services: Services, cart: CartRead, where: Destination | None) -> CartView:
     address = where.address() if where else None
-    asked = reading.Asked(address, where.shipping_option) if where and address else reading.NOTHING_ELSE
-    priced = await reading.price(services.reads, cart, by_tables(services.reads), asked)
+    terms = reading.Terms(address, where.shipping_option) if where and address else reading.NO_TERMS
+    priced = await reading.price(services.reads, cart, by_tables(services.reads), terms)
     view = _empty(cart)
     if priced.quote is None:
         return view

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.database import Sessions, engine_of
 from domain.carts import Line, added, checked, require_one_currency, require_room
@@ -77,13 +77,7 @@ async def change_open_cart(
     """The same with the customer's open cart, which is made where there is none. Raises NotFound for the customer."""
     if not asked.sees(customer_id):
         raise no_such_customer()
-    await _in_open_cart(engine_of(sessions), customer_id, asked, alter, product_id)
-
-
-async def _in_open_cart(
-    engine: AsyncEngine, customer_id: str, asked: Asked, alter: Alteration, product_id: str
-) -> None:
-    async with engine.begin() as connection:
+    async with engine_of(sessions).begin() as connection:
         while (cart := await lock_open_cart(connection, customer_id, asked.key, product_id)) is None:
             await _new_cart(connection, customer_id)
         await _alter(cart, asked, alter)

@@ -117,7 +117,7 @@ def _read(found: Any) -> CartRead:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Terms:
     """What decides on a cart's price beside its lines; a coupon takes the place of the cart's own."""
 
     address: Address | None = None
@@ -125,7 +125,7 @@ class Asked:
     coupon: str | None = None
 
 
-NOTHING_ELSE = Asked()
+NO_TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -137,22 +137,22 @@ class Priced:
     is_whole: bool = True
 
 
-async def price(reads: AsyncEngine, cart: CartRead, providers: Providers, asked: Asked = NOTHING_ELSE) -> Priced:
+async def price(reads: AsyncEngine, cart: CartRead, providers: Providers, terms: Terms = NO_TERMS) -> Priced:
     """The cart at today's prices; without an address of the goods alone, where others depend on one.
 
     Raises as `quote` does. A coupon that does not apply is part of the answer.
     """
     if cart.row is None or not cart.lines:
         return Priced(cart)
-    coupon = asked.coupon or cart.row.coupon
+    coupon = terms.coupon or cart.row.coupon
     wanted = QuoteWanted(
         merge(cart.pieces),
         customer_id=cart.row.customer_id,
-        address=asked.address,
-        shipping_option=asked.shipping_option,
+        address=terms.address,
+        shipping_option=terms.shipping_option,
         coupon_codes=[coupon] if coupon else [],
-        goods_only=asked.address is None,
+        goods_only=terms.address is None,
     )
     found = await quote(reads, wanted, providers)
-    is_whole = asked.address is not None or not providers.apply(found.basis.found.stored_rates)
+    is_whole = terms.address is not None or not providers.apply(found.basis.found.stored_rates)
     return Priced(cart, found, is_whole)

@@ -57,10 +57,13 @@ async def test_adds_that_a_crash_cut_off_are_counted_once(stack: Stack, shop: Sh
 async def test_a_checkout_that_a_crash_cut_off_is_one_order(
     stack: Stack, shop: Shop, settings: Settings, temporal_client: Client, activities: Activities, tmp_path: Path
 ) -> None:
-    """The process dies when the order is stored and no worker has it; the same key gets it, another one its link."""
+    """The process dies when the order is stored and no worker has it; the same key gets it, another one its link.
+
+    The lamp has become dearer meanwhile: only the new total is ordered.
+    """
     customer, lamp = await shop.customer(), await shop.product(on_hand=100, price="24.50")
     queue = {"ORDERSAGA_TASK_QUEUE": settings.task_queue, "ORDERSAGA_CHECKOUT_BUDGET": "60"}
-    body: dict[str, object] = {"paymentMethod": "credit_card", "expectedTotal": "49.00"}
+    body: dict[str, object] = {"paymentMethod": "credit_card", "expectedTotal": "54.00"}
 
     async def orders() -> int:
         async with shop.sessions() as session:
@@ -70,6 +73,9 @@ async def test_a_checkout_that_a_crash_cut_off_is_one_order(
         added = await tried(api.client, f"/cart/{customer}/add", {"productId": lamp, "quantity": 2}, "add")
         assert added is not None
         path = f"/api/carts/{added.json()['cartId']}/checkout"
+        assert (await api.client.patch(f"/api/products/{lamp}", json={"price": "27.00"})).status_code == 200
+        changed = await tried(api.client, path, body | {"expectedTotal": "49.00"}, "old")
+        assert changed is not None and (changed.status_code, changed.json()["totalAmount"]) == (409, "54.00")
         cut_off = [asyncio.create_task(tried(api.client, path, body, key)) for key in ("one", "one")]
         await until(orders, 1)
         await api.kill()

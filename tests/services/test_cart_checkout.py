@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,13 +15,17 @@ from adapters.postgres.database import autocommit, engine_of
 from domain.commands import CloseOrder
 from domain.errors import Conflict, InvalidInput, Stale
 from domain.order_states import OrderStatus
+from domain.pricing.taxes import Tax, TaxRate
 from services.carts import changes, checkout
 from services.carts.changes import Asked
 from services.carts.checkout import Contents, ToPlace
+from services.carts.reading import Terms, price
 from services.catalogue import products
 from services.identities.actors import Actors
 from services.orders.placement import NewOrder
 from services.orders.tables import Order
+from services.rates.from_tables import by_tables
+from services.rates.ports import Providers, StoredRates, TaxAnswer, TaxQuestion
 from tests.support.carts import Carts
 from tests.support.counter import Counter
 
@@ -191,3 +197,80 @@ async def test_a_merge_of_a_cart_that_was_ordered_is_refused(carts: Carts, count
     with pytest.raises(Conflict) as refused:
         await changes.merge(carts.sessions, cart_id, await carts.of(None, (lamp, 1)))
     assert (refused.value.code, refused.value.members["order_id"]) == ("cart_ordered", order.order_id)
+
+
+async def nothing() -> None: ...
+
+
+class SlowTaxes:
+    """A provider far away: something happens while it is asked, the first time."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._meanwhile, self.asked = meanwhile, 0
+
+    def applies(self, stored: StoredRates) -> bool:
+        return True
+
+    async def quote(self, asked: TaxQuestion) -> TaxAnswer:
+        """A tenth on top of each line."""
+        self.asked += 1
+        if self.asked == 1:
+            await self._meanwhile()
+        return TaxAnswer([Tax.by(TaxRate(100_000), line.net) for line in asked.lines])
+
+
+async def with_taxes(carts: Carts, cart_id: str, taxes: SlowTaxes, total: str) -> Order:
+    asked, reads = Asked("f"), autocommit(engine_of(carts.sessions))
+    planned = await checkout.plan(reads, cart_id, asked)
+
+    def to_place(cart: Contents) -> NewOrder:
+        return replace(expecting(total)(cart), shipping_address={"country": "US"})
+
+    providers = Providers(taxes, by_tables(reads).shipping)
+    return await checkout.place(carts.sessions, planned, asked, to_place, providers)
+
+
+async def test_what_changes_while_a_provider_is_asked_is_quoted_again(carts: Carts, counter: Counter) -> None:
+    """A price: the order has the new one, with its tax, or none is placed where the customer has not seen it."""
+    lamp = await counter.product(price="10.00")
+    first = await carts.of(await counter.customer(), (lamp, 2))
+    second = await carts.of(await counter.customer(), (lamp, 2))
+
+    async def dearer(price: str) -> None:
+        async with counter.sessions() as session, session.begin():
+            await products.change_product(session, lamp, price=Decimal(price))
+
+    taxes = SlowTaxes(lambda: dearer("11.00"))
+    order = await with_taxes(carts, first, taxes, "24.20")
+    assert (order.total_minor, order.added_tax_minor, taxes.asked) == (2420, 220, 2)
+
+    taxes = SlowTaxes(lambda: dearer("12.00"))
+    with pytest.raises(Conflict) as refused:
+        await with_taxes(carts, second, taxes, "24.20")
+    assert (refused.value.code, refused.value.members["total_amount"]) == ("total_changed", "26.40")
+    cart = await carts.read(second)
+    assert cart.row is not None and cart.row.state == "open"
+
+
+async def test_an_add_while_a_provider_is_asked_is_not_lost(carts: Carts, counter: Counter) -> None:
+    """It is in the cart that is ordered, so that the total is another one: nothing is placed behind the customer."""
+    lamp = await counter.product(price="10.00")
+    cart_id = await carts.of(await counter.customer(), (lamp, 2))
+    with pytest.raises(Conflict) as refused:
+        await with_taxes(carts, cart_id, SlowTaxes(lambda: carts.add(cart_id, lamp)), "22.00")
+    assert (refused.value.code, refused.value.members["total_amount"]) == ("total_changed", "33.00")
+    assert await carts.quantities(cart_id) == {lamp: 3}
+    assert (await with_taxes(carts, cart_id, SlowTaxes(nothing), "33.00")).total_minor == 3300
+
+
+async def test_a_cart_is_priced_without_its_tax_until_there_is_an_address(carts: Carts, counter: Counter) -> None:
+    """It says that something is still to come."""
+    lamp, reads = await counter.product(price="10.00"), autocommit(engine_of(counter.sessions))
+    cart = await carts.read(await carts.of(None, (lamp, 2)))
+    providers = Providers(SlowTaxes(nothing), by_tables(reads).shipping)
+    found = []
+    for terms in (Terms(), Terms(address={"country": "US"})):
+        priced = await price(reads, cart, providers, terms)
+        assert priced.quote is not None
+        found.append((priced.quote.totals.total, priced.is_whole))
+    assert found == [(2000, False), (2200, True)]
