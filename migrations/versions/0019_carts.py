@@ -1,7 +1,7 @@
 """Carts: their lines, what was done by key, and the order's cart
 
 Revision ID: 0019
-Revises: 0021
+Revises: 0018
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 from migrations.online import refuse_to_lose
 
 revision: str = "0019"
-down_revision: str | Sequence[str] | None = "0021"
+down_revision: str | Sequence[str] | None = "0018"
 branch_labels = None
 depends_on = None
 
