@@ -66,6 +66,14 @@ def _operations(stack: Stack) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False, auth=who)
 
 
+def _customers(stack: Stack, links: Links, journal: Journal) -> tuple[Listeners, Shop]:
+    """What places the orders, and the pages that follow them, behind the links that fail."""
+    who = Bearer(stack.folder)
+    listeners = Listeners(links.shop_url, journal, who)
+    urls = (links.shop_url, stack.urls.stripe)
+    return listeners, Shop(*urls, stack.plan.connect, journal, who, listeners.follow)
+
+
 class Chaos:
     """One run in one folder."""
 
@@ -88,10 +96,7 @@ class Chaos:
             httpx.AsyncClient(base_url=stack.urls.stripe, timeout=10, trust_env=False) as stripe,
             _operations(stack) as api,
         ):
-            who, look = (
-                Bearer(stack.folder),
-                partial(read_books, stack.urls.database_url, stack_folder, self._journal),
-            )
+            look = partial(read_books, stack.urls.database_url, stack_folder, self._journal)
             injector = Injector(stack, links, self._tell_fault)
             long = LongInjector(stack, links, injector.happened, self._tell_fault)
             with Journal(self._journal) as journal:
