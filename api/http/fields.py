@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from domain.card_numbers import has_card_number
 from domain.identifiers import ID_LENGTH, ID_PATTERN
 from domain.plain_text import is_readable
 
@@ -34,6 +35,12 @@ def _readable(value: str) -> str:
     return value
 
 
+def _no_card_number(value: str) -> str:
+    if has_card_number(value):
+        raise ValueError("this holds the number of a payment card, which is taken nowhere here")
+    return value
+
+
 def _exact_number(value: Any) -> Any:
     """Takes a JSON number or plain digits as text; not what else Decimal would read ("1e5", "NaN", " 1", true)."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
@@ -54,10 +61,15 @@ Amount = Annotated[
     Field(ge=0, max_digits=15, decimal_places=3),
 ]
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
-Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable)]
+NoCardNumber = AfterValidator(_no_card_number)
+"""For every text that people write; ids are not looked at for card numbers (docs/pci.md)."""
+Text40 = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable), NoCardNumber
+]
 Text200 = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True),
     AfterValidator(_readable),
+    NoCardNumber,
 ]
-Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable)]
+Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable), NoCardNumber]

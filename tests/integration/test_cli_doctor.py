@@ -25,12 +25,10 @@ from temporalio.client import Client
 
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
-from adapters.temporal.key_files import add_key, make_keys
 from api.app import create_app
 from commandline.configuration import DEV_NAMESPACE, Configuration
 from commandline.doctor.checks import POLL_LIFE, Check, State, check_api, check_temporal, check_worker
 from commandline.doctor.command import examine
-from commandline.doctor.encryption import check_keys
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.places import Place
 from devstack.stack.parts import ALL_PARTS
@@ -112,21 +110,6 @@ async def test_exits_with_1_when_something_fails(tmp_path: Path) -> None:
         "API", "Temporal", "Database", "Stripe key", "Carrier",
     }  # fmt: skip
     assert "hidden" not in ran.out and "broke" not in ran.out
-
-
-async def test_says_what_is_wrong_with_keys(settings: Settings, tmp_path: Path) -> None:
-    """None at all does on this machine only; what does not read is none; an older one is told."""
-    (tmp_path / "broken").touch(0o600)
-    file = tmp_path / "keys"
-    make_keys(file)
-    older = add_key(file)
-    found = [
-        (await check_keys(but(settings, temporal_keys_file=one)))[0]
-        for one in (None, tmp_path / "none", tmp_path / "broken", file)
-    ]
-    assert [check.state for check in found] == [State.WARN, State.FAIL, State.FAIL, State.OK]
-    assert "No such file" in found[1].found and "holds no key" in found[2].found
-    assert found[3].found.endswith(f"encrypts, {older} only decrypt")
 
 
 async def test_tells_settings_that_make_no_sense_without_their_values(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 ONE_SHOTS = {"databases", "temporal-schema", "temporal-namespace", "temporal-search-attributes", "migrations", "keys"}
 LONG_RUNNING = set(SERVICES) - ONE_SHOTS
 OURS = ("migrations", "api", "worker", "relay")
+WAITS_FOR = {"keys", "migrations", "temporal-search-attributes"}
 
 REQUIRED = re.compile(r"\$\{(\w+):\?set (\w+) in \.env\}")
 OPTIONAL = re.compile(r"\$\{(\w+):-([^}]*)\}")
@@ -246,9 +247,7 @@ def test_every_one_shot_is_waited_for_and_every_server_until_it_is_healthy() -> 
     assert {name for name, service in SERVICES.items() if service["restart"] == "no"} == ONE_SHOTS
     assert {needed for needed, _ in waits} >= ONE_SHOTS
     for name in ("api", "worker", "relay"):
-        assert set(SERVICES[name]["depends_on"]) - {"worker"} == {
-            "keys", "migrations", "temporal-search-attributes",
-        }  # fmt: skip
+        assert set(SERVICES[name]["depends_on"]) - {"worker"} == WAITS_FOR
 
 
 @pytest.mark.parametrize("name", ["api", "relay"])
@@ -260,12 +259,15 @@ def test_what_starts_orders_is_updated_after_the_workers(name: str) -> None:
 def test_publishes_the_api_and_the_web_ui_on_loopback_only() -> None:
     """Everything else is reached inside its network; the Web UI cannot reach PostgreSQL."""
     published = {name: filled_in(port) for name, service in SERVICES.items() for port in service.get("ports", [])}
-    assert published == {
-        "api": "127.0.0.1:8000:8000", "temporal-ui": "127.0.0.1:8233:8080", "codec-server": "127.0.0.1:8234:8234",
-    }  # fmt: skip
+    ports = {
+        "api": "127.0.0.1:8000:8000",
+        "temporal-ui": "127.0.0.1:8233:8080",
+        "codec-server": "127.0.0.1:8234:8234",
+    }
+    assert published == ports
     assert SERVICES["temporal-ui"]["ports"][0].startswith("127.0.0.1:")
     networks = yaml.safe_load(TEXT)["networks"]
-    assert {name for name, network in networks.items() if network.get("internal")} == {"data", "engine"}
+    assert {name for name, network in networks.items() if network.get("internal")} == {"data", "engine", "keys"}
     assert "data" not in SERVICES["temporal-ui"]["networks"]
 
 

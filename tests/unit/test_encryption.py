@@ -17,6 +17,8 @@ from adapters.settings import Settings
 from adapters.temporal import key_files
 from adapters.temporal.encryption import CannotDecrypt, Encryption, data_converter, encrypting, message_of
 from adapters.temporal.key_ring import LOOK_EVERY, KeyRing, KeysUnusable, read_keys
+from commandline.doctor.checks import State
+from commandline.doctor.encryption import check_keys
 
 CLEAR = Payload(metadata={"encoding": b"json/plain"}, data=b'{"reason": "Zoe, 4242"}')
 
@@ -182,6 +184,17 @@ def test_the_key_that_encrypts_is_not_removed(file: Path, capsys: pytest.Capture
     said = capsys.readouterr().err
     assert "encrypts: let another key do so first" in said and f"no key 'none', but {only}" in said
     assert (key_files.main(["add", str(file)]), len(KeyRing(file).ids)) == (0, 2)
+
+
+async def test_the_doctor_says_what_is_wrong_with_keys(file: Path, tmp_path: Path) -> None:
+    """None at all does on this machine only; what does not read is none; an older one is told."""
+    (tmp_path / "broken").touch(0o600)
+    other = key_files.add_key(file)
+    wanted = (None, tmp_path / "none", tmp_path / "broken", file)
+    found = [(await check_keys(Settings(temporal_keys_file=one)))[0] for one in wanted]
+    assert [check.state for check in found] == [State.WARN, State.FAIL, State.FAIL, State.OK]
+    assert "No such file" in found[1].found and "holds no key" in found[2].found
+    assert found[3].found.endswith(f"encrypts, {other} only decrypt")
 
 
 async def test_an_error_is_encrypted_and_its_message_found_again(file: Path) -> None:
