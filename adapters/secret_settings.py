@@ -43,7 +43,7 @@ class SecretSettings(BaseSettings):
 
     @field_validator("stripe_webhook_secret_previous", "carrier_webhook_secret_previous", mode="before")
     @classmethod
-    def _take_empty_as_unset(cls, given: Any) -> Any:
+    def _take_empty_secrets_as_unset(cls, given: Any) -> Any:
         return None if given == "" else given
 
     @classmethod

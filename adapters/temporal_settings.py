@@ -45,7 +45,7 @@ class TemporalSettings(BaseSettings):
 
     @field_validator("temporal_keys_file", "codec_tokens_file", mode="before")
     @classmethod
-    def _take_empty_as_unset(cls, given: Any) -> Any:
+    def _take_empty_files_as_unset(cls, given: Any) -> Any:
         return None if given == "" else given
 
     @model_validator(mode="after")
