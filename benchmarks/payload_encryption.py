@@ -37,7 +37,7 @@ def main() -> None:
         codec = Encryption(KeyRing(file), "default")
         for size in SIZES:
             encrypt, decrypt = asyncio.run(measure(codec, size))
-            print(f"{size} bytes: {encrypt:.1f} us to encrypt, {decrypt:.1f} us to decrypt")
+            print(f"{size} bytes: {encrypt:.1f} us to encrypt, {decrypt:.1f} us to decrypt")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -149,4 +149,4 @@ def test_the_shortest_and_the_longest() -> None:
 
 if __name__ == "__main__":
     for named in KINDS:
-        print(f"| {named} | {taken_for_cards(named, 1_000_000)} |", flush=True)
+        print(f"| {named} | {taken_for_cards(named, 1_000_000)} |", flush=True)  # noqa: T201
