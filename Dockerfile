@@ -11,7 +11,7 @@ RUN python -m venv --without-pip /opt/venv \
       --only-binary :all: --require-hashes -r requirements.txt
 
 WORKDIR /app
-COPY alembic.ini cli.py ordersaga relay.py worker.py ./
+COPY alembic.ini cli.py codec_server.py ordersaga relay.py worker.py ./
 COPY activities activities
 COPY adapters adapters
 COPY api api
@@ -34,7 +34,7 @@ RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip setuptoo
  && groupadd --gid 10001 ordersaga \
  && useradd --uid 10001 --gid ordersaga --no-log-init --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin ordersaga \
- && install -d -o ordersaga -g ordersaga -m 0700 /identities
+ && install -d -o ordersaga -g ordersaga -m 0700 /identities /keys
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1 \

@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= uv
 VENV := .venv/bin/python
 SEED ?= 1
-PACKAGES := $(wildcard domain adapters services activities workflows engine events api devstack commandline migrations benchmarks chaos ops tests worker.py relay.py cli.py)
+PACKAGES := $(wildcard domain adapters services activities workflows engine events api devstack commandline migrations benchmarks chaos ops tests worker.py relay.py codec_server.py cli.py)
 
 # A developer's shell must never reach a test or the demo: no database, server, key, proxy or setting of theirs.
 STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
-from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 from adapters.cart_settings import CartSettings
 from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
 from adapters.http_settings import HttpSettings
 from adapters.identity_settings import LOOPBACK, IdentitySettings
+from adapters.secret_settings import SecretSettings
+from adapters.temporal_settings import TemporalSettings
 from adapters.webhook_settings import WebhookSettings
 from adapters.worker_settings import WorkerSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
@@ -31,13 +32,16 @@ def _usual(name: str) -> AliasChoices:
     return AliasChoices(f"ORDERSAGA_{name}", name)
 
 
-def _temporal_profile() -> ClientConnectConfig:
-    """What `TEMPORAL_*` and the file that `TEMPORAL_CONFIG_FILE` names say of the connection."""
-    return ClientConfig.load_client_connect_config()
-
-
 class Settings(
-    EventSettings, CartSettings, ConsumerSettings, HttpSettings, IdentitySettings, WebhookSettings, WorkerSettings
+    SecretSettings,
+    TemporalSettings,
+    EventSettings,
+    CartSettings,
+    ConsumerSettings,
+    HttpSettings,
+    IdentitySettings,
+    WebhookSettings,
+    WorkerSettings,
 ):
     model_config = SettingsConfigDict(
         env_prefix="ORDERSAGA_",
@@ -61,17 +65,6 @@ class Settings(
         default=10.0, gt=0, description="seconds after which a client that vanished in a transaction loses its locks"
     )
 
-    temporal_address: str = Field(
-        default_factory=lambda: _temporal_profile().get("target_host", "127.0.0.1:7233"),
-        validation_alias=_usual("TEMPORAL_ADDRESS"),
-        description="host:port; otherwise what the SDK's configuration file says",
-    )
-    temporal_namespace: str = Field(
-        default_factory=lambda: _temporal_profile().get("namespace", "default"),
-        validation_alias=_usual("TEMPORAL_NAMESPACE"),
-        description="likewise",
-    )
-    temporal_ui_url: str = Field(default="http://127.0.0.1:8233", description="for links to an order's trace")
     task_queue: str = Field(default="orders", min_length=1, description="where workers look for orders")
 
     stripe_api_key: SecretStr = Field(

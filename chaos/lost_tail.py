@@ -22,7 +22,6 @@ from chaos.event_books import last_position
 from devstack.stack.identities import Bearer
 from devstack.stack.parts import PROJECT
 from devstack.stack.stack import Stack
-from domain.identities import Role
 
 LONGEST_OUTAGE = timedelta(seconds=120)
 """So much earlier than its publication an event may have happened: no outage of these runs lasts longer."""
@@ -92,7 +91,7 @@ class Operator:
     async def _command(self, *words: str) -> Any:
         """What `ordersaga` says. It is tried again for as long as it fails: the API has just been killed."""
         command = [sys.executable, str(PROJECT / "cli.py"), *words, "--json"]
-        who = Bearer(self._stack.folder, Role.OPERATIONS, subject="chaos").token
+        who = Bearer.of_operations(self._stack.folder, "chaos").token
         urls = {"ORDERSAGA_API_URL": self._stack.urls.api, "ORDERSAGA_TOKEN": who, "PYTHONPATH": str(PROJECT)}
         deadline = time.monotonic() + PATIENCE
         while True:

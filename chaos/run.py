@@ -41,7 +41,6 @@ from devstack.stack.interruption import run_command
 from devstack.stack.parts import Blueprint
 from devstack.stack.process import Part
 from devstack.stack.stack import Stack
-from domain.identities import Role
 
 CARRIER_CLOCK = (3.0, 7.0)  # seconds from the label to the first scan, and to the delivery
 SETTLE = 240.0  # seconds
@@ -62,7 +61,7 @@ class Plan:
 
 def _operations(stack: Stack) -> httpx.AsyncClient:
     """The API, as those at the repair desk ask it."""
-    who = Bearer(stack.folder, Role.OPERATIONS, subject="chaos")
+    who = Bearer.of_operations(stack.folder, "chaos")
     return httpx.AsyncClient(base_url=stack.urls.api, timeout=20, trust_env=False, auth=who)
 
 

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
+from adapters.temporal.encryption import data_converter
 from commandline.failures import Failure
 from commandline.places import RunningStack, find_stack
 
@@ -30,14 +30,14 @@ class Configuration:
     stacks_temporal: bool = False
 
     async def connect(self) -> Client:
-        """Raises RuntimeError where Temporal cannot be reached."""
+        """Raises RuntimeError where Temporal cannot be reached, KeysUnusable where its keys are."""
         if not self.stacks_temporal:
             return await temporal.connect(self.settings)
         # Without the developer's own profile, which may name a cloud and its key: neither belongs on the loopback.
         return await Client.connect(
             self.settings.temporal_address,
             namespace=self.settings.temporal_namespace,
-            data_converter=pydantic_data_converter,
+            data_converter=data_converter(self.settings),
         )
 
 
@@ -89,6 +89,7 @@ def _of_stack(stack: RunningStack, variables: Mapping[str, str]) -> dict[str, An
             "temporal_address": stack.url("temporalAddress"),
             "temporal_namespace": DEV_NAMESPACE,
             "temporal_ui_url": stack.url("temporalUi"),
+            "temporal_keys_file": stack.url("temporalKeys"),
         }
     return {name: value for name, value in found.items() if value and not _is_set(name.upper(), variables)}
 

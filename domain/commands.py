@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.card_numbers import mask_card_numbers
 from domain.money import Money
 from domain.order_states import OrderStatus
 from domain.processes import Process
@@ -194,7 +195,7 @@ class CancelRequest(Message):
     def from_input(cls, given: Any, *, by: str = "operations") -> CancelRequest:
         """Reads what a person may send with the signal: nothing, a string, or {"reason": ..., "by": ...}.
 
-        It refuses nothing, since nobody would hear a signal's refusal: what is too long is cut.
+        It refuses nothing, since nobody would hear a signal's refusal: what is too long is cut, card numbers masked.
         """
         if isinstance(given, CancelRequest):
             return given
@@ -208,8 +209,8 @@ class CancelRequest(Message):
             reason, text_id = given or "", None
         reason = reason if isinstance(reason, str) else str(reason)
         return cls(
-            reason=reason.strip()[:REASON_LENGTH] or NO_REASON,
-            by=by.strip()[:100] or "operations",
+            reason=mask_card_numbers(reason.strip()[:REASON_LENGTH]) or NO_REASON,
+            by=mask_card_numbers(by.strip()[:100]) or "operations",
             text_id=text_id if isinstance(text_id, str) else None,
             wish_id=wish_id,
             proof=proof,

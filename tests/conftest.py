@@ -132,6 +132,7 @@ def base_settings(stack: Stack) -> Settings:
         temporal_address=env["TEMPORAL_ADDRESS"],
         temporal_namespace=env["TEMPORAL_NAMESPACE"],
         temporal_ui_url=env["ORDERSAGA_TEMPORAL_UI_URL"],
+        temporal_keys_file=env["ORDERSAGA_TEMPORAL_KEYS_FILE"],
         stripe_api_key=env["STRIPE_API_KEY"],
         stripe_webhook_secret=env["STRIPE_WEBHOOK_SECRET"],
         stripe_api_base=env["ORDERSAGA_STRIPE_API_BASE"],

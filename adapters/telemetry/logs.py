@@ -16,6 +16,7 @@ from temporalio import activity, workflow
 
 from adapters.telemetry import tracing
 from adapters.temporal.client import order_of
+from domain.card_numbers import all_masked
 
 Line = MutableMapping[str, Any]
 
@@ -74,8 +75,9 @@ def _take_over_libraries() -> None:
 
 def _rendering(form: str, stream: Any) -> list[structlog.typing.Processor]:
     if form == "console":
-        return [_drop_meta, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
-    return [_drop_meta, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        return [_drop_meta, _mask_cards, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    shown = structlog.processors.JSONRenderer()
+    return [_drop_meta, structlog.processors.format_exc_info, _mask_cards, shown]
 
 
 def _add_trace(logger: Any, method: str, line: Line) -> Line:
@@ -104,6 +106,14 @@ def _add_order(logger: Any, method: str, line: Line) -> Line:
     """Whoever knows the workflow knows the order."""
     if "order_id" not in line and (order_id := order_of(line.get("workflow_id"))):
         line["order_id"] = order_id
+    return line
+
+
+def _mask_cards(logger: Any, method: str, line: Line) -> Line:
+    """Whoever quotes a person may quote a card's number; ids are not looked at."""
+    for field, said in line.items():
+        if not field.endswith("id") and isinstance(said, str | list | tuple | dict):
+            line[field] = all_masked(said)
     return line
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
 from adapters.settings import Settings
 from adapters.telemetry import tracing
 from adapters.temporal.deadlines import CONNECT_TIMEOUT, KEEP_ALIVE, Deadlines
+from adapters.temporal.encryption import data_converter
 
 PREFIX = "order-"
 REFUND_PREFIX = "refund-"
@@ -37,7 +37,7 @@ def trace_link(settings: Settings, order_id: str) -> str:
 
 
 async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
-    """A client with the pydantic converter.
+    """A client that speaks pydantic, encrypted where the settings name keys. Raises KeysUnusable.
 
     The SDK's environment configuration (`TEMPORAL_*`, `TEMPORAL_CONFIG_FILE`) decides TLS and API key, our settings
     the address and the namespace. A lazy client connects at its first call, so that the API starts without Temporal.
@@ -47,7 +47,7 @@ async def connect(settings: Settings, *, lazy: bool = False, runtime: Runtime | 
     config["namespace"] = settings.temporal_namespace
     return await Client.connect(
         **config,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(settings),
         interceptors=[Deadlines(), *tracing.interceptors()],
         keep_alive_config=KEEP_ALIVE,
         connect_timeout=CONNECT_TIMEOUT,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints
 
-from api.http.fields import Body, Identifier, Text200, Wire
+from api.http.fields import Body, Identifier, NoCardNumber, Text200, Wire
 from domain.notifications import MessageKind
 
 
@@ -27,7 +27,9 @@ class CustomerWanted(Body):
 
     customer_id: Identifier
     name: Text200
-    email: Annotated[str, StringConstraints(strict=True, min_length=3, max_length=254), AfterValidator(_address)]
+    email: Annotated[
+        str, StringConstraints(strict=True, min_length=3, max_length=254), AfterValidator(_address), NoCardNumber
+    ]
 
 
 class CustomerView(Wire):

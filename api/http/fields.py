@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from domain.card_numbers import has_card_number
 from domain.identifiers import ID_LENGTH, ID_PATTERN
 from domain.plain_text import is_readable
 
@@ -36,6 +37,12 @@ def _integer_as_text(value: Any) -> Any:
 def _readable(value: str) -> str:
     if not is_readable(value):
         raise ValueError("control characters and marks that turn the direction of writing are not taken")
+    return value
+
+
+def _no_card_number(value: str) -> str:
+    if has_card_number(value):
+        raise ValueError("this holds the number of a payment card, which is taken nowhere here")
     return value
 
 
@@ -81,13 +88,18 @@ Percent = Annotated[
     Field(ge=0, le=100, max_digits=7, decimal_places=4),
 ]
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
-Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable)]
+NoCardNumber = AfterValidator(_no_card_number)
+"""For every text that people write; ids are not looked at for card numbers (docs/pci.md)."""
+Text40 = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable), NoCardNumber
+]
 Text200 = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True),
     AfterValidator(_readable),
+    NoCardNumber,
 ]
-Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable)]
+Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable), NoCardNumber]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
 CouponCode = Annotated[
     str,

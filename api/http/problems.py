@@ -23,6 +23,7 @@ from api.http.availability import database_is_away
 from api.http.exact_json import TOO_MANY, TWICE
 from api.http.observation import REQUEST_ID, current_request_id
 from api.http.statuses import STATUS, camel_case, errors_of
+from domain.card_numbers import mask_card_numbers
 from domain.errors import Refused, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -142,7 +143,7 @@ def field_name(location: Sequence[int | str]) -> str:
     name = ""
     for part in location[1:]:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
-    return (name or str(location[0] if location else "body"))[:MAX_FIELD_LENGTH]
+    return mask_card_numbers((name or str(location[0] if location else "body"))[:MAX_FIELD_LENGTH])
 
 
 def _message(error: Mapping[str, Any]) -> str:

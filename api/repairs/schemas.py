@@ -8,11 +8,15 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from api.http.fields import Body, Identifier, Text40, Wire
+from api.http.fields import Body, Identifier, NoCardNumber, Text40, Wire
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.repairs import Owner, RepairDecision
 
-Words = Annotated[str, StringConstraints(strict=True, max_length=500, strip_whitespace=True, pattern=r"^[^\x00]*$")]
+Words = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=500, strip_whitespace=True, pattern=r"^[^\x00]*$"),
+    NoCardNumber,
+]
 
 
 def _unset(value: Any) -> bool:

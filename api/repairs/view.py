@@ -10,6 +10,7 @@ from temporalio.service import RPCError
 
 from adapters.settings import Settings
 from adapters.temporal.client import trace_link, workflow_id
+from adapters.temporal.encryption import message_of
 from api.deps import Services
 from api.http.pages import read_cursor, read_number, write_cursor
 from api.repairs.schemas import (
@@ -124,5 +125,6 @@ async def _pending_error(services: Services, row: TicketRow) -> str | None:
         found = await handle.describe(rpc_timeout=ENGINE_PATIENCE)
         for pending in found.raw_description.pending_activities:
             if pending.activity_type.name == row.step and pending.HasField("last_failure"):
-                return f"{pending.last_failure.message} (attempt {pending.attempt})"
+                message = await message_of(pending.last_failure, services.temporal.data_converter)
+                return f"{message} (attempt {pending.attempt})"
     return None

@@ -25,7 +25,8 @@ async def stripe_event(
 ) -> Response:
     """What an event says changes nothing: the relay retrieves the payment, unless our books say the same already."""
     raw = await request.body()
-    check_stripe(raw, stripe_signature, services.settings.stripe_webhook_secret)
+    settings = services.settings
+    check_stripe(raw, stripe_signature, settings.stripe_webhook_secret, settings.stripe_webhook_secret_previous)
     event = parse_event(StripeEvent, raw)
     arrived = Arrived(Source.STRIPE, event.id, event.type, event.payment_intent_id, event.echo)
     return _received(arrived, is_new=await services.inbox.take_in(arrived))
@@ -43,7 +44,8 @@ async def carrier_event(
 ) -> Response:
     """What an event says changes nothing: the relay retrieves the parcel, unless our books say the same already."""
     raw = await request.body()
-    check_carrier(raw, x_hmac_signature, services.settings.carrier_webhook_secret)
+    settings = services.settings
+    check_carrier(raw, x_hmac_signature, settings.carrier_webhook_secret, settings.carrier_webhook_secret_previous)
     event = parse_event(CarrierEvent, raw)
     arrived = Arrived(Source.CARRIER, event.id, event.description, event.result.shipment_id, event.echo)
     return _received(arrived, is_new=await services.inbox.take_in(arrived))

@@ -17,7 +17,8 @@ import asyncpg
 
 OURS = frozenset(["courses", "samples", "sampled_rows"])
 DO_NOT_GROW = OURS | {"products", "stock", "order_transitions", "cursors", "brake_pulls", "alembic_version"}
-"""They have a row per product, status or job, however many orders there are."""
+DO_NOT_GROW |= {"webhook_endpoints"}
+"""They have a row per product, status, job or endpoint, however many orders there are."""
 
 LARGE = 200
 """Pages of a table from which on reading all of it is judged: below, PostgreSQL rightly reads the whole table.

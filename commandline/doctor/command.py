@@ -13,6 +13,7 @@ from rich.text import Text
 from commandline.configuration import Configuration, configuration
 from commandline.doctor.checks import Check, State, check_api, check_brake, check_temporal, fail
 from commandline.doctor.consumers import check_consumers
+from commandline.doctor.encryption import check_keys
 from commandline.doctor.events import check_broker, check_outbox, check_routes
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.doctor.relay import check_inbox, check_relay_health
@@ -47,6 +48,7 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
         settings = found.settings
         asked += [
             ("Temporal", check_temporal(found)),
+            ("Encryption keys", check_keys(settings)),
             ("Database", check_database(settings)),
             ("Stripe key", check_stripe(settings)),
             ("Webhook secrets", check_secrets(settings)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devstack.stack.identities import keep_headers_fresh
 from devstack.stack.interruption import run_command
-from devstack.stack.parts import PROJECT
+from devstack.stack.parts import KNOWN_PARTS, PROJECT
 from devstack.stack.progress import Progress
 from devstack.stack.stack import Stack
 
@@ -21,6 +21,7 @@ Ready after {seconds:.1f} s; state is kept in {folder} (`make clean` removes it)
   API                  {api}            documentation: {api}/docs
   Temporal Web UI      {temporal_ui}
   Temporal             {temporal_address}
+  Codec server         {codec}/sign-in     shows what is encrypted: the token is in {folder}/codec-tokens
   Database             {database_url}
   Events (NATS)        {nats}
   Stripe simulator     {stripe}
@@ -47,7 +48,8 @@ async def up(folder: Path, environ: Mapping[str, str]) -> int:
     """Run the stack with its state kept, until it is interrupted or a part cannot be kept alive."""
     progress = Progress()
     print("Starting the development stack ...", flush=True)
-    stack = Stack(folder, ephemeral=False, carrier_clock=UNHURRIED_CARRIER, environ=environ, observe=progress)
+    clock, parts = UNHURRIED_CARRIER, KNOWN_PARTS
+    stack = Stack(folder, ephemeral=False, parts=parts, carrier_clock=clock, environ=environ, observe=progress)
     await stack.start()
     renewal = asyncio.create_task(keep_headers_fresh(stack.folder))
     try:

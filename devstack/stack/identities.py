@@ -45,6 +45,11 @@ class Bearer(httpx.Auth):
         self._subject, self._customer_id = subject, customer_id
         self._token, self._until = "", 0.0
 
+    @classmethod
+    def of_operations(cls, folder: Path, subject: str) -> "Bearer":
+        """Of a person at the shop's operations desk, for programs that import no rule of the service."""
+        return cls(folder, Role.OPERATIONS, subject=subject)
+
     @property
     def token(self) -> str:
         """One that is good for a while."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from adapters.identities.development import PUBLIC
 from devstack.simulators.secrets import API_KEY, WEBHOOK_SECRET
 from devstack.stack.credentials import Credentials
+from devstack.stack.encryption import codec, keys_file
 from devstack.stack.environment import BROKER, External
 from devstack.stack.ports import LOOPBACK, Ports
 from devstack.stack.postgres import DATABASE, USER, PostgresHome
@@ -28,6 +29,7 @@ SEARCH_ATTRIBUTES = {
     "OrderStatus": "Keyword", "CustomerId": "Keyword", "OrderTotal": "Double", "NeedsAttention": "Bool",
 }  # fmt: skip
 ALL_PARTS = frozenset({"postgres", "temporal", "stripe", "carrier", "api", "worker", "relay", "nats"})
+KNOWN_PARTS = ALL_PARTS | {"codec"}  # the latter is for people, and needed by no other part
 
 # The development server's defaults suit a large cluster. One history shard polls 20 times a second, so a busy
 # order waits 50 ms at every step, and timers and retries fire to the second. These values cost nothing at idle.
@@ -101,6 +103,10 @@ class Blueprint:
             return self.base.get("ORDERSAGA_BROKER_CONSUMER_URL") or self.base[BROKER]
         return f"nats://consumer:{self.credentials.nats_consumer_password}@{LOOPBACK}:{self.ports.nats}"
 
+    @property
+    def codec(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports.codec}"
+
     async def connect(self) -> "Client":
         """A client of the stack's Temporal, wherever that runs."""
         from temporalio.client import Client
@@ -127,6 +133,7 @@ class Blueprint:
             "ORDERSAGA_PUBLIC_URL": self.api,
             "ORDERSAGA_IDENTITY_JWKS": str(self.folder / PUBLIC),
             "ORDERSAGA_SERVICE_SECRET": self.credentials.service_secret,
+            "ORDERSAGA_TEMPORAL_KEYS_FILE": str(keys_file(self)),
             "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
         if self.external.database_url is None and self.external.stripe_api_key is None:
@@ -159,7 +166,7 @@ class Blueprint:
         """The chosen parts, without those that run elsewhere."""
         makers: dict[str, Callable[[Blueprint], Part]] = {
             "stripe": stripe, "carrier": carrier, "migrations": migrations, "api": api, "worker": worker,
-            "relay": relay,
+            "relay": relay, "codec": codec,
         }  # fmt: skip
         if self.postgres is not None:
             makers["postgres"] = partial(postgres, home=self.postgres)
@@ -191,6 +198,7 @@ def temporal(plan: Blueprint) -> Part:
     ports = plan.ports
     command = [str(plan.temporal_program), "server", "start-dev", "--log-level", "error", "--ip", LOOPBACK]
     command += ["--port", str(ports.temporal), "--ui-port", str(ports.temporal_ui), "--ui-disable-news-fetch"]
+    command += ["--ui-codec-endpoint", plan.codec]  # answers to who has signed in there
     command += ["--http-port", str(ports.temporal_http), "--metrics-port", str(ports.temporal_metrics)]
     command += ["--db-filename", str(plan.folder / "temporal.db")]
     command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]

@@ -35,10 +35,11 @@ class Ports:
     relay_health: int = 0
     nats: int = 0
     nats_monitor: int = 0
+    codec: int = 0
 
 
 DEFAULT_PORTS = Ports(
-    api=8000, temporal=7233, temporal_ui=8233, postgres=5432, stripe=12111, carrier=12112, nats=4222
+    api=8000, temporal=7233, temporal_ui=8233, postgres=5432, stripe=12111, carrier=12112, nats=4222, codec=8234
 )
 
 

@@ -17,9 +17,10 @@ from typing import IO, Self
 from devstack.errors import StackError
 from devstack.stack import postgres
 from devstack.stack.credentials import Credentials, credentials_of
+from devstack.stack.encryption import keys_file, make_files
 from devstack.stack.environment import External, external_parts, harmless, settled, shared
 from devstack.stack.identities import make_identities
-from devstack.stack.parts import ALL_PARTS, NAMESPACE, Blueprint
+from devstack.stack.parts import ALL_PARTS, KNOWN_PARTS, NAMESPACE, Blueprint
 from devstack.stack.ports import Ports, claim_ports, wanted_ports
 from devstack.stack.process import Observer, Part, PartState
 from devstack.stack.reference_data import load_reference_data
@@ -49,6 +50,7 @@ class Urls:
     worker_health: str
     relay_health: str
     nats: str
+    codec: str
 
 
 class Stack:
@@ -76,8 +78,8 @@ class Stack:
         observe: Observer = lambda part, state: None,
         tailor: Callable[[Blueprint, list[Part]], list[Part]] = lambda plan, parts: parts,
     ) -> None:
-        if unknown := set(parts) - ALL_PARTS:
-            raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(ALL_PARTS)}")
+        if unknown := set(parts) - KNOWN_PARTS:
+            raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(KNOWN_PARTS)}")
         self.folder = folder.resolve()
         self._ephemeral = ephemeral
         self._chosen = frozenset(parts) | (frozenset({"migrations"}) if migrate else frozenset())
@@ -221,6 +223,7 @@ class Stack:
             nats_program=self._program("nats-server"),
             has_nats="nats" in self._chosen,
         )
+        make_files(plan)
         if not external.temporal:
             profile = f'address = "{plan.temporal_address}"\nnamespace = "{NAMESPACE}"\n'
             (self.folder / "temporal.toml").write_text(f"[profile.default]\n{profile}")
@@ -253,6 +256,7 @@ class Stack:
             "workerHealth": urls.worker_health,
             "relayHealth": urls.relay_health,
             "nats": urls.nats,
+            "temporalKeys": str(keys_file(self.plan)),
             "pids": self.pids,
         }
         unfinished = self.folder / "stack.json.new"

@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.clock import now
+from domain.card_numbers import mask_card_numbers
 from domain.texts import ERASED, TextKind
 from services.texts.tables import StoredText
 
@@ -45,7 +46,8 @@ async def keep(
         "id": text_id,
         "order_id": order_id,
         "kind": kind.value,
-        "text": words.replace("\0", "\N{REPLACEMENT CHARACTER}"),  # which PostgreSQL cannot store
+        # NUL cannot be stored, and card numbers must not be: the API refuses them, but signals come past it.
+        "text": mask_card_numbers(words.replace("\0", "\N{REPLACEMENT CHARACTER}")),
         "created_at": now(),
     }
     connection = await session.connection()

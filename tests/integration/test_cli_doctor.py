@@ -82,7 +82,7 @@ async def test_finds_all_well_by_what_a_running_stack_says(
         known = {
             "api": url, "temporalAddress": urls.temporal_address, "temporalUi": urls.temporal_ui,
             "databaseUrl": urls.database_url, "stripe": urls.stripe, "carrier": urls.carrier,
-            "pids": dict.fromkeys(ALL_PARTS, 1),
+            "temporalKeys": str(settings.temporal_keys_file), "pids": dict.fromkeys(ALL_PARTS, 1),
         }  # fmt: skip
         (folder / "stack.json").write_text(json.dumps(known))
         ran = await Command(tmp_path, {"ORDERSAGA_TASK_QUEUE": settings.task_queue})("doctor", "--json")
@@ -90,8 +90,8 @@ async def test_finds_all_well_by_what_a_running_stack_says(
     assert [(check["name"], check["state"]) for check in ran.document["checks"]] == [
         (name, "ok")
         for name in (
-            "API", "Brake", "Temporal", "Search attributes", "Worker", "Database", "Migrations", "Stripe key",
-            "Stripe webhook secret", "Carrier webhook secret", "Carrier", "Webhook inbox",
+            "API", "Brake", "Temporal", "Search attributes", "Worker", "Encryption keys", "Database", "Migrations",
+            "Stripe key", "Stripe webhook secret", "Carrier webhook secret", "Carrier", "Webhook inbox",
         )
     ] + [("Broker", "warn")]  # fmt: skip
     assert not any(secret in ran.out for secret in asdict(stack.secrets).values())

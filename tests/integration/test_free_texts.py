@@ -22,12 +22,14 @@ from adapters.clock import now
 from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from adapters.temporal.client import refund_workflow_id, workflow_id
+from adapters.temporal.encryption import is_encrypted
 from devstack.stack.stack import Stack
 from domain.commands import ParcelStatus
 from domain.order_states import OrderStatus
 from domain.repairs import RepairDecision, Resolution
 from services.tickets.book import open_ticket_about
 from tests.support.disclosure import described, payloads
+from tests.support.encryption import clear_history, payloads_of
 from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.repairs import Desk
@@ -194,7 +196,7 @@ async def test_histories_have_only_what_came_in_with_them(orders: Orders, tempor
     """A signal, a native cancel and an update by hand hold what was sent with them; nothing that follows does."""
     disclosing = {}
     for id_ in orders.workflows:
-        history = await temporal_client.get_workflow_handle(id_).fetch_history()
+        history = await clear_history(temporal_client, id_)
         assert len(history.events) > 8
         events = [event for event in history.events if WORD in "\n".join([str(event), *payloads(event)])]
         disclosing[id_] = [event.event_type for event in events]
@@ -204,6 +206,14 @@ async def test_histories_have_only_what_came_in_with_them(orders: Orders, tempor
         workflow_id(orders.natively): [CANCEL_REQUESTED],
         workflow_id(orders.lost_too): [UPDATE_ACCEPTED],
     }
+
+
+async def test_what_the_engine_keeps_says_nothing_without_the_key(orders: Orders, temporal_client: Client) -> None:
+    """Also where a history has the words: its payloads are encrypted."""
+    for id_ in set(orders.workflows) - {workflow_id(orders.natively)}:
+        history = await temporal_client.get_workflow_handle(id_).fetch_history()
+        assert sum(is_encrypted(one) for event in history.events for one in payloads_of(event)) > 3
+        assert WORD.encode() not in b"".join(event.SerializeToString() for event in history.events)
 
 
 async def test_logs_metrics_and_traces_have_none(orders: Orders, services: Services) -> None:

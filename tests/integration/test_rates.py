@@ -10,6 +10,7 @@ import pytest
 
 from adapters.carrier.gateway import NoRateFits
 from adapters.settings import Settings
+from adapters.temporal.encryption import message_of
 from devstack.carrier.shipments import CarrierSettings
 from domain.errors import OurFault
 from domain.order_states import OrderStatus
@@ -107,4 +108,5 @@ async def test_a_confirmed_order_waits_until_there_are_rates(shop: Shop, worker:
 
 async def waits_for_rates(handle: Any) -> bool:
     pending = (await handle.describe()).raw_description.pending_activities
-    return any("offers 0 rates" in one.last_failure.message for one in pending)
+    converter = handle._client.data_converter
+    return any(["offers 0 rates" in await message_of(one.last_failure, converter) for one in pending])

@@ -15,7 +15,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.opentelemetry import TracingInterceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from adapters.temporal.client import workflow_id
@@ -134,7 +133,7 @@ async def test_a_replay_adds_no_span(check_out: CheckOut, temporal_client: Clien
     replayer = Replayer(
         workflows=[OrderFulfillment],
         workflow_runner=workflow_runner(),
-        data_converter=pydantic_data_converter,
+        data_converter=temporal_client.data_converter,
         interceptors=[TracingInterceptor(provider.get_tracer("replay"))],
     )
 

@@ -91,7 +91,7 @@ def settings_of(stack: Stack) -> Settings:
     """Settings that name the stack, whatever the shell says."""
     values = {name.removeprefix("ORDERSAGA_").lower(): value for name, value in stack.environment.items()}
     known: dict[str, Any] = {name: value for name, value in values.items() if name in Settings.model_fields}
-    return Settings(**known)
+    return Settings(**known | {"temporal_keys_file": None})  # a recording is read by people, and has nothing to hide
 
 
 async def walked(name: str, shop: Shop) -> WorkflowHistory:

@@ -10,10 +10,12 @@ from typing import NamedTuple
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter
+from temporalio.converter import DataConverter, PayloadCodec
 from temporalio.worker import Replayer
 
+from adapters.temporal.encryption import encrypting
 from tests.recordings.record import HISTORIES
+from tests.support.encryption import recoded
 from worker import workflow_runner
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
@@ -25,22 +27,29 @@ def read(file: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(f"order-{file.stem}", file.read_text())
 
 
-async def failures(workflows: Sequence[type], files: Iterable[Path]) -> dict[str, Exception]:
-    """The histories that these workflows do not follow, and why, as a worker of production would find it."""
+async def failures(
+    workflows: Sequence[type], files: Iterable[Path], codec: PayloadCodec | None = None
+) -> dict[str, Exception]:
+    """The histories that these workflows do not follow, and why, as a worker of production would find it.
+
+    With a codec they are encrypted before.
+    """
     replayer = Replayer(
-        workflows=workflows, data_converter=pydantic_data_converter, workflow_runner=workflow_runner()
+        workflows=workflows,
+        data_converter=pydantic_data_converter if codec is None else encrypting(codec),
+        workflow_runner=workflow_runner(),
     )
     found = {}
-    async with replayer.workflow_replay_iterator(_histories(files)) as results:
+    async with replayer.workflow_replay_iterator(_histories(files, codec)) as results:
         async for result in results:
             if result.replay_failure is not None:
                 found[result.history.workflow_id.removeprefix("order-")] = result.replay_failure
     return found
 
 
-async def _histories(files: Iterable[Path]) -> AsyncIterator[WorkflowHistory]:
+async def _histories(files: Iterable[Path], codec: PayloadCodec | None) -> AsyncIterator[WorkflowHistory]:
     for file in files:
-        yield read(file)
+        yield read(file) if codec is None else await recoded(read(file), codec.encode)
 
 
 class Told(NamedTuple):

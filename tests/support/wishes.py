@@ -9,13 +9,14 @@ from sqlmodel import select
 from temporalio.api.common.v1 import Payload
 
 from services.orders.tables import CancelWish
+from tests.support.encryption import clear_history
 from tests.support.orders import Handle, Shop
 
 
 async def wishes_heard(handle: Handle) -> list[str]:
     """The id of each wish as often as it is in the history, as an accepted update or as a signal."""
     heard: list[str] = []
-    for event in (await handle.fetch_history()).events:
+    for event in (await clear_history(handle._client, handle.id)).events:
         if event.HasField("workflow_execution_update_accepted_event_attributes"):
             request = event.workflow_execution_update_accepted_event_attributes.accepted_request
             heard += _ids(request.input.args.payloads)

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from devstack.stack import postgres
-from devstack.stack.parts import PROJECT
+from devstack.stack.parts import KNOWN_PARTS, PROJECT
 from devstack.stack.process import PartFailed
 from devstack.stack.stack import Stack, StackBusy
 
@@ -96,7 +96,7 @@ async def test_stack_file_names_every_url_and_follows_a_restart(stack: Stack) ->
     assert known["databaseUrl"] == stack.urls.database_url
     assert known["pids"] == stack.pids
     urls = {"api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier", "workerHealth", "relayHealth"}
-    urls.add("nats")
+    urls |= {"nats", "temporalKeys"}
     assert set(known) == urls | {"pids"}
     assert file.stat().st_mode & 0o077 == 0
 
@@ -180,7 +180,7 @@ def test_up_runs_until_interrupted_and_keeps_its_state(folder: Path) -> None:
     assert up.returncode == 0, said
     for name in ("api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier"):
         assert known[name] in said
-    assert set(known["pids"]) == {"postgres", "temporal", "nats", "stripe", "carrier", "api", "worker", "relay"}
+    assert set(known["pids"]) == KNOWN_PARTS
     assert not any(psutil.pid_exists(pid) for pid in known["pids"].values())
     assert not (chosen / "stack.json").exists()
     assert (chosen / "temporal.db").exists()

@@ -41,13 +41,15 @@ ONE_SHOTS = {
     "temporal-search-attributes",
     "migrations",
     "identities",
+    "keys",
 }
 LONG_RUNNING = set(SERVICES) - ONE_SHOTS
 OURS = ("migrations", "api", "worker", "relay")
+WAITS_FOR = {"keys", "migrations", "temporal-search-attributes"}
 
 REQUIRED = re.compile(r"\$\{(\w+):\?set (\w+) in \.env\}")
 OPTIONAL = re.compile(r"\$\{(\w+):-([^}]*)\}")
-SECRET_NAME = re.compile(r"PASSWORD|PWD|SECRET|KEY|TOKEN")
+SECRET_NAME = re.compile(r"(?:PASSWORD|PWD|SECRET|KEY|TOKEN)(?!\w*_FILE)")
 
 NOT_HERE = {"stripe_api_base": "Stripe itself: there is no simulator in this file"}
 
@@ -121,14 +123,14 @@ def test_takes_every_secret_from_the_environment_and_names_it_when_it_is_missing
         f"{name}.{variable}": value
         for name, service in SERVICES.items()
         for variable, value in service.get("environment", {}).items()
-        if SECRET_NAME.search(variable) and not REQUIRED.fullmatch(value)
+        if SECRET_NAME.search(variable) and not REQUIRED.fullmatch(value) and value != f"${{{variable}:-}}"
     }
     assert literal == {}
     passwords = re.findall(r"://\w+:(.*?)@", TEXT)
     assert passwords and all(REQUIRED.fullmatch(password) for password in passwords)
     assert {name for name, _ in REQUIRED.findall(TEXT)} == set(FILLED_IN)
     assert all(name == said for name, said in REQUIRED.findall(TEXT))
-    assert [name for name, _ in OPTIONAL.findall(TEXT) if SECRET_NAME.search(name)] == []
+    assert [name for name, default in OPTIONAL.findall(TEXT) if SECRET_NAME.search(name) and default] == []
 
 
 def test_the_example_names_every_variable_and_gives_no_usable_value() -> None:
@@ -184,7 +186,7 @@ def test_the_settings_refuse_a_placeholder_here(settings_of: Any) -> None:
         settings_of("worker", ORDERSAGA_CARRIER_API_KEY="carrier_ordersaga_simulator")
 
 
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", [*OURS, "codec-server"])
 def test_runs_the_command_that_make_up_runs(service: str, tmp_path: Path) -> None:
     """The very same words, but for the interpreter's path and the address to listen on."""
     plan = parts.Blueprint(
@@ -193,7 +195,7 @@ def test_runs_the_command_that_make_up_runs(service: str, tmp_path: Path) -> Non
         nats_program=tmp_path,
     )  # fmt: skip
     differs = {sys.executable: "python", LOOPBACK: "0.0.0.0"}
-    part = getattr(parts, service)(plan)
+    part = getattr(parts, service.partition("-")[0])(plan)
     assert SERVICES[service]["command"] == [differs.get(word, word) for word in part.command]
 
 
@@ -240,7 +242,7 @@ def test_every_one_shot_is_waited_for_and_every_server_until_it_is_healthy() -> 
     assert {name for name, service in SERVICES.items() if service["restart"] == "no"} == ONE_SHOTS
     assert {needed for needed, _ in waits} >= ONE_SHOTS
     for name in ("api", "worker", "relay"):
-        needed = {"migrations", "temporal-search-attributes"} | ({"identities"} if name == "api" else set())
+        needed = WAITS_FOR | ({"identities"} if name == "api" else set())
         assert set(SERVICES[name]["depends_on"]) - {"worker"} == needed
 
 
@@ -253,10 +255,15 @@ def test_what_starts_orders_is_updated_after_the_workers(name: str) -> None:
 def test_publishes_the_api_and_the_web_ui_on_loopback_only() -> None:
     """Everything else is reached inside its network; the Web UI cannot reach PostgreSQL."""
     published = {name: filled_in(port) for name, service in SERVICES.items() for port in service.get("ports", [])}
-    assert published == {"api": "127.0.0.1:8000:8000", "temporal-ui": "127.0.0.1:8233:8080"}
+    ports = {
+        "api": "127.0.0.1:8000:8000",
+        "temporal-ui": "127.0.0.1:8233:8080",
+        "codec-server": "127.0.0.1:8234:8234",
+    }
+    assert published == ports
     assert SERVICES["temporal-ui"]["ports"][0].startswith("127.0.0.1:")
     networks = yaml.safe_load(TEXT)["networks"]
-    assert {name for name, network in networks.items() if network.get("internal")} == {"data", "engine"}
+    assert {name for name, network in networks.items() if network.get("internal")} == {"data", "engine", "keys"}
     assert "data" not in SERVICES["temporal-ui"]["networks"]
 
 

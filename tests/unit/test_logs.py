@@ -151,6 +151,26 @@ def test_access_lines_that_were_turned_off_stay_off(configure: Configure) -> Non
     assert not logger.hasHandlers()
 
 
+def test_card_numbers_are_masked(configure: Configure) -> None:
+    """Wherever in a line, also in a traceback; what is an id stays whole."""
+    lines = configure()
+    card, log = "4242 4242 4242 4242", structlog.get_logger("worker")
+    try:
+        raise ValueError(f"card {card}")
+    except ValueError:
+        log.exception(f"said {card}", words=[{"why": card}], order_id=card)
+    logging.getLogger("httpx").warning("told %s", card)
+    first, second = lines()
+    masked = "•••• •••• •••• 4242"
+    assert (first["event"], first["words"], second["event"]) == (
+        f"said {masked}",
+        [{"why": masked}],
+        f"told {masked}",
+    )
+    assert f"card {masked}" in first["exception"] and card not in first["exception"]
+    assert first["order_id"] == card
+
+
 def test_the_console_form_is_for_people(configure: Configure) -> None:
     """The same fields, without braces."""
     lines = configure(form="console")

@@ -111,7 +111,7 @@ def test_a_usual_name_counts_and_our_own_comes_first(
 ) -> None:
     """DATABASE_URL as everywhere; ORDERSAGA_DATABASE_URL where that one belongs to another program."""
     theirs, ours = ("postgresql://a@localhost/a", "postgresql://b@localhost/b")
-    real = REAL | {usual: theirs}
+    real = REAL | {usual: theirs, "ORDERSAGA_TEMPORAL_KEYS_FILE": "keys"}
     assert _value(_settings(monkeypatch, **real), setting) == theirs
     assert _value(_settings(monkeypatch, **{f"ORDERSAGA_{usual}": ours}), setting) == ours
 
@@ -125,7 +125,7 @@ def test_the_sdks_configuration_file_counts(monkeypatch: pytest.MonkeyPatch, tmp
     """Temporal Cloud by its profile, unless the address is set."""
     file = tmp_path / "temporal.toml"
     file.write_text('[profile.default]\naddress = "cloud.test:7233"\nnamespace = "shop"\n')
-    settings = _settings(monkeypatch, TEMPORAL_CONFIG_FILE=str(file))
+    settings = _settings(monkeypatch, TEMPORAL_CONFIG_FILE=str(file), ORDERSAGA_TEMPORAL_KEYS_FILE="keys")
     assert (settings.temporal_address, settings.temporal_namespace) == ("cloud.test:7233", "shop")
     assert _settings(monkeypatch, ORDERSAGA_TEMPORAL_ADDRESS="127.0.0.1:1").temporal_address == "127.0.0.1:1"
 

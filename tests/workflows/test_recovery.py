@@ -8,7 +8,6 @@ from itertools import product
 import pytest
 from _pytest.mark import ParameterSet
 from temporalio.client import WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import CancelledError
 from temporalio.worker import Replayer
 
@@ -217,7 +216,7 @@ async def test_a_recovery_replays(shop: Shop, faults: StepFaults) -> None:
     recovery = recovery_of(shop, order_id)
     await recovery.result()
     replayer = Replayer(
-        workflows=[OrderRecovery], data_converter=pydantic_data_converter, workflow_runner=workflow_runner()
+        workflows=[OrderRecovery], data_converter=shop.client.data_converter, workflow_runner=workflow_runner()
     )
     await replayer.replay_workflow(await recovery.fetch_history())
     assert_nothing_left(await shop.books(order_id))

@@ -14,9 +14,13 @@ from pathlib import Path
 import pytest
 from temporalio import workflow
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 import worker
+from adapters.temporal.encryption import Encryption, encrypting, is_encrypted
+from adapters.temporal.key_files import make_keys
+from adapters.temporal.key_ring import KeyRing
 from tests.recordings.record import HISTORIES, LEAN, PATHS, SKIPPED, is_recorded
 from tests.support.changed_workflows import (
     WithALookAtTheParcel,
@@ -25,8 +29,9 @@ from tests.support.changed_workflows import (
     WithAnUndoLeftOut,
     WithStepsSwapped,
 )
+from tests.support.encryption import payloads_of
 from tests.support.replaying import RECORDED, Told, arrivals, failures, read, told, type_of
-from worker import VERSIONED, WORKFLOWS
+from worker import VERSIONED, WORKFLOWS, workflow_runner
 
 SOURCES = sorted((Path(__file__).parents[2] / "workflows").rglob("*.py"))
 RACES = [file for file in RECORDED if file.stem.removeprefix(LEAN).startswith("race_")]
@@ -36,6 +41,12 @@ RACES = [file for file in RECORDED if file.stem.removeprefix(LEAN).startswith("r
 def orders() -> list[Path]:
     """The histories of orders. Not found at import: each worker of the suite would read them all."""
     return [file for file in RECORDED if type_of(read(file)) == "OrderFulfillment"]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Encryption:
+    make_keys(tmp_path / "keys")
+    return Encryption(KeyRing(tmp_path / "keys"), "default")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +59,32 @@ async def failed() -> dict[str, Exception]:
 def test_a_recorded_order_replays(file: Path, failed: dict[str, Exception]) -> None:
     """Today's workflow makes the same decisions from the same history."""
     assert failed.get(file.stem) is None
+
+
+async def test_every_history_survives_the_encryption(keys: Encryption) -> None:
+    """Each payload that a worker would get comes back as it was; one in clear passes as it is."""
+    for file in RECORDED:
+        clear = [payload for event in read(file).events for payload in payloads_of(event)]
+        encrypted = await keys.encode(clear)
+        assert all(map(is_encrypted, encrypted)) and not any(map(is_encrypted, clear)), file.stem
+        assert await keys.decode(encrypted) == await keys.decode(clear) == clear != [], file.stem
+
+
+async def test_encrypted_orders_replay(keys: Encryption) -> None:
+    """Some of all kinds: what the worker does with a payload does not depend on what is in it."""
+    chosen = [*RECORDED[::10], *(file for file in RECORDED if type_of(read(file)) != "OrderFulfillment")]
+    assert {type_of(read(file)) for file in chosen} == {one.__name__ for one in WORKFLOWS}
+    assert await failures(WORKFLOWS, chosen, keys) == {}
+
+
+async def test_histories_in_clear_replay_with_keys(keys: Encryption) -> None:
+    """Orders from before go on; what they do next is encrypted."""
+    chosen = RECORDED[3::20]
+    encrypted = encrypting(keys)
+    replayer = Replayer(workflows=WORKFLOWS, data_converter=encrypted, workflow_runner=workflow_runner())
+    for file in chosen:
+        await replayer.replay_workflow(read(file))
+    assert len(chosen) > 5
 
 
 async def test_workers_with_a_version_replay_the_same() -> None:
