@@ -35,7 +35,8 @@ def _fields() -> list[tuple[type[Body], str, FieldInfo]]:
 
 
 def _takes(field: FieldInfo, value: Any) -> bool:
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, *field.metadata, "a field"])
+    kind: Any = Annotated[field.annotation, *field.metadata, "a field"]
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
     try:
         adapter.validate_python(value)
     except ValidationError:
