@@ -36,8 +36,8 @@ def _readable(value: str) -> str:
 
 
 def _written(value: str) -> str:
-    """Both in one call: a body may have thousands of names."""
-    if is_readable(value) and len(value) < SHORTEST:
+    """Both; a body may have thousands of short names, which are judged without a further call."""
+    if len(value) < SHORTEST and value.isascii() and value.isprintable():
         return value
     return _no_card_number(_readable(value))
 
