@@ -62,8 +62,11 @@ def has_card_number(text: str) -> bool:
 
 def mask_card_numbers(text: str) -> str:
     """`text` with a sign in place of each digit of a card number but its last four."""
+    all_found = list(card_numbers(text))
+    if not all_found:
+        return text
     masked = list(text)
-    for found in card_numbers(text):
+    for found in all_found:
         places = [at for at in range(found.start, found.end) if _plain(text[at]).isdecimal()]
         for at in places[:-SHOWN]:
             masked[at] = SIGN

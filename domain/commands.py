@@ -207,9 +207,8 @@ class CancelRequest(Message):
             proof = str(given.get("proof") or "")[:PROOF_LENGTH]
         else:
             reason, text_id = given or "", None
-        reason = reason if isinstance(reason, str) else str(reason)
         return cls(
-            reason=mask_card_numbers(reason.strip()[:REASON_LENGTH]) or NO_REASON,
+            reason=mask_card_numbers(str(reason).strip()[:REASON_LENGTH]) or NO_REASON,
             by=mask_card_numbers(by.strip()[:100]) or "operations",
             text_id=text_id if isinstance(text_id, str) else None,
             wish_id=wish_id,

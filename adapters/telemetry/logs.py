@@ -76,8 +76,7 @@ def _take_over_libraries() -> None:
 def _rendering(form: str, stream: Any) -> list[structlog.typing.Processor]:
     if form == "console":
         return [_drop_meta, _mask_cards, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
-    shown = structlog.processors.JSONRenderer()
-    return [_drop_meta, structlog.processors.format_exc_info, _mask_cards, shown]
+    return [_drop_meta, structlog.processors.format_exc_info, _mask_cards, structlog.processors.JSONRenderer()]
 
 
 def _add_trace(logger: Any, method: str, line: Line) -> Line:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from domain.card_numbers import has_card_number
+from domain.card_numbers import SHORTEST, has_card_number
 from domain.identifiers import ID_LENGTH, ID_PATTERN
 from domain.plain_text import is_readable
 
@@ -40,8 +40,15 @@ def _readable(value: str) -> str:
     return value
 
 
+def _written(value: str) -> str:
+    """Both; a body may have thousands of short names, which are judged without a further call."""
+    if len(value) < SHORTEST and value.isascii() and value.isprintable():
+        return value
+    return _no_card_number(_readable(value))
+
+
 def _no_card_number(value: str) -> str:
-    if has_card_number(value):
+    if len(value) >= SHORTEST and has_card_number(value):
         raise ValueError("this holds the number of a payment card, which is taken nowhere here")
     return value
 
@@ -90,16 +97,13 @@ Percent = Annotated[
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
 NoCardNumber = AfterValidator(_no_card_number)
 """For every text that people write; ids are not looked at for card numbers (docs/pci.md)."""
-Text40 = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_readable), NoCardNumber
-]
+Text40 = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=40), AfterValidator(_written)]
 Text200 = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=200, strip_whitespace=True),
-    AfterValidator(_readable),
-    NoCardNumber,
+    AfterValidator(_written),
 ]
-Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_readable), NoCardNumber]
+Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_written)]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
 CouponCode = Annotated[
     str,

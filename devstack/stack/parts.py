@@ -140,11 +140,10 @@ class Blueprint:
             # All parts are on this machine, and so may be who gets webhooks.
             values["ORDERSAGA_WEBHOOK_PRIVATE_TARGETS"] = "true"
         if self.external.stripe_api_key:
-            own_secret = self.base.get("STRIPE_WEBHOOK_SECRET", self.credentials.stripe_webhook_secret)
-            values |= {"STRIPE_API_KEY": self.external.stripe_api_key, "STRIPE_WEBHOOK_SECRET": own_secret}
+            values["STRIPE_API_KEY"] = self.external.stripe_api_key
+            values["STRIPE_WEBHOOK_SECRET"] = self.base.get("STRIPE_WEBHOOK_SECRET", values["STRIPE_WEBHOOK_SECRET"])
         else:
-            key = self.credentials.stripe_api_key
-            values |= {"STRIPE_API_KEY": key, "ORDERSAGA_STRIPE_API_BASE": self.stripe}
+            values |= {"STRIPE_API_KEY": self.credentials.stripe_api_key, "ORDERSAGA_STRIPE_API_BASE": self.stripe}
         if self.has_nats and not self.external.broker:
             relay = f"nats://relay:{self.credentials.nats_relay_password}@{LOOPBACK}:{self.ports.nats}"
             values |= {BROKER: relay, "ORDERSAGA_BROKER_CONSUMER_URL": self.nats}

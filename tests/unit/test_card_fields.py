@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 import api.app
 from api.http.fields import Body
+from domain.errors import InvalidInput
 
 SAID = "4242 4242 4242 4242"
 NOT_KEPT = {
@@ -35,10 +36,11 @@ def _fields() -> list[tuple[type[Body], str, FieldInfo]]:
 
 
 def _takes(field: FieldInfo, value: Any) -> bool:
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, *field.metadata, "a field"])  # type: ignore[arg-type]
+    kind: Any = Annotated[field.annotation, *field.metadata, "a field"]
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
     try:
         adapter.validate_python(value)
-    except ValidationError:
+    except (ValidationError, InvalidInput):
         return False
     return True
 
