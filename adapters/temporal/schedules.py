@@ -5,8 +5,9 @@ Any number of workers may start at once: each looks, and changes only what diffe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from temporalio.client import (
@@ -21,8 +22,10 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.converter import DataConverter
 
 from adapters.settings import Settings
+from adapters.temporal.encryption import KEY, CannotDecrypt
 from domain.commands import Message
 from domain.recovery import CatchUpEvents, ReconcileOrders
 
@@ -72,9 +75,10 @@ async def _ensure(client: Client, job: Job, task_queue: str) -> None:
     except ScheduleAlreadyRunningError:
         [argument] = await client.data_converter.encode([job.argument])
 
-        def updated(known: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        async def updated(known: ScheduleUpdateInput) -> ScheduleUpdate | None:
             schedule = known.description.schedule
-            if _says(schedule, wanted, argument.data):
+            given = await _shown(client.data_converter, _action(schedule).args)
+            if _says(schedule, wanted) and given == await _shown(client.data_converter, [argument]):
                 return None
             log.info("schedule changed", schedule=name, every=str(job.every))
             wanted.state = schedule.state
@@ -93,14 +97,30 @@ def _schedule(name: str, job: Job, task_queue: str) -> Schedule:
     )
 
 
-def _says(known: Schedule, wanted: Schedule, argument: bytes) -> bool:
+def _action(schedule: Schedule) -> ScheduleActionStartWorkflow:
+    assert isinstance(schedule.action, ScheduleActionStartWorkflow)
+    return schedule.action
+
+
+async def _shown(converter: DataConverter, arguments: Sequence[Any]) -> list[tuple[bytes, bytes]] | None:
+    """Each argument in clear, with the id of its key: one that left the ring would make the schedule unreadable.
+
+    None where a key has left already.
+    """
+    keys = [payload.metadata.get(KEY, b"") for payload in arguments]
+    try:
+        clear = await converter.payload_codec.decode(arguments) if converter.payload_codec else arguments
+    except CannotDecrypt:
+        return None
+    return [(key, payload.data) for key, payload in zip(keys, clear, strict=True)]
+
+
+def _says(known: Schedule, wanted: Schedule) -> bool:
     """Whether a schedule is as it should be, in what the settings decide and what a version of ours decides."""
-    action, should = known.action, wanted.action
-    assert isinstance(action, ScheduleActionStartWorkflow) and isinstance(should, ScheduleActionStartWorkflow)
-    given = [bytes(payload.data) for payload in action.args]
+    action, should = _action(known), _action(wanted)
     return (
-        (action.workflow, action.task_queue, action.execution_timeout, given)
-        == (should.workflow, should.task_queue, should.execution_timeout, [argument])
+        (action.workflow, action.task_queue, action.execution_timeout)
+        == (should.workflow, should.task_queue, should.execution_timeout)
         and [one.every for one in known.spec.intervals] == [one.every for one in wanted.spec.intervals]
         and known.policy == wanted.policy
     )

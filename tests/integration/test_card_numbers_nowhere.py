@@ -13,6 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from adapters.postgres.database import Sessions
 from domain.order_states import OrderStatus
+from tests.support.identities import ALL, Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 from workflows.order_fulfillment import OrderFulfillment
@@ -52,10 +53,10 @@ async def test_a_card_number_is_refused_everywhere_and_kept_nowhere(
 ) -> None:
     """The API refuses it with 422 and without repeating it; what comes by signal is masked before it is stored."""
     caplog.set_level(logging.DEBUG)
-    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    headers, alice = {"Idempotency-Key": secrets.token_hex(8)}, Anybody(*ALL, subject="alice")
     order = (await shop.put(await shop.product())).model_copy(update={"grace_period": timedelta(hours=1)})
     for path, body in SENT:
-        answer = await api.post(path.replace("ORDER", order.order_id), json=body, headers=headers)
+        answer = await api.post(path.replace("ORDER", order.order_id), json=body, headers=headers, auth=alice)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), (path, body, answer.text)
         assert not shows(answer.text), (path, body, answer.text)
     handle = await shop.start(order)

@@ -23,6 +23,8 @@ BODIES: dict[str, Any] = {
     "POST /api/orders/{orderId}/cancel": {"reason": "not mine"},
     "POST /api/orders/{orderId}/payment": {"paymentMethod": "pm_card_visa"},
     "PUT /api/customers/{customerId}/notifications": {"locale": "en"},
+    "POST /api/cart/{customerId}/add": {"productId": "p", "quantity": 1},
+    "DELETE /api/cart/{customerId}/remove": {"productId": "p"},
 }
 """Of routes that a customer may use for an order of their own: whole ones, since a foreign order is refused behind
 them. Every other body is a wrong one: who may use the route is told of that, and nothing happens."""
