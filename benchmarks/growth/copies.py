@@ -67,7 +67,7 @@ _TICKETS = """
     SELECT order_id, 1, now() - ago, 'ship_order', 'our_fault' FROM made WHERE n % 100 = 2
 """
 _STOCK = """
-    UPDATE stock SET on_hand = 1000000000, event_sequence = {past} * 2, reserved = held
+    UPDATE stock SET on_hand = 1000000000, event_sequence = greatest(event_sequence, {past} * 2), reserved = held
       FROM (SELECT product_id, coalesce(sum(quantity) FILTER (WHERE state = 'held'), 0) AS held
               FROM products LEFT JOIN reservations USING (product_id) GROUP BY product_id) AS counted
      WHERE stock.product_id = counted.product_id AND stock.product_id LIKE 'growth-%'
