@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, Text, bindparam, exists, func, literal_column, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Text, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -29,6 +29,7 @@ from services.texts import texts
 
 orders = Order.__table__  # type: ignore[attr-defined]
 lines = OrderLine.__table__  # type: ignore[attr-defined]
+sold = lines.alias("sold")
 parts = OrderAdjustment.__table__  # type: ignore[attr-defined]
 timeline = TimelineEntry.__table__  # type: ignore[attr-defined]
 shipments = ShipmentRow.__table__  # type: ignore[attr-defined]
@@ -127,11 +128,12 @@ async def list_orders(
     visible: Visible = EVERYTHING,
 ) -> Sequence[SummaryRow]:
     """At most `most` orders, the newest first; `after` is time and id of the last one that the caller has."""
-    statement = _filtered(wanted).order_by(orders.c.created_at.desc(), orders.c.order_id.desc())
+    placed = _placed(wanted)
+    statement = _filtered(wanted).order_by(placed.desc(), orders.c.order_id.desc())
     if visible != EVERYTHING:  # said so for the planner, which then uses the index of the customer
         statement = statement.where(orders.c.customer_id == visible.customer_id)
     if after is not None:
-        statement = statement.where(tuple_(orders.c.created_at, orders.c.order_id) < after)
+        statement = statement.where(tuple_(placed, orders.c.order_id) < after)
     async with reads.connect() as connection:
         found: Sequence[SummaryRow] = (await connection.execute(statement.limit(most))).all()
         return found
@@ -166,21 +168,24 @@ async def _with_words(connection: AsyncConnection, entries: list[Entry]) -> list
 
 
 def _filtered(wanted: OrderFilter) -> Select[Any]:
-    statement = _summaries()
+    statement, placed = _summaries(), _placed(wanted)
     if wanted.status is not None:
         statement = statement.where(orders.c.status == wanted.status)
     if wanted.customer_id is not None:
         statement = statement.where(orders.c.customer_id == wanted.customer_id)
     if wanted.product_id is not None:
-        of_product = select(lines.c.order_id).where(
-            lines.c.order_id == orders.c.order_id, lines.c.product_id == wanted.product_id
-        )
-        statement = statement.where(exists(of_product))
+        statement = statement.where(sold.c.order_id == orders.c.order_id, sold.c.product_id == wanted.product_id)
     if wanted.since is not None:
-        statement = statement.where(orders.c.created_at >= wanted.since)
+        statement = statement.where(placed >= wanted.since)
     if wanted.before is not None:
-        statement = statement.where(orders.c.created_at < wanted.before)
+        statement = statement.where(placed < wanted.before)
     return statement
+
+
+def _placed(wanted: OrderFilter) -> ColumnElement[datetime]:
+    """When an order was placed, in the table whose index has the orders of the list one behind the other."""
+    found: ColumnElement[datetime] = orders.c.created_at if wanted.product_id is None else sold.c.ordered_at
+    return found
 
 
 def _summaries() -> Select[Any]:

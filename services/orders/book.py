@@ -261,6 +261,8 @@ async def place_order(
     Raises IntegrityError where an order of that id, or of that customer and key, exists.
     """
     at = at or row.created_at
+    for line in lines:
+        line.ordered_at = row.created_at
     row.status, row.version, row.event_sequence = OrderStatus.PLACED.value, 1, 1
     placed = new_row(
         TimelineEntry,

@@ -132,7 +132,7 @@ class OrderLine(SQLModel, table=True):
         CheckConstraint("unit_price_minor >= 0", name="price_not_negative"),
         CheckConstraint("discount_minor BETWEEN 0 AND quantity * unit_price_minor", name="discount_within_price"),
         CheckConstraint("tax_minor >= 0", name="tax_not_negative"),
-        Index("ix_order_lines_product_id", "product_id"),
+        Index("ix_order_lines_product_id_ordered_at", "product_id", text("ordered_at DESC")),
     )
 
     order_id: str = Field(primary_key=True, foreign_key="orders.order_id", sa_type=Text)
@@ -146,6 +146,8 @@ class OrderLine(SQLModel, table=True):
     tax_minor: int = amount_column()
     tax_rate_ppm: int | None = Field(default=None, sa_type=BigInteger)  # parts per million; None: nothing is taxed
     tax_inclusive: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    # The order's `created_at`, so that the newest orders of a product are one range of an index.
+    ordered_at: datetime = time_column(sa_column_kwargs={"server_default": text("now()")})
 
     @property
     def paid(self) -> Paid:

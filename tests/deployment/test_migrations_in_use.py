@@ -90,6 +90,8 @@ async def test_a_migration_that_cannot_have_a_lock_keeps_no_reader_waiting(stack
         assert traffic.waited == []
         assert set(traffic.done) == set(READS)
         assert await made_columns(report) == 1
+        wrong = "SELECT count(*) FROM order_lines JOIN orders USING (order_id) WHERE ordered_at <> created_at"
+        assert await report.fetchval(wrong) == 0
 
 
 async def made_columns(database: asyncpg.Connection) -> int:

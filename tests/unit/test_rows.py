@@ -53,6 +53,7 @@ def test_a_new_row_is_what_the_constructor_makes() -> None:
         "name": "n",
         "quantity": 2,
         "unit_price_minor": 5,
+        "ordered_at": AT,
     }
     assert new_row(OrderLine, **values).model_dump() == OrderLine(**values).model_dump()
 
