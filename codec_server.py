@@ -35,8 +35,8 @@ COOKIE, COOKIE_LIFE = "ordersaga-codec", 8 * 3600  # seconds
 SAFE = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",  # with none at all browsers would send the form without its origin
 }
 SIGN_IN = """<!doctype html><title>Codec server</title>
 <form method="post"><p>{said}</p><label>Token <input name="token" type="password" autofocus></label>
@@ -84,21 +84,27 @@ class CodecServer:
     async def sign_in(self, request: Request) -> Response:
         """A form; with a token that counts, a cookie that only this server and no script gets."""
         if request.method != "POST":
-            return _form("Your token is needed to read what is encrypted.")
+            return self._form("Your token is needed to read what is encrypted.")
         origin = f"{request.url.scheme}://{request.url.netloc}"
         body = await _body(request, LARGEST_TOKEN) if request.headers.get("origin", origin) == origin else None
         if body is None:
-            return _form("This came from another page.", 403)
+            return self._form("This came from another page.", 403)
         token = _fields(body).get("token", "").strip()
         who = await self._verifier.who(token)
         if who is None:
             log.warning("codec_sign_in_refused")
-            return _form("Nobody has this token.", 401)
+            return self._form("Nobody has this token.", 401)
         log.info("codec_signed_in", by=who)
         answer = RedirectResponse(self._ui, 303, headers=SAFE)
         secure = request.url.scheme == "https"
         answer.set_cookie(COOKIE, token, COOKIE_LIFE, httponly=True, samesite="strict", secure=secure)
         return answer
+
+    def _form(self, said: str, status: int = 200) -> Response:
+        """Browsers hold a form's target to the policy, and the page that its answer leads to as well."""
+        policy = f"{SAFE['Content-Security-Policy']}; form-action 'self' {self._ui}"
+        headers = SAFE | {"Content-Security-Policy": policy}
+        return HTMLResponse(SIGN_IN.format(said=html.escape(said)), status, headers=headers)
 
 
 async def healthy(request: Request) -> Response:
@@ -151,10 +157,6 @@ def _fields(body: bytes) -> Mapping[str, str]:
 
 def _refusal(status: int, said: str, headers: Mapping[str, str] | None = None) -> Response:
     return JSONResponse({"message": said}, status, headers={**SAFE, **(headers or {})})
-
-
-def _form(said: str, status: int = 200) -> Response:
-    return HTMLResponse(SIGN_IN.format(said=html.escape(said)), status, headers=SAFE)
 
 
 async def run(settings: Settings) -> None:

@@ -107,7 +107,10 @@ async def test_another_page_is_refused(browser: httpx.AsyncClient, body: Any, to
 
 async def test_a_cookie_does_what_the_header_does(browser: httpx.AsyncClient, body: Any, token: str) -> None:
     """For a Web UI without a login: no script can read it, and no other site can have it sent."""
-    assert 'type="password"' in (await browser.get("/sign-in")).text
+    form = await browser.get("/sign-in")
+    assert 'type="password"' in form.text
+    assert form.headers["referrer-policy"] == "same-origin"  # or a browser sends `Origin: null` with the form
+    assert form.headers["content-security-policy"].endswith(f"form-action 'self' {UI}")  # which the answer leads to
     refused = await browser.post("/sign-in", data={"token": "wrong"})
     assert (refused.status_code, "set-cookie" in refused.headers) == (401, False)
     foreign = await browser.post("/sign-in", data={"token": token}, headers={"Origin": "http://evil.example"})
