@@ -8,10 +8,13 @@ import asyncio
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+from temporalio.client import Client
 
+from chaos.journal import Journal
 from chaos.load import GaveUp, Shop
 
 PRODUCTS = [f"cart-{number}" for number in range(20)]
@@ -28,8 +31,10 @@ OPENING = 40  # carts that are opened at a time
 class CartShop(Shop):
     """The shop's carts. `seconds` holds how long each kind of request took, those that were repeated included."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(
+        self, api: str, stripe: str, connect: Callable[[], Awaitable[Client]], journal: Journal, who: httpx.Auth
+    ) -> None:
+        super().__init__(api, stripe, connect, journal, who)
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.told: Counter[str] = Counter()
 

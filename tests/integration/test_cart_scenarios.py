@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -56,7 +57,7 @@ async def shipped(shop: Shop, *shoppers: Shopper) -> None:
     for one in shoppers:
         await shop.client.get_workflow_handle(f"order-{one.order_id}").signal(OrderFulfillment.ship_now)
     for one in shoppers:
-        await until(lambda order_id=one.order_id: shop.status(order_id), OrderStatus.READY_TO_SHIP)
+        await until(partial(shop.status, one.order_id), OrderStatus.READY_TO_SHIP)
 
 
 def minor(amount: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaos.books import Books
-from tests.support.broken_books import Break, change, more, without
+from tests.support.broken_books import Break, change, more, row, without
 from tests.support.chaos_books import entry, hand
 
 
@@ -17,7 +17,7 @@ def refunded_by_hand(books: Books) -> None:
 def overused(books: Books) -> None:
     """Two orders hold the code, it counts both, and one was allowed."""
     change("redemptions", "voided", state="held")(books)
-    books.coupons[0] |= {"used": 2}
+    row(books.coupons, code="SAVE10").update(used=2)
 
 
 SECOND_HOLD = (
