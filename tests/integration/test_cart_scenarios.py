@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 from sqlmodel import col, func, select
-from temporalio.client import Client
 
 from adapters.settings import Settings
 from devstack.stack.stack import Stack
@@ -19,7 +19,7 @@ from domain.order_states import OrderStatus
 from services.inventory.tables import Stock
 from services.orders.tables import Order
 from services.refunds.tables import Refund
-from tests.support.api_process import api_process, tried
+from tests.support.api_process import ApiProcess, api_process, tried
 from tests.support.orders import Shop
 from tests.support.scenarios import (
     FIXED,
@@ -37,6 +37,8 @@ from tests.support.waiting import until
 from worker import Activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 
+AnotherApi = Callable[[], AbstractAsyncContextManager[ApiProcess]]
+
 ONE_LAMP = Scenario(
     off={"kind": "percent", "value": "10"},
     lines=(("24.50", 1),),
@@ -50,6 +52,30 @@ ONE_LAMP = Scenario(
 def settings(settings: Settings) -> Settings:
     """A shop with a grace period, so that an order stays CONFIRMED until somebody says so."""
     return settings.model_copy(update={"grace_period": timedelta(hours=1)})
+
+
+@pytest.fixture
+def another_api(stack: Stack, settings: Settings, tmp_path: Path) -> AnotherApi:
+    """Starts processes of the API, which the test may kill."""
+    queue = {
+        "ORDERSAGA_TASK_QUEUE": settings.task_queue,
+        "ORDERSAGA_CHECKOUT_BUDGET": "60",
+        "ORDERSAGA_GRACE_PERIOD": "PT1H",
+    }
+    return partial(api_process, stack, tmp_path, **queue)
+
+
+async def ordered(api: httpx.AsyncClient, shop: Shop, scenario: Scenario) -> Shopper:
+    """The cart shows the total for its address, and the order has it."""
+    shopper = await filled(api, shop, scenario)
+    where = {name: one for name, one in (scenario.address or {}).items() if name in ("country", "state")}
+    cart = (await api.get(f"/api/carts/{shopper.cart_id}", params=where)).json()
+    assert (cart["total"], cart["subtotal"]) == (scenario.total, scenario.parts["subtotal"])
+    placed = await shopper.checks_out(api)
+    assert placed is not None
+    assert (placed.status_code, placed.json()["totalAmount"]) == (201, scenario.total), placed.text
+    shopper.order_id = placed.json()["orderId"]
+    return shopper
 
 
 async def shipped(shop: Shop, *shoppers: Shopper) -> None:
@@ -95,14 +121,7 @@ async def test_a_cart_to_the_penny(
     async with AsyncExitStack() as stack:
         if has_rates:
             await stack.enter_async_context(rates_of_the_scenarios(api, shop))
-        shopper = await filled(api, shop, scenario)
-        where = {name: one for name, one in (scenario.address or {}).items() if name in ("country", "state")}
-        cart = (await api.get(f"/api/carts/{shopper.cart_id}", params=where)).json()
-        placed = await shopper.checks_out(api)
-    assert (cart["total"], cart["subtotal"]) == (scenario.total, scenario.parts["subtotal"])
-    assert placed is not None
-    assert (placed.status_code, placed.json()["totalAmount"]) == (201, scenario.total), placed.text
-    shopper.order_id = placed.json()["orderId"]
+        shopper = await ordered(api, shop, scenario)
     await shopper.sees_the_parts(api)
 
     await shipped(shop, shopper)
@@ -110,69 +129,113 @@ async def test_a_cart_to_the_penny(
     await returns_add_up(api, shop, shopper)
 
 
+async def test_a_dropped_line_takes_its_discount_and_tax_along(
+    api: httpx.AsyncClient, shop: Shop, worker: None
+) -> None:
+    """132.11 less 79.99 - 8.00 + 5.94 is 54.18; the lamps give 23.87 back, then 23.87 with 6.44 for shipping."""
+    async with rates_of_the_scenarios(api, shop):
+        shopper = await ordered(api, shop, TAX_ON_TOP)
+    headphones, lamp = shopper.products
+    order = f"/api/orders/{shopper.order_id}"
+    assert (await api.post(f"{order}/lines/{headphones}/drop", json={"reason": "broken"})).status_code == 200
+    await shipped(shop, shopper)
+    assert await shop.money(shopper.order_id) == (0, 5418)
+
+    wanted = {"items": [{"productId": lamp, "quantity": 1}], "reason": "came back"}
+    backs = [await tried(api, f"{order}/refunds", wanted, f"back-{number}") for number in range(2)]
+    assert [back.json()["amount"] for back in backs if back] == ["23.87", "30.31"]
+    never_paid = {"items": [{"productId": headphones, "quantity": 1}], "reason": "came back"}
+    refused = await tried(api, f"{order}/refunds", never_paid, "dropped")
+    assert refused is not None and refused.json()["type"] == "/problems/line-dropped"
+    assert await shop.money(shopper.order_id) == (0, 0)
+
+
+async def test_returns_at_once_give_each_piece_back_once(api: httpx.AsyncClient, shop: Shop, worker: None) -> None:
+    """Of five for three lamps two are refused, and the three come to 63.50, whichever was first."""
+    shopper = await ordered(api, shop, FIXED)
+    await shipped(shop, shopper)
+    answers = await asyncio.gather(*(shopper.gives_back(api, number) for number in range(5)))
+    given = [answer.json()["amount"] for answer in answers if answer and answer.status_code == 201]
+    refused = [answer.json()["type"] for answer in answers if answer and answer.status_code == 409]
+    assert (sorted(given), refused) == (["21.16", "21.17", "21.17"], ["/problems/units-given-back"] * 2)
+    assert await shop.money(shopper.order_id) == (0, 0)
+
+
 async def test_carts_to_the_penny_where_the_api_is_killed(
-    stack: Stack,
-    shop: Shop,
-    settings: Settings,
-    temporal_client: Client,
-    activities: Activities,
-    api: httpx.AsyncClient,
-    tmp_path: Path,
+    shop: Shop, settings: Settings, activities: Activities, api: httpx.AsyncClient, another_api: AnotherApi
 ) -> None:
     """All of them at once, and a coupon with one use that six want; killed in the checkouts, then in the returns.
 
     Whoever sends the same request again by its key gets what the first try would have brought; a cancel that was cut
     off is done, and frees the coupon.
     """
-    queue = {
-        "ORDERSAGA_TASK_QUEUE": settings.task_queue,
-        "ORDERSAGA_CHECKOUT_BUDGET": "60",
-        "ORDERSAGA_GRACE_PERIOD": "PT1H",
-    }
+    worker = partial(build_worker, shop.client, settings, activities)
     async with rates_of_the_scenarios(api, shop):
-        buyers = [
-            await filled(api, shop, one, address=WELLINGTON) for one in (PERCENT, FIXED, TAX_INCLUDED, TAX_ON_TOP)
-        ]
-        code, lamp = await new_code(api, ONE_LAMP.off, usageLimit=1), await shop.product(on_hand=9, price="24.50")
-        rivals = [await filled(api, shop, ONE_LAMP, code=code, products=[lamp], address=WELLINGTON) for _ in range(6)]
-        everybody = [*buyers, *rivals]
-
-        async def is_begun() -> bool:
-            names = [one.customer for one in everybody]
-            async with shop.sessions() as session:
-                return (await session.exec(select(func.count()).where(col(Order.customer_id).in_(names)))).one() > 0
-
-        async with api_process(stack, tmp_path, **queue) as first:
-            checkouts = [asyncio.create_task(one.checks_out(first.client)) for one in everybody]
-            await until(is_begun, True)
-            await first.kill()
-            assert await asyncio.gather(*checkouts) == [None] * len(everybody)
-        async with api_process(stack, tmp_path, **queue) as second:
-            async with build_worker(temporal_client, settings, activities):
+        buyers, rivals = await everybody(api, shop)
+        async with another_api() as first:
+            await cut_off_checkouts(first, shop, [*buyers, *rivals])
+        async with another_api() as second:
+            async with worker():
                 winner = await all_ordered(second.client, buyers, rivals)
                 await shipped(shop, *buyers)
-            returns = [asyncio.create_task(one.gives_back(second.client, 0)) for one in buyers]
-            cancel = asyncio.create_task(tried(second.client, f"/api/orders/{winner.order_id}/cancel", {}))
-            await until(lambda: refunds_of(shop, buyers), len(buyers))
-            await second.kill()
-            assert await asyncio.gather(*returns, cancel) == [None] * (len(buyers) + 1)
-        async with (
-            build_worker(temporal_client, settings, activities),
-            api_process(stack, tmp_path, **queue) as third,
-        ):
+            await cut_off_returns(second, shop, buyers, winner)
+        async with worker(), another_api() as third:
             for one in buyers:
                 await one.sees_the_parts(third.client)
                 await returns_add_up(third.client, shop, one)
-            assert (await third.client.post(f"/api/orders/{winner.order_id}/cancel", json={})).status_code < 300
-            await until(lambda: shop.status(winner.order_id), OrderStatus.CANCELED)
-            loser = next(one for one in rivals if not one.order_id)
-            again = await third.client.post(
-                f"/api/carts/{loser.cart_id}/checkout",
-                json={"paymentMethod": "credit_card", "expectedTotal": "22.05", "shippingAddress": WELLINGTON},
-            )
-            assert (again.status_code, again.json()["totalAmount"]) == (201, "22.05"), again.text
+            await the_coupon_is_free_again(third.client, shop, winner, rivals)
     async with shop.sessions() as session:
-        assert (await session.get_one(Stock, lamp)).reserved == 1
+        assert (await session.get_one(Stock, winner.products[0])).reserved == 1
+
+
+async def everybody(api: httpx.AsyncClient, shop: Shop) -> tuple[list[Shopper], list[Shopper]]:
+    """With full carts: one buyer for each scenario, and six rivals for one use of a coupon."""
+    scenarios = (PERCENT, FIXED, TAX_INCLUDED, TAX_ON_TOP)
+    buyers = [await filled(api, shop, one, address=WELLINGTON) for one in scenarios]
+    code, lamp = await new_code(api, ONE_LAMP.off, usageLimit=1), await shop.product(on_hand=9, price="24.50")
+    rivals = [await filled(api, shop, ONE_LAMP, code=code, products=[lamp], address=WELLINGTON) for _ in range(6)]
+    return buyers, rivals
+
+
+async def cut_off_checkouts(api: ApiProcess, shop: Shop, shoppers: list[Shopper]) -> None:
+    """The process dies when the first order is stored; nobody has an answer."""
+
+    async def is_begun() -> bool:
+        mine = col(Order.customer_id).in_([one.customer for one in shoppers])
+        async with shop.sessions() as session:
+            return (await session.exec(select(func.count()).where(mine))).one() > 0
+
+    checkouts = [asyncio.create_task(one.checks_out(api.client)) for one in shoppers]
+    await until(is_begun, True)
+    await api.kill()
+    assert await asyncio.gather(*checkouts) == [None] * len(shoppers)
+
+
+async def cut_off_returns(api: ApiProcess, shop: Shop, buyers: list[Shopper], winner: Shopper) -> None:
+    """The process dies when the first return of each buyer is stored, and while the winner cancels."""
+
+    async def begun() -> int:
+        theirs = col(Refund.order_id).in_([one.order_id for one in buyers])
+        async with shop.sessions() as session:
+            return (await session.exec(select(func.count()).where(theirs))).one()
+
+    returns = [asyncio.create_task(one.gives_back(api.client, 0)) for one in buyers]
+    cancel = asyncio.create_task(tried(api.client, f"/api/orders/{winner.order_id}/cancel", {}))
+    await until(begun, len(buyers))
+    await api.kill()
+    assert await asyncio.gather(*returns, cancel) == [None] * (len(buyers) + 1)
+
+
+async def the_coupon_is_free_again(
+    api: httpx.AsyncClient, shop: Shop, winner: Shopper, rivals: list[Shopper]
+) -> None:
+    """The cancel that was cut off is done when it is asked for again; then somebody else has the discount."""
+    assert (await api.post(f"/api/orders/{winner.order_id}/cancel", json={})).status_code < 300
+    await until(partial(shop.status, winner.order_id), OrderStatus.CANCELED)
+    loser = next(one for one in rivals if not one.order_id)
+    wanted = {"paymentMethod": "credit_card", "expectedTotal": "22.05", "shippingAddress": WELLINGTON}
+    again = await api.post(f"/api/carts/{loser.cart_id}/checkout", json=wanted)
+    assert (again.status_code, again.json()["totalAmount"]) == (201, "22.05"), again.text
 
 
 async def all_ordered(api: httpx.AsyncClient, buyers: list[Shopper], rivals: list[Shopper]) -> Shopper:
@@ -188,9 +251,3 @@ async def all_ordered(api: httpx.AsyncClient, buyers: list[Shopper], rivals: lis
     assert all(one.order_id for one in buyers)
     [winner] = [one for one in rivals if one.order_id]
     return winner
-
-
-async def refunds_of(shop: Shop, shoppers: list[Shopper]) -> int:
-    ids = [one.order_id for one in shoppers]
-    async with shop.sessions() as session:
-        return (await session.exec(select(func.count()).where(col(Refund.order_id).in_(ids)))).one()

@@ -70,50 +70,58 @@ async def examples(app: FastAPI) -> AsyncIterator[Examples]:
 
 async def test_the_examples_work_as_they_stand(examples: Examples, shop: Shop, worker: None) -> None:
     """One shop after the other: goods, carts, orders, promotions, a refund, rates; and none is left out."""
-    send = examples.send
-    await send("post", "/api/customers")
-    await send("post", "/api/products")
-    await send("post", "/api/inventory/{productId}/update", 0, productId="001")
-    await send("post", "/api/inventory/{productId}/update", 1, productId="001")
+    await examples.send("post", "/api/customers")
+    await examples.send("post", "/api/products")
+    for number in range(2):
+        await examples.send("post", "/api/inventory/{productId}/update", number, productId="001")
+    cart = await _carts(examples, shop)
+    assert (await examples.send("post", "/api/orders"))["totalAmount"] == "49.00"
+    assert (await examples.send("post", "/api/orders", 1))["totalAmount"] == "279.98"
+    assert (await examples.send("patch", "/api/products/{productId}", productId="002"))["price"] == "27.00"
+    try:
+        await _money(examples, shop, cart)
+    finally:
+        for promotion in ("save10", "lamps-3-for-2"):
+            await examples.send("patch", "/api/promotions/{promotionId}", promotionId=promotion)
+        async with shop.sessions() as session, session.begin():
+            for statement in ("DELETE FROM tax_rates", "DELETE FROM shipping_rates"):
+                await (await session.connection()).execute(text(statement))
+    assert examples.used | OTHERS == examples.all.keys()
 
+
+async def _carts(examples: Examples, shop: Shop) -> str:
+    """The id of a cart with four lamps, two of them from a guest's."""
+    send = examples.send
     await send("post", "/api/cart/{customerId}/add", customerId="001")
-    cart = (await send("post", "/api/carts"))["cartId"]
-    assert (await send("post", "/api/carts/{cartId}/checkout", cartId=cart))["totalAmount"] == "49.00"
+    ordered = (await send("post", "/api/carts"))["cartId"]
+    assert (await send("post", "/api/carts/{cartId}/checkout", cartId=ordered))["totalAmount"] == "49.00"
     await send("post", "/api/cart/{customerId}/add", customerId="001")
     await send("delete", "/api/cart/{customerId}/remove", customerId="001")
-    cart = (await send("post", "/api/carts"))["cartId"]
+    cart = str((await send("post", "/api/carts"))["cartId"])
     guest = (await send("post", "/api/carts", 1))["cartId"]
     await send("post", "/api/carts/{cartId}/lines", cartId=guest)
     await send("put", "/api/carts/{cartId}/lines/{productId}", cartId=guest, productId="456")
     await _rename(shop, guest, examples.all["post", "/api/carts/{cartId}/merge"][0]["from"])
     merged = await send("post", "/api/carts/{cartId}/merge", cartId=cart)
     assert [(item["productId"], item["quantity"]) for item in merged["items"]] == [("456", 4)]
+    return cart
 
-    assert (await send("post", "/api/orders"))["totalAmount"] == "49.00"
-    placed = await send("post", "/api/orders", 1)
-    assert placed["totalAmount"] == "279.98"
-    assert (await send("patch", "/api/products/{productId}", productId="002"))["price"] == "27.00"
 
-    try:
-        for number in range(2):
-            await send("post", "/api/promotions", number)
-        await send("post", "/api/coupons")
-        await send("patch", "/api/coupons/{code}", code="SAVE10")
-        discounted = await send("put", "/api/carts/{cartId}/coupon", cartId=cart)
-        assert [one["name"] for one in discounted["discounts"]] == ["3 lamps for 2", "Save 10 %"]
-        lamps = await send("post", "/api/orders", key="lamps")
-        await until(lambda: shop.status(lamps["orderId"]), OrderStatus.READY_TO_SHIP)
-        for number in range(2):
-            await send("post", "/api/orders/{orderId}/refunds", number, f"r{number}", orderId=lamps["orderId"])
-        await send("post", "/api/orders/{orderId}/cancel", orderId=lamps["orderId"])
-        await send("post", "/api/rates")
-    finally:
-        for promotion in ("save10", "lamps-3-for-2"):
-            await send("patch", "/api/promotions/{promotionId}", promotionId=promotion)
-        async with shop.sessions() as session, session.begin():
-            for statement in ("DELETE FROM tax_rates", "DELETE FROM shipping_rates"):
-                await (await session.connection()).execute(text(statement))
-    assert examples.used | OTHERS == examples.all.keys()
+async def _money(examples: Examples, shop: Shop, cart: str) -> None:
+    """What takes something off, what is given back, and what tax and shipping cost."""
+    send = examples.send
+    for number in range(2):
+        await send("post", "/api/promotions", number)
+    await send("post", "/api/coupons")
+    await send("patch", "/api/coupons/{code}", code="SAVE10")
+    discounted = await send("put", "/api/carts/{cartId}/coupon", cartId=cart)
+    assert [one["name"] for one in discounted["discounts"]] == ["3 lamps for 2", "Save 10 %"]
+    lamps = (await send("post", "/api/orders", key="lamps"))["orderId"]
+    await until(lambda: shop.status(lamps), OrderStatus.READY_TO_SHIP)
+    for number in range(2):
+        await send("post", "/api/orders/{orderId}/refunds", number, f"r{number}", orderId=lamps)
+    await send("post", "/api/orders/{orderId}/cancel", orderId=lamps)
+    await send("post", "/api/rates")
 
 
 async def _rename(shop: Shop, cart_id: str, wanted: str) -> None:
