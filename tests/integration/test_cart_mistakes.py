@@ -40,6 +40,10 @@ class Carts(NamedTuple):
         body = None if way.body is None else way.body | more.pop("body", {})
         return await self.api.request(way.method, way.path, json=body, **more)
 
+    async def orders(self) -> list[Any]:
+        found: list[Any] = (await self.api.get("/api/orders", params={"customerId": self.customer})).json()["orders"]
+        return found
+
     async def is_as_it_was(self) -> bool:
         cart = (await self.api.get(f"/api/carts/{self.cart_id}")).json()
         guests = (await self.api.get(f"/api/carts/{self.guest_id}")).json()
@@ -125,6 +129,25 @@ async def test_no_way_changes_a_cart_that_was_ordered(carts: Carts, worker: None
     assert (await carts.send("remove from the open cart")).json()["items"] == []
     new = (await carts.send("add to the open cart")).json()
     assert (new["cartId"] != carts.cart_id, new["items"][0]["quantity"]) == (True, 2)
+
+
+async def test_a_coupon_that_ends_in_the_cart_is_told_and_not_taken(carts: Carts) -> None:
+    """The cart is open as before, and its owner decides: without the code it can be ordered at the full price."""
+    coupon = carts.ways["use a coupon"].body
+    assert coupon is not None
+    assert (await carts.send("use a coupon")).json()["total"] == "44.10"
+    promotion = (await carts.api.get(f"/api/coupons/{coupon['code']}")).json()["promotionId"]
+    over = await carts.api.patch(f"/api/promotions/{promotion}", json={"ends": "2026-01-31T00:00:00Z"})
+    assert over.status_code == 200
+
+    cart = (await carts.api.get(f"/api/carts/{carts.cart_id}")).json()
+    assert (cart["total"], cart["couponRefusal"]["code"], cart["version"]) == ("49.00", "expired", 3)
+    assert "ended on 2026-01-31" in cart["couponRefusal"]["detail"]
+    for total in ("44.10", "49.00"):
+        refused = await carts.send("check out", body={"expectedTotal": total})
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/coupon-expired")
+    assert (await carts.send("use no coupon")).json()["version"] == 4
+    assert await carts.orders() == []
 
 
 async def test_stock_and_prices_reach_an_open_cart(carts: Carts) -> None:

@@ -48,6 +48,7 @@ async def test_places_an_order_with_an_address(
         placed = await command(*words, *TO_ILLINOIS, "--shipping-option", "ground", "--json")
         nowhere = await command(*words, *TO_ILLINOIS, "--shipping-option", "by-air", "--json")
     assert (refused.code, refused.failure["errors"][0]["field"]) == (1, "shippingAddress")
+    assert "--ship-to" in refused.failure["mend"]
     assert (placed.code, placed.document["totalAmount"]) == (0, "59.48"), placed.err
     assert (nowhere.code, nowhere.failure["errors"][0]["field"]) == (1, "shippingOption")
 
