@@ -180,9 +180,8 @@ async def test_carts_to_the_penny_where_the_api_is_killed(
                 await shipped(shop, *buyers)
             await cut_off_returns(second, shop, buyers, winner)
         async with worker(), another_api() as third:
-            for one in buyers:
-                await one.sees_the_parts(third.client)
-                await returns_add_up(third.client, shop, one)
+            await asyncio.gather(*(one.sees_the_parts(third.client) for one in buyers))
+            await asyncio.gather(*(returns_add_up(third.client, shop, one) for one in buyers))
             await the_coupon_is_free_again(third.client, shop, winner, rivals)
     async with shop.sessions() as session:
         assert (await session.get_one(Stock, winner.products[0])).reserved == 1
@@ -191,10 +190,10 @@ async def test_carts_to_the_penny_where_the_api_is_killed(
 async def everybody(api: httpx.AsyncClient, shop: Shop) -> tuple[list[Shopper], list[Shopper]]:
     """With full carts: one buyer for each scenario, and six rivals for one use of a coupon."""
     scenarios = (PERCENT, FIXED, TAX_INCLUDED, TAX_ON_TOP)
-    buyers = [await filled(api, shop, one, address=WELLINGTON) for one in scenarios]
     code, lamp = await new_code(api, ONE_LAMP.off, usageLimit=1), await shop.product(on_hand=9, price="24.50")
-    rivals = [await filled(api, shop, ONE_LAMP, code=code, products=[lamp], address=WELLINGTON) for _ in range(6)]
-    return buyers, rivals
+    rival = partial(filled, api, shop, ONE_LAMP, code=code, products=[lamp], address=WELLINGTON)
+    buyers = asyncio.gather(*(filled(api, shop, one, address=WELLINGTON) for one in scenarios))
+    return await buyers, await asyncio.gather(*(rival() for _ in range(6)))
 
 
 async def cut_off_checkouts(api: ApiProcess, shop: Shop, shoppers: list[Shopper]) -> None:
