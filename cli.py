@@ -30,7 +30,7 @@ from commandline.groups.rates import rates
 from commandline.groups.refunds import give_refund
 from commandline.groups.repairs import repairs
 from commandline.groups.webhooks import webhooks
-from commandline.options import ApiOption, JsonOption, printer
+from commandline.options import ApiOption, JsonOption, ShipTo, printer
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -81,15 +81,17 @@ def import_orders(
         float, typer.Option(min=1, metavar="SECONDS", help="Without an answer or a settled order: give up.")
     ] = 120,
     encoding: Annotated[str, typer.Option(help="Of the file.")] = "utf-8",
+    ship_to: ShipTo = None,
     api: ApiOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay a shop's order file through the API; again to go on where it stopped."""
+    from commandline.addresses import read_address
     from commandline.imports.command import Options
     from commandline.imports.command import import_orders as replay
     from commandline.places import find_api
 
-    options = Options(file, limit, concurrency, report, journal, patience, encoding)
+    options = Options(file, limit, concurrency, report, journal, patience, encoding, read_address(ship_to))
     raise typer.Exit(asyncio.run(replay(find_api(api), printer(as_json), options)))
 
 

@@ -8,16 +8,19 @@ import asyncio
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+from temporalio.client import Client
 
+from chaos.journal import Journal
 from chaos.load import GaveUp, Shop
 
 PRODUCTS = [f"cart-{number}" for number in range(20)]
 ON_HAND = 1_000_000
 COUPON = "CART10"
-COUPON_USES = 20
+COUPON_USES, COUPON_EACH = 20, 2
 CARDS = {"pm_card_visa": 9, "pm_card_visa_chargeDeclinedStolenCard": 1}
 """How often each is used; with a stolen one the order is rejected, and the cart comes back."""
 PRICE = 1000  # minor units, at the beginning
@@ -28,8 +31,10 @@ OPENING = 40  # carts that are opened at a time
 class CartShop(Shop):
     """The shop's carts. `seconds` holds how long each kind of request took, those that were repeated included."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(
+        self, api: str, stripe: str, connect: Callable[[], Awaitable[Client]], journal: Journal, who: httpx.Auth
+    ) -> None:
+        super().__init__(api, stripe, connect, journal, who)
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.told: Counter[str] = Counter()
 
@@ -40,7 +45,8 @@ class CartShop(Shop):
             await self.send("POST", "/api/products", product)
         promotion = {"promotionId": "cart10", "name": "10 % off", "kind": "percent", "value": "10"}
         await self.send("POST", "/api/promotions", promotion)
-        await self.send("POST", "/api/coupons", {"code": COUPON, "promotionId": "cart10", "usageLimit": COUPON_USES})
+        coupon = {"code": COUPON, "promotionId": "cart10", "usageLimit": COUPON_USES, "perCustomer": COUPON_EACH}
+        await self.send("POST", "/api/coupons", coupon)
         draw = random.Random(f"carts {seed}")
         owners = [Owner(self, f"cart-customer-{number}", draw.getrandbits(32)) for number in range(carts // 2)]
         for begin in range(0, len(owners), OPENING):

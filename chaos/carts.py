@@ -25,6 +25,7 @@ from chaos.journal import Journal
 from chaos.money_auditor import RULES
 from chaos.settling import settled
 from devstack.demo.story import console
+from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.stack import Stack
 
@@ -41,7 +42,7 @@ async def carts(seed: int, count: int, clients: int, seconds: float, kills: int)
         async with Stack(folder, carrier_clock=(NEVER, NEVER), environ=os.environ) as stack:
             look = partial(read_books, stack.urls.database_url, folder, journal)
             with Journal(journal) as book:
-                shop = CartShop(stack.urls.api, stack.urls.stripe, stack.plan.connect, book)
+                shop = CartShop(stack.urls.api, stack.urls.stripe, stack.plan.connect, book, Bearer(stack.folder))
                 try:
                     await _suffer(stack, shop, seed, (count, clients, seconds, kills))
                     books, waited = await settled(look, SETTLE)

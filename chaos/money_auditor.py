@@ -158,6 +158,7 @@ RULES: tuple[Rule, ...] = (
     total_auditor.totals_are_sums_of_their_parts,
     total_auditor.adjustments_add_up,
     total_auditor.coupons_count_their_orders,
+    total_auditor.no_customer_uses_a_code_too_often,
     total_auditor.redemptions_follow_their_orders,
     no_live_authorization_of_what_is_over,
     payments_equal_the_ledger,

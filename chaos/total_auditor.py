@@ -34,20 +34,20 @@ def totals_are_sums_of_their_parts(books: Books) -> Iterator[Finding]:
 
 def adjustments_add_up(books: Books) -> Iterator[Finding]:
     """Those of an order to the amounts on its row, those of a line to what the line says."""
-    of_order, of_line = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    of_order, of_line = Counter[tuple[str, str]](), Counter[tuple[str, str, str]]()
     for row in books.adjustments:
         if row["kind"] != "tax" or not row["inclusive"]:
             of_order[row["order_id"], row["kind"]] += row["amount_minor"]
-        if row["kind"] == "discount" and row["product_id"]:
-            of_line[row["order_id"], row["product_id"]] += row["amount_minor"]
+            of_line[row["order_id"], row["product_id"] or "", row["kind"]] += row["amount_minor"]
     for order in books.orders:
         parts = {"discount": "discount_minor", "fee": "shipping_fee_minor", "tax": "added_tax_minor"}
         for kind, column in parts.items():
             if order[column] != of_order[order["order_id"], kind]:
                 yield order["order_id"], f"{column} {order[column]}, {of_order[order['order_id'], kind]} in its rows"
     for line in books.order_lines:
-        if line["discount_minor"] != (found := of_line[line["order_id"], line["product_id"]]):
-            yield line["order_id"], f"{line['product_id']} has {line['discount_minor']} off, {found} in its rows"
+        for kind, column in (("discount", "discount_minor"), ("tax", "added_tax_minor")):
+            if line[column] != (found := of_line[line["order_id"], line["product_id"], kind]):
+                yield line["order_id"], f"{line['product_id']} has a {kind} of {line[column]}, {found} in its rows"
 
 
 def coupons_count_their_orders(books: Books) -> Iterator[Finding]:
@@ -57,6 +57,15 @@ def coupons_count_their_orders(books: Books) -> Iterator[Finding]:
             yield row["code"], f"used {row['used']} times, held by {held[row['code']]} orders"
         if row["usage_limit"] is not None and row["used"] > row["usage_limit"]:
             yield row["code"], f"used {row['used']} times, of {row['usage_limit']}"
+
+
+def no_customer_uses_a_code_too_often(books: Books) -> Iterator[Finding]:
+    """No more live orders of one customer hold a code than it allows each."""
+    limits = {row["code"]: row["per_customer"] for row in books.coupons if row["per_customer"] is not None}
+    held = Counter((row["code"], row["customer_id"]) for row in books.redemptions if row["state"] == "held")
+    for (code, customer), count in held.items():
+        if count > limits.get(code, count):
+            yield code, f"{customer} holds it with {count} orders, of {limits[code]}"
 
 
 def redemptions_follow_their_orders(books: Books) -> Iterator[Finding]:

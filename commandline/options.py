@@ -31,6 +31,14 @@ def complete_order(incomplete: str) -> list[str]:
 
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="An order's id.", autocompletion=complete_order)]
+ShipTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ship-to",
+        metavar="FIELD=VALUE",
+        help="The address: street1, city, zip, country (two letters), and more (docs/cli.md); again for each field.",
+    ),
+]
 Product = Annotated[str, typer.Argument(metavar="PRODUCT", help="A product's id.")]
 
 

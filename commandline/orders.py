@@ -41,6 +41,8 @@ def place_order(api: Api, out: Printer, wanted: Mapping[str, Any], key: str | No
         if failure.code == "api_unreachable" or failure.members.get("status", 0) >= 500:
             failure.mend += f"; it may have been placed: the same command with --idempotency-key {chosen} tells"
             failure.mend = failure.mend.removeprefix("; ")
+        if any(error["field"] == "shippingAddress" for error in failure.errors):
+            failure.mend = "give the address with --ship-to, once for each field"
         raise
     out.show(answer.document, lambda: _placed(answer.status, answer.document))
 

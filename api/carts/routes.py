@@ -111,7 +111,7 @@ async def merge_carts(request: ChangeDep, cart_id: CartIdDep, wanted: MergeWante
     response_model=OrderView,
     responses={
         202: {"model": OrderAnswer, "description": "Pending, or the customer has to act (`clientSecret`)"},
-        **documented(400, 402, 404, 409, 415, 422),
+        **documented(400, 402, 404, 409, 412, 415, 422),
     },
     summary="Order what is in the cart",
 )

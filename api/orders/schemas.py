@@ -155,14 +155,14 @@ class PaymentWanted(Body):
 class DropWanted(Body):
     """Why a line cannot be shipped."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "broken in the warehouse", "by": "anna"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "broken in the warehouse"}]})
 
     reason: Text500 | None = None
     by: Text40 | None = None
 
 
 class CancelWanted(Body):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "changed my mind", "by": "customer"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "changed my mind"}]})
 
     reason: Annotated[Text500, Field(max_length=REASON_LENGTH)] | None = None
     by: Text40 | None = None

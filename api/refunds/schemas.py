@@ -27,8 +27,8 @@ class RefundWanted(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"amount": "5.00", "reason": "the box was dented", "by": "alice"},
-                {"items": [{"productId": "456", "quantity": 1}], "reason": "came back", "by": "alice"},
+                {"amount": "5.00", "reason": "the box was dented"},
+                {"items": [{"productId": "456", "quantity": 1}], "reason": "came back"},
             ]
         }
     )

@@ -50,8 +50,8 @@ class ResolutionWanted(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"decision": "retry", "by": "alice"},
-                {"decision": "mark_done", "by": "alice", "evidence": "bank transfer 2026-11-21/4711"},
+                {"decision": "retry"},
+                {"decision": "mark_done", "evidence": "bank transfer 2026-11-21/4711"},
             ]
         }
     )

@@ -16,6 +16,7 @@ from commandline.doctor.consumers import check_consumers
 from commandline.doctor.encryption import check_keys
 from commandline.doctor.events import check_broker, check_outbox, check_routes
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
+from commandline.doctor.merchants import check_merchants
 from commandline.doctor.relay import check_inbox, check_relay_health
 from commandline.doctor.worker import check_worker_health
 from commandline.output import Printer, state, table
@@ -60,6 +61,7 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
             ("Outbox", check_outbox(settings)),
             ("Consumers", check_consumers(settings)),
             ("Event routes", check_routes(settings)),
+            ("Merchant webhooks", check_merchants(settings)),
         ]
     answers = await asyncio.gather(*(_guarded(name, question) for name, question in asked))
     return unusable + [check for answer in answers for check in answer]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commandline.options import ApiOption, ByOption, Cursor, JsonOption, Limit, OrderId, api_at, printer
+from commandline.options import ApiOption, ByOption, Cursor, JsonOption, Limit, OrderId, ShipTo, api_at, printer
 from domain.order_states import OrderStatus
 
 orders = typer.Typer(help="Orders: list, show, watch, place, cancel, ship-now.", no_args_is_help=True)
@@ -71,12 +71,15 @@ def place_order(
     payment_method: Annotated[str, typer.Option(help="A kind, or a Stripe id (pm_...).")] = "credit_card",
     ship_not_before: Annotated[str | None, typer.Option(metavar="TIME", help="At most 5 days ahead.")] = None,
     coupon: Annotated[list[str] | None, typer.Option(metavar="CODE", help="A coupon; again for more.")] = None,
+    ship_to: ShipTo = None,
+    shipping_option: Annotated[str | None, typer.Option(help="Of the shop's rates; else the cheapest.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(metavar="KEY", help="Makes a repeat safe.")] = None,
     api: ApiOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Place an order and wait for its answer."""
     from commandline import orders as commands
+    from commandline.addresses import read_address
 
     wanted = {
         "customerId": customer,
@@ -84,6 +87,8 @@ def place_order(
         "paymentMethod": payment_method,
         "shipNotBefore": commands.read_time("--ship-not-before", ship_not_before),
         "couponCodes": coupon or [],
+        "shippingAddress": read_address(ship_to),
+        "shippingOption": shipping_option,
     }
     with api_at(api) as client:
         commands.place_order(client, printer(as_json), wanted, idempotency_key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Options:
     journal: Path | None = None
     patience: float = 120.0  # seconds without an answer, or without an order that settles
     encoding: str = "utf-8"
+    ship_to: Mapping[str, str] | None = None  # the address of every order: the file has none
 
 
 async def import_orders(place: Place, out: Printer, options: Options) -> int:
@@ -63,7 +64,15 @@ async def replay(place: Place, options: Options, progress: ImportProgress, who: 
             if not await same_shop(api, journal):
                 aside = journal.begin_anew()
                 progress.say(f"The journal is of another shop than {place.url}: put aside as {aside}, begun anew.")
-            run = Import(api, plan, journal, progress, concurrency=options.concurrency, patience=options.patience)
+            run = Import(
+                api,
+                plan,
+                journal,
+                progress,
+                concurrency=options.concurrency,
+                patience=options.patience,
+                ship_to=options.ship_to,
+            )
             await run.place()
             unsettled = await run.settle()
         return Report(plan, journal.facts, options.limit, unsettled)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from commandline.failures import Failure
+from commandline.failures import Failure, Misused
 from commandline.imports.journal import Facts, Journal
 from commandline.imports.order_lines import GUEST
 from commandline.imports.patient_api import PatientApi, problem_words
@@ -39,7 +39,9 @@ class Import:
         *,
         concurrency: int,
         patience: float,
+        ship_to: Mapping[str, str] | None = None,
     ) -> None:
+        self._ship_to = ship_to
         self._api, self._plan, self._journal, self._progress = api, plan, journal, progress
         self._concurrency, self._patience = concurrency, patience
         self._done = {job.invoice: asyncio.Event() for job in plan.orders}
@@ -55,6 +57,8 @@ class Import:
                 self._done[order.invoice].set()
         waiting = [job for job in self._plan.jobs if not self._is_known(job)]
         orders = [job for job in waiting if isinstance(job, PlannedOrder)]
+        if orders and self._ship_to is None:
+            await require_no_rates(self._api)
         await self._bring_in(orders)
         customers = sorted({order.customer_id for order in orders} - self._facts.customers)
         await self._each("customers", customers, self._add_customer)
@@ -116,6 +120,8 @@ class Import:
             "expectedTotal": order.total.decimal,
             "metadata": {"invoice": order.invoice, "invoiceDate": order.date.isoformat(), "importKey": order.key},
         }
+        if self._ship_to is not None:
+            body["shippingAddress"] = dict(self._ship_to)
         if order.canceled_by is not None:
             body["shipNotBefore"] = self._facts.hold_until  # it has to wait for its cancel
         return body
@@ -220,3 +226,13 @@ async def same_shop(api: PatientApi, journal: Journal) -> bool:
     if not journal.facts.placed:
         return True
     return (await api.get(order_path(list(journal.facts.placed.values())[-1]))).status != 404
+
+
+async def require_no_rates(api: PatientApi) -> None:
+    """Raises Misused where every order needs an address: each would be refused, and written down as refused."""
+    answer = await api.get("/api/rates")
+    if answer.status == 200 and (answer.document["taxRates"] or answer.document["shippingRates"]):
+        detail = "the shop has rates of tax or shipping, which depend on an address, and the file has none"
+        raise Misused(
+            detail, code="address_needed", mend="give one for all orders with --ship-to; nothing was placed"
+        )

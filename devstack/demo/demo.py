@@ -15,6 +15,7 @@ import httpx
 from rich.console import Console
 
 from devstack.demo.books import Books, Placed, faults
+from devstack.demo.merchant import Merchant, merchant
 from devstack.demo.messages import messages_of
 from devstack.demo.scenarios import Scenario, scenarios
 from devstack.demo.story import Story, console, summary
@@ -144,15 +145,34 @@ async def play_all(stack: Stack, out: Console) -> list[str]:
         client(urls.api, Bearer(stack.folder)) as api,
         client(urls.stripe) as stripe,
         client(urls.carrier) as carrier,
+        merchant() as (listener, address),
     ):
+        refused = await listener.register(api, address)
         books = Books(api, stripe, carrier)
         shop = Shop(stack, api, books, out)
         placed = [await shop.play(scenario) for scenario in scenarios()]
         wrong = [fault for one in placed for fault in faults(one)] + await books.violations()
-    out.print()
-    out.print(summary([_row(one, urls.temporal_ui) for one in placed]))
-    await _tell_messages(stack.folder / "mail", placed, out)
-    return wrong
+        out.print()
+        out.print(summary([_row(one, urls.temporal_ui) for one in placed]))
+        await _tell_messages(stack.folder / "mail", placed, out)
+        return wrong + await _tell_webhooks(listener, refused, placed[0], out)
+
+
+async def _tell_webhooks(listener: Merchant, refused: str | None, good: Placed, out: Console) -> list[str]:
+    """What the merchant got of the good order last, and whether it came from this shop; returns what is wrong."""
+    if refused is not None:  # parts of the stack are elsewhere: webhooks go to public addresses only
+        out.print(f"  No webhooks to a merchant on this machine: {refused}", markup=False)
+        return []
+    found = await listener.last_of(str(good.order["orderId"]), "OrderDelivered")
+    if found is None:
+        return ["the merchant's endpoint never got OrderDelivered of the good order"]
+    event, genuine = found
+    said = "signature verified" if genuine else "NOT SIGNED BY THIS SHOP"
+    out.print(
+        f"  Webhook to a merchant: OrderDelivered of {event['subject']}, {said}; {len(listener.got)} in all",
+        markup=False,
+    )
+    return [] if all(ours for _, ours in listener.got) else ["a webhook's signature is not the shop's"]
 
 
 async def _tell_messages(folder: Path, placed: list[Placed], out: Console) -> None:

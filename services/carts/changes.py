@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.database import Sessions, engine_of
 from domain.carts import Line, added, checked, require_one_currency, require_room
-from domain.errors import BadField, Conflict, InvalidInput
+from domain.errors import BadField, Conflict, InvalidInput, Stale
 from services.carts.book import LockedCart, lock_cart, lock_carts, lock_open_cart, no_such_cart, require_same
 from services.carts.tables import OPEN, Cart
 from services.catalogue.tables import Product
@@ -74,13 +74,24 @@ async def change_cart(
 async def change_open_cart(
     sessions: Sessions, customer_id: str, asked: Asked, alter: Alteration, product_id: str
 ) -> None:
-    """The same with the customer's open cart, which is made where there is none. Raises NotFound for the customer."""
+    """The same with the customer's open cart, which is made where there is none. Raises NotFound for the customer.
+
+    Who has seen that there is none knows version 0.
+    """
     if not asked.sees(customer_id):
         raise no_such_customer()
+    is_new = False
     async with engine_of(sessions).begin() as connection:
         while (cart := await lock_open_cart(connection, customer_id, asked.key, product_id)) is None:
-            await _new_cart(connection, customer_id)
-        await _alter(cart, asked, alter)
+            is_new = await _new_cart(connection, customer_id) is not None
+        await _alter(cart, _of_a_new_cart(asked) if is_new and cart.operation is None else asked, alter)
+
+
+def _of_a_new_cart(asked: Asked) -> Asked:
+    """Raises Stale where the client has seen a cart: this one it cannot know."""
+    if asked.version not in (None, 0):
+        raise Stale("stale_cart", "there is no such cart any more; read it again", version=0)
+    return replace(asked, version=None)
 
 
 async def _alter(cart: LockedCart, asked: Asked, alter: Alteration) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from pathlib import Path
 
-import httpx
 from sqlmodel import col, func, select
 from temporalio.client import Client
 
@@ -16,18 +15,10 @@ from services.carts.tables import Cart
 from services.inventory.tables import Stock
 from services.orders.tables import Order
 from services.payments.tables import Payment
-from tests.support.api_process import api_process
+from tests.support.api_process import api_process, tried
 from tests.support.orders import Shop
 from tests.support.waiting import until
 from worker import Activities, build_worker
-
-
-async def tried(client: httpx.AsyncClient, path: str, body: dict[str, object], key: str) -> httpx.Response | None:
-    """The answer; None where there is none, because the process was killed."""
-    try:
-        return await client.post(path, json=body, headers={"Idempotency-Key": key})
-    except httpx.TransportError:
-        return None
 
 
 async def test_adds_that_a_crash_cut_off_are_counted_once(stack: Stack, shop: Shop, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from activities.orders.orders import Orders
 from adapters.postgres.database import autocommit, engine_of
 from domain.commands import CloseOrder
-from domain.errors import Conflict, InvalidInput, Stale
+from domain.errors import Conflict, InvalidInput, Stale, Unavailable
 from domain.order_states import OrderStatus
 from domain.pricing.taxes import Tax, TaxRate
 from services.carts import changes, checkout
@@ -250,6 +250,23 @@ async def test_what_changes_while_a_provider_is_asked_is_quoted_again(carts: Car
     assert (refused.value.code, refused.value.members["total_amount"]) == ("total_changed", "26.40")
     cart = await carts.read(second)
     assert cart.row is not None and cart.row.state == "open"
+
+
+async def test_nothing_is_placed_while_nobody_can_say_the_tax(carts: Carts, counter: Counter) -> None:
+    """The cart is as it was, and the same checkout places the order when the provider is back."""
+
+    async def away() -> None:
+        raise ConnectionError
+
+    lamp = await counter.product(price="10.00")
+    cart_id = await carts.of(await counter.customer(), (lamp, 2))
+    before = (await carts.read(cart_id)).row
+    with pytest.raises(Unavailable) as refused:
+        await with_taxes(carts, cart_id, SlowTaxes(away), "22.00")
+    assert refused.value.code == "tax_rates_away"
+    assert (await carts.read(cart_id)).row == before
+    assert before is not None and before.order_id is None
+    assert (await with_taxes(carts, cart_id, SlowTaxes(nothing), "22.00")).total_minor == 2200
 
 
 async def test_an_add_while_a_provider_is_asked_is_not_lost(carts: Carts, counter: Counter) -> None:

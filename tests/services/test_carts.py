@@ -89,6 +89,27 @@ async def test_an_old_version_is_refused(carts: Carts, counter: Counter) -> None
     assert cart.row is not None and cart.row.version == 3
 
 
+async def test_who_has_seen_no_cart_may_begin_one(carts: Carts, counter: Counter) -> None:
+    """Version 0 is of no cart; who knows a later one has seen another cart, and begins none."""
+    lamp, customer = await counter.product(), await counter.customer()
+
+    async def add(version: int | None, key: str | None = None) -> None:
+        asked = Asked("add", key, version)
+        await changes.change_open_cart(carts.sessions, customer, asked, changes.add(lamp, 1), lamp)
+
+    for version in (1, 2):
+        with pytest.raises(Stale) as refused:
+            await add(version)
+        assert refused.value.members == {"version": 0}
+    assert (await carts.open(customer)).row is None
+    for _ in range(2):  # the answer was lost
+        await add(0, "k")
+    with pytest.raises(Stale):
+        await add(0)
+    cart = await carts.open(customer)
+    assert cart.row is not None and (cart.row.version, cart.pieces[0].quantity) == (2, 1)
+
+
 async def test_a_cart_that_is_not_to_be_seen_is_none(carts: Carts, counter: Counter) -> None:
     """Neither read nor changed, nor merged."""
     lamp, owner = await counter.product(), await counter.customer()

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -50,3 +51,13 @@ async def _is_ready(process: WarmProcess, client: httpx.AsyncClient, log: Path) 
         return (await client.get("/readyz")).is_success
     except httpx.TransportError:
         return False
+
+
+async def tried(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], key: str | None = None
+) -> httpx.Response | None:
+    """The answer to a POST; None where there is none, because the process was killed."""
+    try:
+        return await client.post(path, json=body, headers={"Idempotency-Key": key} if key else {})
+    except httpx.TransportError:
+        return None

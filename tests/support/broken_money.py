@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaos.books import Books
-from tests.support.broken_books import Break, change, more, without
+from tests.support.broken_books import Break, change, more, row, without
 from tests.support.chaos_books import entry, hand
 
 
@@ -14,6 +14,12 @@ def refunded_by_hand(books: Books) -> None:
     change("payments", "shipped", refunded_minor=100)(books)
 
 
+def overused(books: Books) -> None:
+    """Two orders hold the code, it counts both, and one was allowed."""
+    change("redemptions", "voided", state="held")(books)
+    row(books.coupons, code="SAVE10").update(used=2)
+
+
 SECOND_HOLD = (
     entry("voided", "authorize"),
     entry("voided", "authorize", payment="pi_other"),
@@ -21,7 +27,7 @@ SECOND_HOLD = (
     entry("voided", "void", payment="pi_other"),
 )
 
-UNCOUNTED = {"code": "OTHER", "usage_limit": None, "used": 1}
+UNCOUNTED = {"code": "OTHER", "usage_limit": None, "per_customer": None, "used": 1}
 
 BROKEN: list[tuple[str, str, Break]] = [
     (
@@ -73,6 +79,17 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("a discount is not in the total", "totals_are_sums_of_their_parts", change("orders", "ready", discount_minor=1)),
     ("a discount is on no line", "adjustments_add_up", change("order_lines", "delivered", discount_minor=99)),
     ("a fee has no source", "adjustments_add_up", change("orders", "ready", shipping_fee_minor=5)),
+    ("a line is taxed, and nobody says why", "adjustments_add_up", change("order_lines", "ready", added_tax_minor=1)),
+    (
+        "a coupon is used beyond its limit",
+        "coupons_count_their_orders",
+        lambda books: overused(books),
+    ),
+    (
+        "a customer uses a code twice that each may use once",
+        "no_customer_uses_a_code_too_often",
+        change("redemptions", "voided", state="held"),
+    ),
     ("a coupon is used and not counted", "coupons_count_their_orders", more("coupons", UNCOUNTED)),
     (
         "a canceled order keeps its coupon",

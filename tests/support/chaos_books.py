@@ -71,7 +71,7 @@ def clean_books() -> Books:
         add(books, name)
     books.promotions.append({"promotion_id": "save10", "event_sequence": 1})
     books.outbox.append(event("/promotions", "save10", 1))
-    books.coupons.append({"code": "SAVE10", "usage_limit": 1, "used": 1})
+    books.coupons.append({"code": "SAVE10", "usage_limit": 1, "per_customer": 1, "used": 1})
     for name, state in (("delivered", "held"), ("voided", "released")):
         use_coupon(books, name, state)
     for name in ("voided", "refunded"):
@@ -128,7 +128,7 @@ def use_coupon(books: Books, name: str, state: str) -> None:
     line |= {"unit_price_minor": 550, "discount_minor": 100}
     part = {"order_id": name, "kind": "discount", "product_id": "lamp", "amount_minor": 100, "inclusive": False}
     books.adjustments.append(part)
-    books.redemptions.append({"order_id": name, "code": "SAVE10", "state": state})
+    books.redemptions.append({"order_id": name, "code": "SAVE10", "customer_id": "alice", "state": state})
 
 
 def event(source: str, subject: str, sequence: int) -> dict[str, Any]:
