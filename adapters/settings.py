@@ -17,6 +17,7 @@ from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
 from adapters.http_settings import HttpSettings
 from adapters.identity_settings import LOOPBACK, IdentitySettings
+from adapters.limit_settings import LimitSettings
 from adapters.secret_settings import SecretSettings
 from adapters.temporal_settings import TemporalSettings
 from adapters.webhook_settings import WebhookSettings
@@ -40,6 +41,7 @@ class Settings(
     ConsumerSettings,
     HttpSettings,
     IdentitySettings,
+    LimitSettings,
     WebhookSettings,
     WorkerSettings,
 ):

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.postgres.hints import Hints
@@ -33,6 +34,7 @@ from api.http.audit import Audit, AuditTrail
 from api.http.authentication import Authentication
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
+from api.http.rate_limits import RateLimits, limits_of
 from api.http.reference_paths import ReferencePaths
 from api.http.request_rules import RequestRules, hosts_of
 from api.identities import routes as identities
@@ -74,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.stop)
             app.state.services = services = await _services(chosen, stack, measured)
+            app.state.limits = services.limits
             app.state.audit = trail = AuditTrail(partial(_write_down, services))
             stack.push_async_callback(trail.aclose)
             yield
@@ -81,11 +84,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimits)
     app.add_middleware(Authentication)
     app.add_middleware(Audit)
     app.add_middleware(RequestRules, hosts=hosts_of(chosen))
     app.add_middleware(Observation, answered=measured.answered)
-    app.add_middleware(ReferencePaths)  # the last one added is the first one asked
+    app.add_middleware(ReferencePaths)
+    if chosen.trusted_proxies:  # the last one added is the first one asked
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(chosen.trusted_proxies))
     problems.install(app)
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
@@ -131,4 +137,5 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
         OrderBook(sessions, committed=hinting(hints)),
         live,
         credentials_of(settings, each_on_its_own, stack),
+        limits_of(settings, each_on_its_own),
     )

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.availability import database_is_away
 from api.http.problems import answer, problem
-from domain.errors import Refused, Unauthenticated, bad_fields
+from domain.errors import Refused, TooMany, Unauthenticated, bad_fields
 from domain.identities import Permission, Principal, Visible
 
 PUBLIC = frozenset(
@@ -53,6 +53,7 @@ class Caller:
 
     principal: Principal
     visible: Visible
+    address: str | None = None  # of a customer's own client; a program's says nothing of who orders
 
     def by(self, said: str | None) -> str:
         """Who does it, for timelines and trails. Raises InvalidInput where a body says that it is somebody else."""
@@ -80,7 +81,7 @@ class Authentication:
         try:
             principal = await _principal(scope)
         except Refused as refused:
-            await _refusal(refused, scope)(scope, receive, send)
+            await _refusal(await _counted(refused, scope), scope)(scope, receive, send)
         except (SQLAlchemyError, OSError) as error:
             if not database_is_away(error):
                 raise
@@ -101,6 +102,22 @@ async def _principal(scope: Scope) -> Principal:
     if scheme.lower() != "bearer" or not credential.strip():
         raise _unknown()
     return await _identities(scope).principal(credential.strip())
+
+
+async def _counted(refused: Refused, scope: Scope) -> Refused:
+    """What to answer who is not known: after too many such requests from an address that there were too many.
+
+    Who is known is not refused for what others do behind the same address.
+    """
+    limits = getattr(scope["app"].state, "limits", None)
+    client = scope.get("client")
+    if limits is None or client is None or not isinstance(refused, Unauthenticated):
+        return refused
+    try:
+        await limits.failed_login(client[0])
+    except TooMany as too_many:
+        return too_many
+    return refused
 
 
 def _identities(scope: Scope) -> Identities:
@@ -137,7 +154,9 @@ def may(permission: str) -> Asks:
         principal: Principal | None = request.scope.get("state", {}).get(PRINCIPAL)
         if principal is None:  # an address that is public and has such a route: a mistake of ours
             raise _unknown()
-        return Caller(principal, principal.sees(needed))
+        visible = principal.sees(needed)
+        client = request.client if visible.customer_id is not None else None
+        return Caller(principal, visible, client.host if client else None)
 
     allowed.permission = needed  # type: ignore[attr-defined]  # for the walk over all routes
     return allowed

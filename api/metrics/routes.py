@@ -176,9 +176,17 @@ def _gauge(name: str, words: str, value: Values | float, *labels: str) -> GaugeM
     return gauge
 
 
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """What the scraper asks for; the plain format where it asks for a version that is none."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):
+        return choose_encoder("")
+
+
 @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
 async def scrape(request: Request, services: ServicesDep, accept: Annotated[str, Header()] = "") -> Response:
     metrics: ApiMetrics = request.app.state.metrics
     await metrics.books.refresh(services.reads)
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = _encoder(accept)
     return Response(encode(metrics.registry), headers={"Content-Type": content_type})

@@ -1,0 +1,130 @@
+"""What a request costs the API in CPU, measured on the API's own thread, behind uvicorn and a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import uvicorn
+
+from adapters.settings import Settings
+from api.app import create_app
+from api.http.connection import BoundedProtocol
+from devstack.audit.bad_requests import BadRequest
+from devstack.stack.ports import LOOPBACK
+from domain.errors import Unauthenticated, Unavailable
+from domain.identities import Kind, Principal, Role
+
+ASKED_AGAIN = 5  # times; the cheapest one counts: the others were disturbed
+SUSPECTS = 40  # of the dearest requests
+WARMING = 200  # requests, and so many of the cheapest good one
+TAKEN = 503
+"""What the API behind the rules answers here: such a request was not refused by any."""
+
+
+class Cost(NamedTuple):
+    """CPU seconds of one request."""
+
+    seconds: float
+    status: int
+    request: BadRequest
+
+
+class _Everybody:
+    """Who has the token below is the shop and its operators; nobody else is anybody."""
+
+    async def principal(self, credential: str) -> Principal:
+        if credential != "audit":
+            raise Unauthenticated("invalid_token", "the token proves nothing")
+        return Principal("audit", "audit", Kind.SERVICE, frozenset(Role))
+
+
+class _NothingBehind:
+    """Services that are not there: what gets through all rules is answered 503, and costs no database."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.identities, self.settings = _Everybody(), settings
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unavailable("nothing_behind", "this request was taken")
+
+
+class Meter:
+    """Sends requests one after the other, and reads the clock of the API's thread."""
+
+    def __init__(self, port: int, clock: int) -> None:
+        self._port, self._clock = port, clock
+        self._connection: http.client.HTTPConnection | None = None
+
+    def cost(self, request: BadRequest) -> Cost:
+        began = time.clock_gettime(self._clock)
+        status = self._send(request)
+        return Cost(time.clock_gettime(self._clock) - began, status, request)
+
+    def _send(self, request: BadRequest) -> int:
+        headers = {
+            "Host": LOOPBACK,
+            "Authorization": "Bearer audit",
+            "Content-Type": "application/json",
+        } | request.headers
+        if request.body:
+            headers["Content-Length"] = str(len(request.body))
+        connection = self._connection or http.client.HTTPConnection(LOOPBACK, self._port, timeout=60)
+        self._connection = None
+        connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(request.body or None)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.will_close:
+            connection.close()
+        else:
+            self._connection = connection
+        return answer.status
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """An API without anything behind it, in a thread of its own."""
+    settings = Settings(identity_jwks="none")
+    app = create_app(settings)
+    app.state.services = _NothingBehind(settings)
+    config = uvicorn.Config(
+        app, host=LOOPBACK, port=0, http=BoundedProtocol, lifespan="off", log_level="critical", access_log=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="api")
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    assert thread.ident is not None
+    try:
+        yield Meter(port, time.pthread_getcpuclockid(thread.ident))
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def measured(requests: Sequence[BadRequest]) -> tuple[float, list[Cost]]:
+    """What `/healthz` costs, and what the requests cost, the dearest first; those are asked again to be sure."""
+    with metered() as meter:
+        health = BadRequest("GET", "/healthz")
+        for request in requests[:WARMING]:
+            meter.cost(request)
+        good = sorted(meter.cost(health).seconds for _ in range(WARMING))[WARMING // 2]
+        costs = sorted((meter.cost(request) for request in requests), key=lambda cost: -cost.seconds)
+        again = [
+            min((meter.cost(cost.request) for _ in range(ASKED_AGAIN)), key=_seconds) for cost in costs[:SUSPECTS]
+        ]
+    sure = [min(first, second, key=_seconds) for first, second in zip(costs, again, strict=False)]
+    return good, sorted(sure + costs[SUSPECTS:], key=lambda cost: -cost.seconds)
+
+
+def _seconds(cost: Cost) -> float:
+    return cost.seconds
