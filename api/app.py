@@ -124,6 +124,8 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     live = await stack.enter_async_context(live_orders(settings, each_on_its_own, measured.dropped))
     stack.enter_context(told_first(live.close))
     measured.listeners(lambda: live.count)
+    limits = limits_of(settings, each_on_its_own)
+    stack.push_async_callback(limits.aclose)
     sessions = create_sessions(engine)
     return Services(
         settings,
@@ -137,5 +139,5 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
         OrderBook(sessions, committed=hinting(hints)),
         live,
         credentials_of(settings, each_on_its_own, stack),
-        limits_of(settings, each_on_its_own),
+        limits,
     )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 LONGEST = 10.0  # seconds from a request to the end of its answer
 REQUEST_LIMIT = 8192  # bytes
-EVERYWHERE = ("0.0.0.0", "::", "")  # addresses to listen on, not to connect to
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # addresses that others listen on, and nobody connects to
 
 
 class Answer(NamedTuple):

@@ -66,11 +66,8 @@ class Meter:
         return Cost(time.clock_gettime(self._clock) - began, status, request)
 
     def _send(self, request: BadRequest) -> int:
-        headers = {
-            "Host": LOOPBACK,
-            "Authorization": "Bearer audit",
-            "Content-Type": "application/json",
-        } | request.headers
+        usual = {"Host": LOOPBACK, "Authorization": "Bearer audit", "Content-Type": "application/json"}
+        headers = {**usual, **request.headers}
         if request.body:
             headers["Content-Length"] = str(len(request.body))
         connection = self._connection or http.client.HTTPConnection(LOOPBACK, self._port, timeout=60)
@@ -118,12 +115,13 @@ def measured(requests: Sequence[BadRequest]) -> tuple[float, list[Cost]]:
         for request in requests[:WARMING]:
             meter.cost(request)
         good = sorted(meter.cost(health).seconds for _ in range(WARMING))[WARMING // 2]
-        costs = sorted((meter.cost(request) for request in requests), key=lambda cost: -cost.seconds)
-        again = [
-            min((meter.cost(cost.request) for _ in range(ASKED_AGAIN)), key=_seconds) for cost in costs[:SUSPECTS]
-        ]
-    sure = [min(first, second, key=_seconds) for first, second in zip(costs, again, strict=False)]
-    return good, sorted(sure + costs[SUSPECTS:], key=lambda cost: -cost.seconds)
+        costs = sorted((meter.cost(request) for request in requests), key=_seconds, reverse=True)
+        sure = [_surely(meter, cost) for cost in costs[:SUSPECTS]]
+    return good, sorted(sure + costs[SUSPECTS:], key=_seconds, reverse=True)
+
+
+def _surely(meter: Meter, first: Cost) -> Cost:
+    return min(first, *(meter.cost(first.request) for _ in range(ASKED_AGAIN)), key=_seconds)
 
 
 def _seconds(cost: Cost) -> float:

@@ -22,7 +22,8 @@ from domain.rate_limits import KEPT_FOR, Limit, Rate, Standing
 from services.limits.buckets import Bucket, Buckets
 
 REMEMBERED = 10_000  # buckets
-ASKED_AGAIN = 1.0  # seconds after a failure in which nobody asks
+CLOSING = 2.0  # seconds
+ASKED_AGAIN = 1.0  # seconds in which nobody asks buckets that were too slow
 
 Got = TypeVar("Got")
 log = structlog.get_logger()
@@ -53,7 +54,8 @@ class Limiter:
         """`is_away` tells a database that cannot be reached from any other failure."""
         self._buckets, self._patience, self._clock, self._is_away = buckets, patience, clock, is_away
         self._leases: OrderedDict[tuple[Limit, str], _Lease] = OrderedDict()
-        self._failing_until, self._failure = 0.0, _limits_away()
+        self._slow_until = 0.0
+        self._asking: set[asyncio.Task[Any]] = set()
 
     async def take(self, kind: Limit, key: str, rate: Rate) -> Standing:
         """Takes a turn. Raises TooMany where none is left, Unavailable where that cannot be told."""
@@ -74,23 +76,37 @@ class Limiter:
     async def patiently(self, ask: Callable[[], asyncio.Task[Got]]) -> Got:
         """What the buckets answer to what `ask` begins; that goes on where nobody waits for it any longer.
 
-        Raises Unavailable where it failed or takes too long; for a moment nobody asks again.
+        Raises Unavailable where it fails, or takes too long: then nobody waits for a moment.
         """
-        if self._clock() < self._failing_until:
-            raise self._failure
+        if self._clock() < self._slow_until:
+            raise _limits_away()
         asked = ask()
         await asyncio.wait({asked}, timeout=self._patience)
-        error = asked.exception() if asked.done() else TimeoutError()
-        if error is None:
-            self._failing_until = 0.0
-            return asked.result()
-        log.warning("limits_away", error=type(error).__name__)
-        self._failing_until = self._clock() + ASKED_AGAIN
-        self._failure = _database_away() if asked.done() and self._is_away(error) else _limits_away()
-        raise self._failure
+        if not asked.done():
+            log.warning("limits_slow")
+            self._slow_until = self._clock() + ASKED_AGAIN
+            raise _limits_away()
+        self._slow_until = 0.0
+        if error := asked.exception():
+            log.warning("limits_not_readable", error=type(error).__name__)
+            raise _database_away() if self._is_away(error) else _limits_away()
+        return asked.result()
+
+    def begin(self, asking: Coroutine[Any, Any, Got]) -> asyncio.Task[Got]:
+        """A task whose error nobody has to be told."""
+        task = asyncio.create_task(asking)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return task
+
+    async def aclose(self) -> None:
+        """Waits a moment for what was asked of the buckets."""
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=CLOSING)
 
     def _may_ask(self, lease: _Lease, now: float) -> bool:
-        return lease.refill is None and now >= max(lease.refused_until, self._failing_until)
+        return lease.refill is None and now >= max(lease.refused_until, self._slow_until)
 
     def _lease(self, kind: Limit, key: str) -> _Lease:
         if (lease := self._leases.get((kind, key))) is None:
@@ -102,7 +118,7 @@ class Limiter:
         return lease
 
     def _begin(self, lease: _Lease, kind: Limit, key: str, rate: Rate) -> asyncio.Task[None]:
-        lease.refill = begun(self._refill(lease, kind, key, rate))
+        lease.refill = self.begin(self._refill(lease, kind, key, rate))
         lease.refill.add_done_callback(lambda _: setattr(lease, "refill", None))
         return lease.refill
 
@@ -122,13 +138,6 @@ async def _twice(ask: Callable[[], Awaitable[Bucket]]) -> Bucket:
         return await ask()
     except Exception:
         return await ask()
-
-
-def begun(asking: Coroutine[Any, Any, Got]) -> asyncio.Task[Got]:
-    """A task whose error nobody has to be told."""
-    task = asyncio.create_task(asking)
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    return task
 
 
 def _standing(lease: _Lease, kind: Limit, rate: Rate, now: float) -> Standing:

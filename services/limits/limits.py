@@ -14,7 +14,7 @@ from domain.errors import Unavailable
 from domain.identities import Principal, Visible
 from domain.rate_limits import Limit, Plan, Standing
 from services.limits.buckets import Buckets
-from services.limits.limiter import Limiter, begun, too_many
+from services.limits.limiter import Limiter, too_many
 
 LOOK_EVERY = 1.0  # seconds between two looks for whom too many cards were declined; of all processes
 
@@ -63,6 +63,10 @@ class Limits:
         for key in self._card_keys(customer_id, address):
             await self._declined.count(key)
 
+    async def aclose(self) -> None:
+        """Waits a moment for what was asked of the buckets."""
+        await self._limiter.aclose()
+
     def _card_keys(self, customer_id: str, address: str | None) -> list[str]:
         keys = [self._key("customer", customer_id)]
         return keys if address is None else [*keys, self._key("address", address)]
@@ -91,7 +95,7 @@ class _Declined:
     async def count(self, key: str) -> None:
         try:
             ask = partial(self._buckets.take, Limit.DECLINES, key, self._rate, 1)
-            bucket = await self._limiter.patiently(lambda: begun(ask()))
+            bucket = await self._limiter.patiently(lambda: self._limiter.begin(ask()))
         except Unavailable:
             log.error("decline_not_counted")
             return
@@ -100,7 +104,7 @@ class _Declined:
 
     def _begin_to_look(self) -> asyncio.Task[None]:
         if self._looking is None or self._looking.done():
-            self._looking = begun(self._look())
+            self._looking = self._limiter.begin(self._look())
         return self._looking
 
     async def _look(self) -> None:
