@@ -262,5 +262,10 @@ class Settings(
         return f"postgresql+asyncpg://{rest}"
 
     @property
+    def tells_metrics_with_requests(self) -> bool:
+        """Whether `/metrics` is on the API's own port: everybody who reaches the one then reaches the other."""
+        return not self.api_prometheus_port and (urlsplit(self.public_url).hostname or "") in LOOPBACK
+
+    @property
     def stripe_is_live(self) -> bool:
         return self.stripe_api_key.get_secret_value().startswith(("sk_live_", "rk_live_"))

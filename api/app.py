@@ -18,6 +18,7 @@ from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import StripeGateway
 from adapters.telemetry import runtime as telemetry
 from adapters.telemetry import tracing
+from adapters.telemetry.health_page import served
 from adapters.temporal.client import connect
 from api.audit import routes as audit
 from api.brake import routes as brake
@@ -42,7 +43,7 @@ from api.identities.credentials import credentials_of
 from api.inventory import routes as inventory
 from api.merchant_webhooks import routes as merchant_webhooks
 from api.metrics import routes as metrics
-from api.metrics.routes import ApiMetrics
+from api.metrics.routes import ApiMetrics, metrics_page
 from api.orders import routes as orders
 from api.orders.admission import admission_of
 from api.orders.live import live_orders
@@ -77,6 +78,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             stack.push_async_callback(asyncio.to_thread, tracing.stop)
             app.state.services = services = await _services(chosen, stack, measured)
             app.state.limits = services.limits
+            pages = {"/metrics": partial(metrics_page, measured, services.reads)}
+            await stack.enter_async_context(served(chosen.metrics_host, chosen.api_prometheus_port, pages))
             app.state.audit = trail = AuditTrail(partial(_write_down, services))
             stack.push_async_callback(trail.aclose)
             yield
@@ -93,13 +96,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if chosen.trusted_proxies:  # the last one added is the first one asked
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(chosen.trusted_proxies))
     problems.install(app)
+    _include_routers(app, chosen)
+    openapi.install(app)
+    return app
+
+
+def _include_routers(app: FastAPI, settings: Settings) -> None:
     # The order in which they are tried for a request: those that are asked for most come first.
-    nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
+    nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health)
     shop = (carts, reference_carts, promotions, coupons, rates, merchant_webhooks)
     for noun in (*nouns, *shop, identities, audit, events, documentation):
         app.include_router(noun.router)
-    openapi.install(app)
-    return app
+    if settings.tells_metrics_with_requests:
+        app.include_router(metrics.router)
 
 
 async def _write_down(services: Services, entries: Sequence[NewEntry]) -> None:

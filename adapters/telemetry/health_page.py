@@ -1,4 +1,4 @@
-"""A small HTTP server for health checks, inside a process that serves nothing else.
+"""A small HTTP server for health checks and metrics, apart from what a process serves to others.
 
 It runs on the process's own event loop, so that an answer says that the loop turns.
 """
@@ -18,10 +18,11 @@ EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # addresses that others listen
 
 
 class Answer(NamedTuple):
-    """What a page says: `healthy` becomes 200 or 503, `said` the JSON body."""
+    """What a page says: `healthy` becomes 200 or 503, `said` the body, JSON unless its `media` says otherwise."""
 
     healthy: bool
-    said: Mapping[str, Any]
+    said: Mapping[str, Any] | bytes
+    media: str = "application/json"
 
 
 Pages = Mapping[str, Callable[[], Awaitable[Answer]]]
@@ -63,14 +64,16 @@ async def _response(request: bytes, pages: Pages) -> bytes:
         return _written(HTTPStatus.NOT_FOUND, {})
     if method not in ("GET", "HEAD"):
         return _written(HTTPStatus.METHOD_NOT_ALLOWED, {})
-    answer = await page()
-    return _written(HTTPStatus.OK if answer.healthy else HTTPStatus.SERVICE_UNAVAILABLE, answer.said, method)
+    healthy, said, media = await page()
+    return _written(HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE, said, media, method)
 
 
-def _written(status: HTTPStatus, said: Mapping[str, Any], method: str = "GET") -> bytes:
-    body = json.dumps(dict(said)).encode()
+def _written(
+    status: HTTPStatus, said: Mapping[str, Any] | bytes, media: str = "application/json", method: str = "GET"
+) -> bytes:
+    body = said if isinstance(said, bytes) else json.dumps(dict(said)).encode()
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {media}\r\n"
         f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (b"" if method == "HEAD" else body)

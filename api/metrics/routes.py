@@ -25,6 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.telemetry.health_page import Answer
 from api.deps import ServicesDep
 from api.orders.admission import Shed
 from services.insight import census
@@ -182,6 +183,13 @@ def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
         return choose_encoder(accept)
     except (TypeError, ValueError):
         return choose_encoder("")
+
+
+async def metrics_page(metrics: ApiMetrics, reads: AsyncEngine) -> Answer:
+    """The same in the plain format, for a port of its own."""
+    await metrics.books.refresh(reads)
+    encode, media = choose_encoder("")
+    return Answer(True, encode(metrics.registry), media)
 
 
 @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
