@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple, Self
 
 from domain.identities import Principal, Role
@@ -92,6 +93,15 @@ class Standing(NamedTuple):
     limit: int
     remaining: int
     reset: float  # seconds until all of it is there again
+
+
+def neighbourhood(address: str) -> str:
+    """What counts as one address: of IPv6 the 64 bits that one customer of a provider has at least."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 _SAFE = frozenset(["GET", "HEAD", "OPTIONS"])

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.availability import database_is_away
-from api.http.problems import answer, problem
+from api.http.problems import answer, problem, unread
 from domain.errors import Refused, TooMany, Unauthenticated, bad_fields
 from domain.identities import Permission, Principal, Visible
 
@@ -132,12 +132,9 @@ def _unknown() -> Unauthenticated:
 
 def _refusal(refused: Refused, scope: Scope) -> Response:
     if not isinstance(refused, Unauthenticated):
-        return answer(refused)
+        return answer(refused, unread(scope))
     known = CHALLENGE if refused.code == "unauthenticated" else f'{CHALLENGE}, error="{refused.code}"'
-    headers = {"WWW-Authenticate": known}
-    if any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
-        headers["Connection"] = "close"  # nobody reads the body that follows
-    return answer(refused, headers)
+    return answer(refused, {"WWW-Authenticate": known, **unread(scope)})
 
 
 Asks = Callable[[Request], Awaitable[Caller]]

@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from api.http.availability import database_is_away
 from api.http.exact_json import TOO_MANY, TWICE
@@ -95,6 +96,12 @@ def answer(refused: Refused, headers: Mapping[str, str] | None = None) -> Respon
     members = {camel_case(name): value for name, value in refused.members.items()}
     status, errors = STATUS[type(refused)], errors_of(refused)
     return problem(status, refused.code, refused.detail, errors=errors, headers=sent, **members)
+
+
+def unread(scope: Scope) -> dict[str, str]:
+    """The headers of a refusal that comes before the body is read: nobody reads what follows."""
+    has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+    return {"Connection": "close"} if has_body else {}
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from adapters.identities.secrets import Secret
 from adapters.settings import Settings
 from api.http.authentication import PRINCIPAL
 from api.http.availability import database_is_away
-from api.http.problems import answer
+from api.http.problems import answer, unread
 from domain.errors import TooMany, Unavailable
 from domain.identities import Principal
 from domain.rate_limits import Limit, Standing, limit_of
@@ -39,9 +39,9 @@ class RateLimits:
         try:
             standing = await limits.request(principal, kind)
         except TooMany as refused:
-            await answer(refused)(scope, receive, send)
+            await answer(refused, unread(scope))(scope, receive, send)
         except Unavailable as refused:
-            going_on = self._app if kind is Limit.READS else answer(refused)
+            going_on = self._app if kind is Limit.READS else answer(refused, unread(scope))
             await going_on(scope, receive, send)
         else:
             await self._app(scope, receive, _told(send, standing))

@@ -12,7 +12,7 @@ import structlog
 from adapters.identities.secrets import Secret
 from domain.errors import Unavailable
 from domain.identities import Principal, Visible
-from domain.rate_limits import Limit, Plan, Standing
+from domain.rate_limits import Limit, Plan, Standing, neighbourhood
 from services.limits.buckets import Buckets
 from services.limits.limiter import Limiter, too_many
 
@@ -50,7 +50,7 @@ class Limits:
     async def failed_login(self, address: str) -> None:
         """Counts one. Raises TooMany; where it cannot be told, nothing."""
         try:
-            await self._limiter.take(Limit.LOGINS, self._key(address), self._plan.logins)
+            await self._limiter.take(Limit.LOGINS, self._key(neighbourhood(address)), self._plan.logins)
         except Unavailable:
             return
 
@@ -69,7 +69,7 @@ class Limits:
 
     def _card_keys(self, customer_id: str, address: str | None) -> list[str]:
         keys = [self._key("customer", customer_id)]
-        return keys if address is None else [*keys, self._key("address", address)]
+        return keys if address is None else [*keys, self._key("address", neighbourhood(address))]
 
     def _key(self, *names: str) -> str:
         return self._secret.digest(*names)[:32]

@@ -12,7 +12,7 @@ from adapters.identities.secrets import Secret
 from adapters.settings import Settings
 from domain.errors import TooMany, Unavailable
 from domain.identities import EVERYTHING, Kind, Principal, Role, Visible
-from domain.rate_limits import Limit, Rate, limit_of
+from domain.rate_limits import Limit, Rate, limit_of, neighbourhood
 from services.limits.buckets import Bucket
 from services.limits.limiter import ASKED_AGAIN, Limiter
 from services.limits.limits import LOOK_EVERY, Limits
@@ -117,6 +117,20 @@ def test_a_rate_is_written_as_people_say_it() -> None:
     for bad in ("5", "0/s", "5/d", "-1/s", "5/min ", ""):
         with pytest.raises(ValueError, match="a number per"):
             Rate.parse(bad)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8:0:0:ffff::9", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("somewhere", "somewhere"),
+    ],
+)
+def test_who_has_2_to_the_64_addresses_counts_once(address: str, counted: str) -> None:
+    assert neighbourhood(address) == counted
 
 
 def test_programs_may_do_what_no_person_does() -> None:
