@@ -189,7 +189,7 @@ async def metrics_page(metrics: ApiMetrics, reads: AsyncEngine) -> Answer:
     """The same in the plain format, for a port of its own."""
     await metrics.books.refresh(reads)
     encode, media = choose_encoder("")
-    return Answer(True, encode(metrics.registry), media)
+    return Answer(True, {}, encode(metrics.registry), media)
 
 
 @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
