@@ -65,6 +65,11 @@ class Meter:
         status = self._send(request)
         return Cost(time.clock_gettime(self._clock) - began, status, request)
 
+    def close(self) -> None:
+        """Ends the connection that is kept between two requests."""
+        if self._connection is not None:
+            self._connection.close()
+
     def _send(self, request: BadRequest) -> int:
         usual = {"Host": LOOPBACK, "Authorization": "Bearer audit", "Content-Type": "application/json"}
         headers = {**usual, **request.headers}
@@ -101,9 +106,11 @@ def metered() -> Iterator[Meter]:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     assert thread.ident is not None
+    meter = Meter(port, time.pthread_getcpuclockid(thread.ident))
     try:
-        yield Meter(port, time.pthread_getcpuclockid(thread.ident))
+        yield meter
     finally:
+        meter.close()
         server.should_exit = True
         thread.join()
 
