@@ -21,7 +21,7 @@ from temporalio.runtime import Runtime
 from adapters.bus.connect import open_broker
 from adapters.carrier.gateway import CarrierGateway
 from adapters.postgres import reachability
-from adapters.postgres.database import create_engine, create_sessions, dispose
+from adapters.postgres.database import autocommit, create_engine, create_sessions, dispose
 from adapters.postgres.hints import Hints
 from adapters.postgres.partition_locks import PartitionLocks
 from adapters.process import exit_code, leave, told_to_stop
@@ -40,6 +40,7 @@ from events.consumers_main import build_consumers
 from events.health import RelayHealth
 from events.inbox import FollowedUp, FollowUp, Inbox
 from events.inbox_pruning import InboxPruning
+from events.limit_pruning import forget_full_forever
 from events.metrics import DeliveryMetrics, RelayMetrics
 from events.outbox_relay import OutboxRelay
 from events.parcel_follow_up import ParcelFollowUp
@@ -174,11 +175,13 @@ async def run(settings: Settings) -> None:
         health = RelayHealth(relay, lambda: reachability.parts(parts.engine, parts.temporal), settings.sweep_interval)
         async with health_page.served(settings.relay_health_host, settings.relay_health_port, health.pages):
             log.info("relay started", temporal=settings.temporal_address)
-            sealing = asyncio.create_task(seal_forever(parts.engine.execution_options(isolation_level="AUTOCOMMIT")))
+            each_alone = autocommit(parts.engine)
+            upkeep = [asyncio.create_task(one(each_alone)) for one in (seal_forever, forget_full_forever)]
             try:
-                await relay.run_until(stop, sending, *consumers, sealing)
+                await relay.run_until(stop, sending, *consumers, *upkeep)
             finally:
-                sealing.cancel()
+                for one in upkeep:
+                    one.cancel()
             log.info("relay drains")
     log.info("relay stopped")
 

@@ -15,6 +15,14 @@ class HttpSettings(BaseSettings):
         "reach the API; a request to any other is refused",
     )
 
+    api_prometheus_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="of the API's own `/metrics`, on `ORDERSAGA_METRICS_HOST`; 0: they are on the API's port where "
+        "the public URL is on this machine, and nowhere else",
+    )
+
     @field_validator("more_hosts", mode="before")
     @classmethod
     def _read_names(cls, given: Any) -> Any:

@@ -17,6 +17,7 @@ from adapters.consumer_settings import ConsumerSettings
 from adapters.event_settings import EventSettings
 from adapters.http_settings import HttpSettings
 from adapters.identity_settings import LOOPBACK, IdentitySettings
+from adapters.limit_settings import LimitSettings
 from adapters.secret_settings import SecretSettings
 from adapters.temporal_settings import TemporalSettings
 from adapters.webhook_settings import WebhookSettings
@@ -40,6 +41,7 @@ class Settings(
     ConsumerSettings,
     HttpSettings,
     IdentitySettings,
+    LimitSettings,
     WebhookSettings,
     WorkerSettings,
 ):
@@ -258,6 +260,11 @@ class Settings(
         """The database URL with the driver that this project uses."""
         _, _, rest = self.database_url.get_secret_value().partition("://")
         return f"postgresql+asyncpg://{rest}"
+
+    @property
+    def tells_metrics_with_requests(self) -> bool:
+        """Whether `/metrics` is on the API's own port: everybody who reaches the one then reaches the other."""
+        return not self.api_prometheus_port and (urlsplit(self.public_url).hostname or "") in LOOPBACK
 
     @property
     def stripe_is_live(self) -> bool:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.postgres.hints import Hints
@@ -17,6 +18,7 @@ from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import StripeGateway
 from adapters.telemetry import runtime as telemetry
 from adapters.telemetry import tracing
+from adapters.telemetry.health_page import served
 from adapters.temporal.client import connect
 from api.audit import routes as audit
 from api.brake import routes as brake
@@ -33,6 +35,7 @@ from api.http.audit import Audit, AuditTrail
 from api.http.authentication import Authentication
 from api.http.body_limit import BodyLimit
 from api.http.observation import Observation
+from api.http.rate_limits import RateLimits, limits_of
 from api.http.reference_paths import ReferencePaths
 from api.http.request_rules import RequestRules, hosts_of
 from api.identities import routes as identities
@@ -40,7 +43,7 @@ from api.identities.credentials import credentials_of
 from api.inventory import routes as inventory
 from api.merchant_webhooks import routes as merchant_webhooks
 from api.metrics import routes as metrics
-from api.metrics.routes import ApiMetrics
+from api.metrics.routes import ApiMetrics, metrics_page
 from api.orders import routes as orders
 from api.orders.admission import admission_of
 from api.orders.live import live_orders
@@ -74,6 +77,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.stop)
             app.state.services = services = await _services(chosen, stack, measured)
+            app.state.limits = services.limits
+            pages = {"/metrics": partial(metrics_page, measured, services.reads)}
+            await stack.enter_async_context(served(chosen.metrics_host, chosen.api_prometheus_port, pages))
             app.state.audit = trail = AuditTrail(partial(_write_down, services))
             stack.push_async_callback(trail.aclose)
             yield
@@ -81,19 +87,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, telemetry=tracing.of_requests(), **openapi.APPLICATION)
     app.state.metrics = measured
     app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimits)
     app.add_middleware(Authentication)
     app.add_middleware(Audit)
     app.add_middleware(RequestRules, hosts=hosts_of(chosen))
     app.add_middleware(Observation, answered=measured.answered)
-    app.add_middleware(ReferencePaths)  # the last one added is the first one asked
+    app.add_middleware(ReferencePaths)
+    if chosen.trusted_proxies:  # the last one added is the first one asked
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(chosen.trusted_proxies))
     problems.install(app)
+    _include_routers(app, chosen)
+    openapi.install(app)
+    return app
+
+
+def _include_routers(app: FastAPI, settings: Settings) -> None:
     # The order in which they are tried for a request: those that are asked for most come first.
-    nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health, metrics)
+    nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health)
     shop = (carts, reference_carts, promotions, coupons, rates, merchant_webhooks)
     for noun in (*nouns, *shop, identities, audit, events, documentation):
         app.include_router(noun.router)
-    openapi.install(app)
-    return app
+    if settings.tells_metrics_with_requests:
+        app.include_router(metrics.router)
 
 
 async def _write_down(services: Services, entries: Sequence[NewEntry]) -> None:
@@ -118,6 +133,8 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
     live = await stack.enter_async_context(live_orders(settings, each_on_its_own, measured.dropped))
     stack.enter_context(told_first(live.close))
     measured.listeners(lambda: live.count)
+    limits = limits_of(settings, each_on_its_own)
+    stack.push_async_callback(limits.aclose)
     sessions = create_sessions(engine)
     return Services(
         settings,
@@ -131,4 +148,5 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
         OrderBook(sessions, committed=hinting(hints)),
         live,
         credentials_of(settings, each_on_its_own, stack),
+        limits,
     )

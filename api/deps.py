@@ -18,6 +18,7 @@ from api.orders.admission import Admission
 from api.orders.live import LiveOrders
 from engine.update_places import UpdatePlaces
 from services.inbox.arrivals import Arrivals
+from services.limits.limits import Limits
 from services.orders.book import OrderBook
 
 
@@ -40,6 +41,7 @@ class Services:
     book: OrderBook  # for changes of orders: those who watch them are told
     live: LiveOrders
     identities: Credentials
+    limits: Limits
     places: UpdatePlaces = field(default_factory=UpdatePlaces)
 
 

@@ -29,6 +29,7 @@ from devstack.stack.identities import Bearer
 from devstack.stack.interruption import run_command
 from devstack.stack.stack import Stack
 
+MANY_DECLINES = {"ORDERSAGA_LIMIT_DECLINES": "1000/s"}  # a customer has more carts than anybody has
 NEVER = 1e9  # seconds: no parcel is scanned
 SETTLE = 240.0  # seconds
 AUDITED = [rule for rule in RULES if rule is not stock_is_what_was_there_less_what_left]
@@ -39,7 +40,7 @@ async def carts(seed: int, count: int, clients: int, seconds: float, kills: int)
     """One run on a stack of its own."""
     with tempfile.TemporaryDirectory(prefix="ordersaga-carts-", ignore_cleanup_errors=True) as made:
         folder, journal = Path(made), Path(made) / "journal.jsonl"
-        async with Stack(folder, carrier_clock=(NEVER, NEVER), environ=os.environ) as stack:
+        async with Stack(folder, carrier_clock=(NEVER, NEVER), environ=os.environ | MANY_DECLINES) as stack:
             look = partial(read_books, stack.urls.database_url, folder, journal)
             with Journal(journal) as book:
                 shop = CartShop(stack.urls.api, stack.urls.stripe, stack.plan.connect, book, Bearer(stack.folder))

@@ -18,6 +18,8 @@ SETTINGS: Mapping[str, str] = {
     "ORDERSAGA_STRIPE_TIMEOUT": "8",
     "ORDERSAGA_CARRIER_TIMEOUT": "8",
     "ORDERSAGA_STOCK_LOW": str(STOCK_LOW),
+    "ORDERSAGA_LIMIT_CANCELS": "1000/s",  # a few customers do in minutes what a town does in a week
+    "ORDERSAGA_LIMIT_DECLINES": "1000/s",
 }
 
 

@@ -146,8 +146,9 @@ def _end_of_number(plain: str, groups: list[tuple[int, str]], first: int) -> int
         digits += group
         if len(digits) > LONGEST:
             return None
-        alike = len(between) <= 1 or tuple(len(one) for _, one in groups[first : last + 1]) in SHAPES
-        if alike and is_card_number(digits):
+        if not is_card_number(digits):
+            continue
+        if len(between) <= 1 or tuple(len(one) for _, one in groups[first : last + 1]) in SHAPES:
             return last
     return None
 

@@ -26,6 +26,7 @@ OrderSagaError
     ├── Conflict               it does not fit how things stand now
     ├── Stale                  it was meant for an earlier version than there is now
     ├── PaymentRequired        the payment did not go through: another payment method may
+    ├── TooMany                they have asked too often: ask again after a while
     └── Unavailable            it cannot be done right now: ask again later
 """
 
@@ -205,6 +206,17 @@ class Stale(Refused):
 
 class PaymentRequired(Refused):
     """The payment did not go through: the customer needs another payment method."""
+
+
+class TooMany(Refused):
+    """Whoever asks has asked too often, or too much has gone wrong for them. Ask again after `retry_after`.
+
+    `limit`: how often they may ask.
+    """
+
+    def __init__(self, code: str, detail: str, *, retry_after: timedelta, limit: int) -> None:
+        super().__init__(code, detail)
+        self.retry_after, self.limit = retry_after, limit
 
 
 class Unavailable(Refused):

@@ -20,6 +20,9 @@ _ENGINE_AWAY = frozenset(
     ]
 )
 
+TAKES_NO_MORE = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.FAILED_PRECONDITION)
+"""Of a workflow: ten updates at a time, two thousand in all. A signal is still taken."""
+
 
 class NoWorkflow(Exception):
     """No running workflow takes the call: there is none, or it ended before it answered."""

@@ -103,7 +103,8 @@ class WebhookDeliveries:
             headers = signed_headers(one.secrets, one.event_id, now(), one.body)
             attempt = await self._sender.send(one.url, headers, one.body)
             async with self._sessions() as session, session.begin():
-                noted = await outcomes.note(session, one, attempt, self._patience, random.random())
+                spread = random.random()  # noqa: S311  # so that repeats do not come together
+                noted = await outcomes.note(session, one, attempt, self._patience, spread)
         except Exception as error:
             # It is sent once more when its lease is over.
             log.warning(

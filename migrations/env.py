@@ -56,7 +56,7 @@ async def migrate() -> None:
                 context.config.print_stdout(
                     "a table is in use, trying again: %s", " ".join(str(error.statement).split())
                 )
-            await asyncio.sleep(random.uniform(*PAUSE))
+            await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # a pause
             async with engine.connect() as connection:
                 await connection.run_sync(end_vacuums)
     finally:

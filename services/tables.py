@@ -14,6 +14,7 @@ from services.customers import tables as customers
 from services.identities import tables as identities
 from services.inbox import tables as inbox
 from services.inventory import tables as inventory
+from services.limits import tables as limits
 from services.merchant_webhooks import tables as merchant_webhooks
 from services.notifications import tables as notifications
 from services.orders import tables as orders
@@ -38,6 +39,7 @@ AREAS = (
     identities,
     inbox,
     inventory,
+    limits,
     merchant_webhooks,
     notifications,
     orders,

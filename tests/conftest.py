@@ -31,6 +31,7 @@ from services.inbox import arrivals
 from tests.support.distribution import Distribution, check_sharing
 from tests.support.fakes import StepFaults
 from tests.support.identities import Anybody, signer
+from tests.support.limits import UNLIMITED
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps
@@ -145,6 +146,7 @@ def base_settings(stack: Stack) -> Settings:
         service_secret=env["ORDERSAGA_SERVICE_SECRET"],
         database_pool_size=10,
         checkout_budget=PATIENT,
+        **UNLIMITED,
         brake_orders=10_000,  # the tests of the brake have their own: all tests share one database
     )
 

@@ -37,7 +37,7 @@ FINAL = frozenset(["fraudulent", "lost_card", "merchant_blacklist", "pickup_card
 """Whoever holds such a card is not asked for another one, and hears of no code but the plain one."""
 PLAIN_CODE = "card_declined"
 
-_SECRET = "Do not tell the customer; do not retry; offer no other card. Look at the customer's other open orders."
+_UNTOLD = "Do not tell the customer; do not retry; offer no other card. Look at the customer's other open orders."
 _ANOTHER_CARD = "The customer should use another card."
 _CHECK_DATA = "The customer should check what they typed, or use another card."
 _WAIT = "It may work later; if it does not, the customer should call their bank."
@@ -46,11 +46,11 @@ _AUTHENTICATE = "The customer must be present: ask them to pay again and to auth
 _ASK_BANK = "The bank gives no reason that it shares. The customer should call it, or use another card."
 
 OPERATOR_MESSAGES = {
-    "fraudulent": f"Stripe suspects fraud. {_SECRET}",
-    "lost_card": f"The card is reported lost. {_SECRET}",
-    "stolen_card": f"The card is reported stolen. {_SECRET}",
-    "pickup_card": f"The bank wants the card back; it may be lost or stolen. {_SECRET}",
-    "merchant_blacklist": f"The payment matches a value on our own Stripe block list. {_SECRET}",
+    "fraudulent": f"Stripe suspects fraud. {_UNTOLD}",
+    "lost_card": f"The card is reported lost. {_UNTOLD}",
+    "stolen_card": f"The card is reported stolen. {_UNTOLD}",
+    "pickup_card": f"The bank wants the card back; it may be lost or stolen. {_UNTOLD}",
+    "merchant_blacklist": f"The payment matches a value on our own Stripe block list. {_UNTOLD}",
     "insufficient_funds": f"The bank says that there is not enough money. {_ANOTHER_CARD}",
     "expired_card": f"The card has expired. {_ANOTHER_CARD}",
     "currency_not_supported": f"The card does not take the order's currency. {_ANOTHER_CARD}",

@@ -1,4 +1,4 @@
-"""A small HTTP server for health checks, inside a process that serves nothing else.
+"""A small HTTP server for health checks and metrics, apart from what a process serves to others.
 
 It runs on the process's own event loop, so that an answer says that the loop turns.
 """
@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 
 LONGEST = 10.0  # seconds from a request to the end of its answer
 REQUEST_LIMIT = 8192  # bytes
-EVERYWHERE = ("0.0.0.0", "::", "")  # addresses to listen on, not to connect to
+JSON = "application/json"
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # addresses that others listen on, and nobody connects to
 
 
 class Answer(NamedTuple):
-    """What a page says: `healthy` becomes 200 or 503, `said` the JSON body."""
+    """What a page says: `healthy` becomes 200 or 503, `said` the JSON body, or `text` another one."""
 
     healthy: bool
     said: Mapping[str, Any]
+    text: bytes | None = None
+    media: str = JSON
 
 
 Pages = Mapping[str, Callable[[], Awaitable[Answer]]]
@@ -60,17 +63,20 @@ async def _response(request: bytes, pages: Pages) -> bytes:
     method, _, rest = request.decode("latin-1").partition(" ")
     page = pages.get(rest.partition(" ")[0].partition("?")[0])
     if page is None:
-        return _written(HTTPStatus.NOT_FOUND, {})
+        return _written(HTTPStatus.NOT_FOUND)
     if method not in ("GET", "HEAD"):
-        return _written(HTTPStatus.METHOD_NOT_ALLOWED, {})
-    answer = await page()
-    return _written(HTTPStatus.OK if answer.healthy else HTTPStatus.SERVICE_UNAVAILABLE, answer.said, method)
+        return _written(HTTPStatus.METHOD_NOT_ALLOWED)
+    healthy, said, text, media = await page()
+    return _written(HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE, text or _json(said), media, method)
 
 
-def _written(status: HTTPStatus, said: Mapping[str, Any], method: str = "GET") -> bytes:
-    body = json.dumps(dict(said)).encode()
+def _json(said: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(said)).encode()
+
+
+def _written(status: HTTPStatus, body: bytes = b"{}", media: str = JSON, method: str = "GET") -> bytes:
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {media}\r\n"
         f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (b"" if method == "HEAD" else body)

@@ -24,6 +24,7 @@ class Request:
     key: str | None = None
     version: int | None = None
     placed_by: str | None = None  # the principal of a checkout
+    address: str | None = None  # and of the client, if that is the customer's own
 
     def asked(self, fingerprint: str) -> Asked:
         return Asked(fingerprint, self.key, self.version, self.sees)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from api.carts.changes import Request
 from api.carts.schemas import CheckoutWanted
 from api.deps import Services
+from api.orders import card_tries
 from api.orders.admission import Turn
+from api.orders.card_tries import Payer
 from api.orders.checkout import answered
 from api.orders.view import OrderRecord, links
 from domain.errors import Conflict
@@ -17,31 +19,35 @@ from services.outbox.waiting import CHANNEL as OUTBOX
 
 async def check_out(request: Request, cart_id: str, wanted: CheckoutWanted) -> OrderRecord:
     """Raises as `services.carts.checkout.place` does, and Unavailable before anything is stored."""
-    services, asked = request.services, request.asked(wanted.fingerprint(cart_id))
+    asked = request.asked(wanted.fingerprint(cart_id))
     try:
-        return await _check_out(services, cart_id, asked, wanted, request.placed_by)
+        return await _check_out(request, cart_id, asked, wanted)
     except Conflict as refused:
         if refused.code != "cart_ordered":
             raise
         order_id = refused.members["order_id"]
-        address = links(services.settings, order_id).model_dump()
+        address = links(request.services.settings, order_id).model_dump()
         raise Conflict(refused.code, refused.detail, order_id=order_id, links=address) from None
 
 
-async def _check_out(
-    services: Services, cart_id: str, asked: Asked, wanted: CheckoutWanted, placed_by: str | None
-) -> OrderRecord:
+async def _check_out(request: Request, cart_id: str, asked: Asked, wanted: CheckoutWanted) -> OrderRecord:
+    services, placed_by = request.services, request.placed_by
     admission = services.admission
     async with admission.database():
         planned = await checkout.plan(services.reads, cart_id, asked)
+    if planned.contents is not None:  # else it is a repeat, which tries no card
+        await card_tries.require(services, Payer(planned.contents.customer_id, request.address))
     turn = await _turn(services, planned.order_id)
     with admission.take_on(planned.order_id, turn) as taken:
         async with admission.database():
             row = await checkout.place(
-                services.sessions, planned, asked, lambda cart: wanted.to_place(cart, services.settings, placed_by)
+                services.sessions,
+                planned,
+                asked,
+                lambda cart: wanted.to_place(cart, services.settings, placed_by),
             )
         services.hints.give(OUTBOX)
-        return await answered(services, taken, row)
+        return await answered(services, taken, row, request.address)
 
 
 async def _turn(services: Services, order_id: str) -> Turn:

@@ -60,7 +60,7 @@ async def change_request(services: ServicesDep, caller: Changer, key: KeyDep, ve
 
 
 async def checkout_request(services: ServicesDep, caller: Buyer, key: KeyDep, version: Version) -> Request:
-    return Request(services, carts_of(caller), key, version, caller.principal.name)
+    return Request(services, carts_of(caller), key, version, caller.principal.name, caller.address)
 
 
 CartIdDep = Annotated[str, Depends(known_shape)]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from adapters.settings import Settings
-from api.http.fields import Amount, Body, CouponCode, Identifier, ShippingOptionName, Text40, Text500, Time, Wire
+from api.http.fields import Amount, Body, CouponCode, Identifier, Metadata, ShippingOptionName, Text40, Time, Wire
 from api.orders.part_schemas import DiscountView, unset
 from api.orders.schemas import Country, PaymentMethod, ShippingAddress, not_too_far_ahead
 from domain.carts import Availability, CartState, bad_quantity
@@ -119,7 +119,7 @@ class CheckoutWanted(Body):
     shipping_address: ShippingAddress | None = None
     shipping_option: ShippingOptionName | None = None
     ship_not_before: Annotated[Time, AfterValidator(not_too_far_ahead)] | None = None
-    metadata: dict[Text40, Text500] = Field(default={}, max_length=20)
+    metadata: Metadata = Field(default={})
 
     def fingerprint(self, cart_id: str) -> str:
         """SHA-256 of what the client asked for, the same however the JSON was written."""

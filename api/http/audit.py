@@ -20,7 +20,7 @@ from api.http.observation import UNKNOWN_ROUTE, current_request_id
 from domain.identities import Principal, Role
 from services.audit.audit import NewEntry
 
-REFUSED = frozenset([401, 403])
+REFUSED = frozenset([401, 403, 429])
 FAILED = 500  # what such an answer is about may have happened, or not
 PRIVILEGED = frozenset([Role.SUPPORT, Role.OPERATIONS, Role.AUDITOR, Role.PRIVACY])
 CHECKOUT = ("POST", "/api/orders")

@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.availability import database_is_away
-from api.http.problems import answer, problem
-from domain.errors import Refused, Unauthenticated, bad_fields
+from api.http.problems import answer, problem, unread
+from domain.errors import Refused, TooMany, Unauthenticated, bad_fields
 from domain.identities import Permission, Principal, Visible
 
 PUBLIC = frozenset(
@@ -53,6 +53,7 @@ class Caller:
 
     principal: Principal
     visible: Visible
+    address: str | None = None  # of a customer's own client; a program's says nothing of who orders
 
     def by(self, said: str | None) -> str:
         """Who does it, for timelines and trails. Raises InvalidInput where a body says that it is somebody else."""
@@ -80,7 +81,7 @@ class Authentication:
         try:
             principal = await _principal(scope)
         except Refused as refused:
-            await _refusal(refused, scope)(scope, receive, send)
+            await _refusal(await _counted(refused, scope), scope)(scope, receive, send)
         except (SQLAlchemyError, OSError) as error:
             if not database_is_away(error):
                 raise
@@ -103,6 +104,22 @@ async def _principal(scope: Scope) -> Principal:
     return await _identities(scope).principal(credential.strip())
 
 
+async def _counted(refused: Refused, scope: Scope) -> Refused:
+    """What to answer who is not known: after too many such requests from an address that there were too many.
+
+    Who is known is not refused for what others do behind the same address.
+    """
+    limits = getattr(scope["app"].state, "limits", None)
+    client = scope.get("client")
+    if limits is None or client is None or not isinstance(refused, Unauthenticated):
+        return refused
+    try:
+        await limits.failed_login(client[0])
+    except TooMany as too_many:
+        return too_many
+    return refused
+
+
 def _identities(scope: Scope) -> Identities:
     found: Identities = scope["app"].state.services.identities
     return found
@@ -115,12 +132,9 @@ def _unknown() -> Unauthenticated:
 
 def _refusal(refused: Refused, scope: Scope) -> Response:
     if not isinstance(refused, Unauthenticated):
-        return answer(refused)
+        return answer(refused, unread(scope))
     known = CHALLENGE if refused.code == "unauthenticated" else f'{CHALLENGE}, error="{refused.code}"'
-    headers = {"WWW-Authenticate": known}
-    if any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
-        headers["Connection"] = "close"  # nobody reads the body that follows
-    return answer(refused, headers)
+    return answer(refused, {"WWW-Authenticate": known, **unread(scope)})
 
 
 Asks = Callable[[Request], Awaitable[Caller]]
@@ -137,7 +151,9 @@ def may(permission: str) -> Asks:
         principal: Principal | None = request.scope.get("state", {}).get(PRINCIPAL)
         if principal is None:  # an address that is public and has such a route: a mistake of ours
             raise _unknown()
-        return Caller(principal, principal.sees(needed))
+        visible = principal.sees(needed)
+        client = request.client if visible.customer_id is not None else None
+        return Caller(principal, visible, client.host if client else None)
 
     allowed.permission = needed  # type: ignore[attr-defined]  # for the walk over all routes
     return allowed

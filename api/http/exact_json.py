@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 MOST_VALUES = 1600  # of one body: the largest order has 1,550
+MOST_NAMES = 100  # of one object: metadata has 20
 TOO_MANY = "a body may not have so many values"
 TWICE = "an object has a name twice"
 
@@ -43,6 +44,13 @@ class ExactJsonRoute(APIRoute):
 
 class LongJsonRequest(ExactJsonRequest):
     most_values = 40_000
+    most_objects = 4_001  # two lists of two thousand
+
+    async def json(self) -> Any:
+        """As that of other bodies; one of more objects than there may be is not even parsed."""
+        if (await self.body()).count(b"{") > self.most_objects:
+            raise json.JSONDecodeError(TOO_MANY, "", 0)
+        return await super().json()
 
 
 class LongJsonRoute(ExactJsonRoute):
@@ -61,15 +69,15 @@ def loads(raw: bytes, most_values: int = MOST_VALUES) -> Any:
         raise
     except (ValueError, ArithmeticError, RecursionError) as error:
         # Not UTF-8, NaN, an integer of thousands of digits, or nesting deeper than the interpreter's stack.
-        why = TWICE if isinstance(error, _NameTwice) else "not JSON that can be read"
+        why = str(error) if isinstance(error, _BadObject) else "not JSON that can be read"
         raise json.JSONDecodeError(why, "", 0) from error
     if raw.count(b",") > most_values / 2 and _has_more_values(value, most_values):
         raise json.JSONDecodeError(TOO_MANY, "", 0)
     return value
 
 
-class _NameTwice(ValueError):
-    """An object has a name twice: which of the values counts is up to who reads it."""
+class _BadObject(ValueError):
+    """An object has a name twice, and which of the values counts is up to who reads it; or it has too many names."""
 
 
 def _has_more_values(value: Any, most: int) -> bool:
@@ -83,9 +91,11 @@ def _has_more_values(value: Any, most: int) -> bool:
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_NAMES:
+        raise _BadObject(TOO_MANY)
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _NameTwice(TWICE)
+        raise _BadObject(TWICE)
     return found
 
 

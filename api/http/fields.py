@@ -27,6 +27,7 @@ class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
+MOST_METADATA = 20
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -50,6 +51,13 @@ def _written(value: str) -> str:
 def _no_card_number(value: str) -> str:
     if len(value) >= SHORTEST and has_card_number(value):
         raise ValueError("this holds the number of a payment card, which is taken nowhere here")
+    return value
+
+
+def _few(value: Any) -> Any:
+    """Counted before any of them is read."""
+    if isinstance(value, dict) and len(value) > MOST_METADATA:
+        raise ValueError(f"at most {MOST_METADATA} entries are taken")
     return value
 
 
@@ -104,6 +112,7 @@ Text200 = Annotated[
     AfterValidator(_written),
 ]
 Text500 = Annotated[str, StringConstraints(strict=True, max_length=500), AfterValidator(_written)]
+Metadata = Annotated[dict[Text40, Text500], BeforeValidator(_few), Field(max_length=MOST_METADATA)]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339, json_schema_input_type=str), AfterValidator(_in_utc)]
 CouponCode = Annotated[
     str,

@@ -78,8 +78,8 @@ def _secure(document: dict[str, Any]) -> None:
         for operation in operations.values():
             operation["security"] = [] if is_public(path) else [{"bearer": []}]
             if not is_public(path):
-                refused = documented(401, 403)
-                operation["responses"] |= {str(status): refused[status] for status in (401, 403)}
+                refused = documented(401, 403, 429)
+                operation["responses"] |= {str(status): refused[status] for status in (401, 403, 429)}
 
 
 def _replace_validation_errors(document: dict[str, Any]) -> None:

@@ -18,13 +18,15 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from api.http.availability import database_is_away
 from api.http.exact_json import TOO_MANY, TWICE
+from api.http.methods import allowed
 from api.http.observation import REQUEST_ID, current_request_id
 from api.http.statuses import STATUS, camel_case, errors_of
 from domain.card_numbers import mask_card_numbers
-from domain.errors import Refused, Unavailable
+from domain.errors import Refused, TooMany, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 2  # seconds: a restarted database or engine is back in about this time
@@ -86,11 +88,20 @@ def problem(
 def answer(refused: Refused, headers: Mapping[str, str] | None = None) -> Response:
     """The problem's response of a refusal; `headers` come on top of those that it has anyway."""
     sent = dict(headers or {})
-    if isinstance(refused, Unavailable) and refused.retry_after is not None:
+    if isinstance(refused, TooMany | Unavailable) and refused.retry_after is not None:
         sent["Retry-After"] = str(int(refused.retry_after.total_seconds()))
+    if isinstance(refused, TooMany):
+        sent |= {"RateLimit-Limit": str(refused.limit), "RateLimit-Remaining": "0"}
+        sent["RateLimit-Reset"] = sent["Retry-After"]
     members = {camel_case(name): value for name, value in refused.members.items()}
     status, errors = STATUS[type(refused)], errors_of(refused)
     return problem(status, refused.code, refused.detail, errors=errors, headers=sent, **members)
+
+
+def unread(scope: Scope) -> dict[str, str]:
+    """The headers of a refusal that comes before the body is read: nobody reads what follows."""
+    has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+    return {"Connection": "close"} if has_body else {}
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -161,11 +172,14 @@ async def _http(request: Request, error: Exception) -> Response:
         404: "there is nothing at this address",
         405: "this address does not take this method",
     }
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed(request.app, request.scope["path"])
     return problem(
         error.status_code,
         phrase.lower().replace(" ", "-"),
         details.get(error.status_code, phrase),
-        headers=error.headers,
+        headers=headers,
     )
 
 

@@ -13,6 +13,7 @@ from domain.errors import (
     PaymentRequired,
     Refused,
     Stale,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -38,9 +39,10 @@ STATUS: Mapping[type[Refused], int] = {
     InvalidInput: 422,
     ForeignBody: 422,
     UnknownEventType: 422,
+    TooMany: 429,
     Unavailable: 503,
 }
-"""By what the refusal means (RFC 9110, sections 15.5 and 15.6)."""
+"""By what the refusal means (RFC 9110, sections 15.5 and 15.6; RFC 6585, section 4)."""
 
 _WORD = re.compile(r"_([a-z])")
 

@@ -25,6 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.telemetry.health_page import Answer
 from api.deps import ServicesDep
 from api.orders.admission import Shed
 from services.insight import census
@@ -176,9 +177,24 @@ def _gauge(name: str, words: str, value: Values | float, *labels: str) -> GaugeM
     return gauge
 
 
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """What the scraper asks for; the plain format where it asks for a version that is none."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):
+        return choose_encoder("")
+
+
+async def metrics_page(metrics: ApiMetrics, reads: AsyncEngine) -> Answer:
+    """The same in the plain format, for a port of its own."""
+    await metrics.books.refresh(reads)
+    encode, media = choose_encoder("")
+    return Answer(True, {}, encode(metrics.registry), media)
+
+
 @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
 async def scrape(request: Request, services: ServicesDep, accept: Annotated[str, Header()] = "") -> Response:
     metrics: ApiMetrics = request.app.state.metrics
     await metrics.books.refresh(services.reads)
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = _encoder(accept)
     return Response(encode(metrics.registry), headers={"Content-Type": content_type})

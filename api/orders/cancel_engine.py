@@ -20,7 +20,7 @@ from adapters.temporal.client import workflow_id
 from api.deps import Services
 from domain.commands import CancelAnswer, CancelRequest
 from domain.order_states import OrderStatus
-from engine.calls import engine_away, workflow_calls
+from engine.calls import TAKES_NO_MORE, engine_away, workflow_calls
 from engine.orders import start_of, start_signaled
 from services.orders.tables import Order
 from services.shipping.cancel_books import look
@@ -30,8 +30,6 @@ NOTE_TIMEOUT = 2.0  # seconds that a signal gets at least, also where the caller
 PATIENCE = 2.0  # seconds until a wish that no workflow took up is noted; taking it up needs a hundredth of that
 FIRST_LOOK, LAST_LOOK = 0.1, 0.8  # seconds between two looks at the books; doubled from the first to the last
 CANCEL_SIGNAL = "cancel_order"
-TAKES_NO_MORE = (RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.FAILED_PRECONDITION)
-"""Of a workflow: ten updates at a time, two thousand in all."""
 
 Asked = WorkflowUpdateHandle[CancelAnswer]
 

@@ -31,13 +31,15 @@ async def cancel_order(
 ) -> CancelDecision:
     """The decision on a cancel, or "pending" when none came in time. The same `key` means the same wish.
 
-    Raises NotFound for an order that is not to be seen, InvalidInput for another name in `by`, Conflict with the code
-    of the rule that refused, Unavailable where the engine is away or nobody carries the order on.
+    Raises NotFound for an order that is not to be seen, InvalidInput for another name in `by`, TooMany after too many
+    wishes, Conflict with the code of the rule that refused, Unavailable where the engine is away or nobody carries
+    the order on.
     """
     by = caller.by(wanted.by)
     seen = await look(services.reads, order_id, caller.visible)
     if seen.is_closed:
         return _by_rows(services, order_id, seen)
+    await services.limits.cancel(order_id, caller.visible)
     wish_id = _wish_id(order_id, caller, key)
     proof = services.identities.actors.sign(order_id, wish_id, by)
     request = CancelRequest.from_input(wanted.model_dump() | {"by": by, "wish_id": wish_id, "proof": proof})

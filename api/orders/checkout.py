@@ -17,7 +17,9 @@ from adapters.clock import now
 from adapters.temporal.client import workflow_id
 from api.deps import Services
 from api.http.authentication import Caller
+from api.orders import card_tries
 from api.orders.admission import Admission, Checkout, Turn
+from api.orders.card_tries import Payer
 from api.orders.fault_watch import HeldUp, unless_held_up
 from api.orders.schemas import OrderWanted
 from api.orders.view import OrderRecord, links, read_order
@@ -39,24 +41,29 @@ log = structlog.get_logger()
 async def check_out(services: Services, wanted: OrderWanted, key: str | None, caller: Caller) -> OrderRecord:
     """The order as it is when it has its answer or the budget is over.
 
-    Raises as `place` does, and Unavailable where the engine is away or where it is one checkout too many, before
-    anything is stored. One whose order an earlier try has stored is only put off. For somebody who may order for one
-    customer only, any other customer is an unknown one.
+    Raises as `place` does, TooMany after too many declined cards, and Unavailable where the engine is away or where
+    it is one checkout too many, before anything is stored. One whose order an earlier try has stored is only put off.
+    For somebody who may order for one customer only, any other customer is an unknown one.
     """
     if not caller.visible.shows(wanted.customer_id):
         raise unknown_customer()
     placed_by, admission = caller.principal.name, services.admission
+
+    async def is_repeat() -> bool:
+        return key is not None and bool(await stored_order(services.reads, placed_by, wanted.customer_id, key))
+
+    await card_tries.require(services, Payer(wanted.customer_id, caller.address), is_repeat)
     stored, turn = await _turn(services, placed_by, wanted.customer_id, key)
     order_id = stored.order_id if stored else new_order_id(services.identities.order_ids, placed_by, key)
     with admission.take_on(order_id, turn) as checkout:
         async with admission.database():
             row = await place(services.sessions, wanted.to_place(order_id, key, services.settings, placed_by))
         hint_placed(services.hints)
-        return await answered(services, checkout, row)
+        return await answered(services, checkout, row, caller.address)
 
 
-async def answered(services: Services, checkout: Checkout, row: Order) -> OrderRecord:
-    """The stored order as it is when it has its answer or the budget is over.
+async def answered(services: Services, checkout: Checkout, row: Order, address: str | None) -> OrderRecord:
+    """The stored order as it is when it has its answer or the budget is over; `address` is a customer's own client's.
 
     Raises Unavailable where the engine is away.
     """
@@ -68,6 +75,7 @@ async def answered(services: Services, checkout: Checkout, row: Order) -> OrderR
         record = await read_order(services.reads, services.settings, order_id)
     if carried_on:
         _tell(admission, checkout, record)
+        await card_tries.count(services, Payer(row.customer_id, address), record)
     log.info("checkout", order_id=order_id, status=record.view.status.value)
     return record
 

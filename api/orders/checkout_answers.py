@@ -57,6 +57,11 @@ async def answer(services: Services, record: OrderRecord, *, confirmed: int = 20
     return _document(202, view)
 
 
+def is_declined(view: OrderView) -> bool:
+    """Whether the order tells that its payment was declined."""
+    return isinstance(_refused(view, answered=True), PaymentRequired)
+
+
 def _document(status: int, view: OrderView) -> Response:
     headers = {"Location": view.links.self}
     if status == 202:

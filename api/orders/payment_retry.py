@@ -12,12 +12,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.client import workflow_id
 from api.deps import Services
+from api.http.authentication import Caller
+from api.orders import card_tries
+from api.orders.card_tries import Payer
 from api.orders.fault_watch import HeldUp, unless_held_up
 from api.orders.schemas import PaymentWanted
 from api.orders.view import OrderRecord, read_order
 from domain.commands import NewPaymentMethod
 from domain.errors import Conflict
-from domain.identities import Visible
 from domain.order_states import OrderStatus
 from domain.payment_methods import stripe_method
 from engine.calls import engine_calls
@@ -27,16 +29,18 @@ log = structlog.get_logger()
 
 
 async def offer(
-    services: Services, order_id: str, wanted: PaymentWanted, key: str | None, visible: Visible
+    services: Services, order_id: str, wanted: PaymentWanted, key: str | None, caller: Caller
 ) -> tuple[OrderRecord, bool]:
     """The order, and whether it has its answer: False when the budget was over first, and the payment goes on.
 
-    Raises NotFound for an unknown order, Conflict for one that waits for no payment method, Unavailable where the
-    engine is away.
+    Raises NotFound for an unknown order, Conflict for one that waits for no payment method, TooMany after too many
+    declined cards, Unavailable where the engine is away.
     """
-    record = await read_order(services.reads, services.settings, order_id, visible)
+    record = await read_order(services.reads, services.settings, order_id, caller.visible)
     if record.view.status is not OrderStatus.AWAITING_CUSTOMER and key is None:
         raise _not_awaited(record)  # with a key it may be a repeat, whose first answer the workflow has kept
+    payer, told = Payer(record.view.customer_id, caller.address), len(record.view.timeline)
+    await card_tries.require(services, payer)
     try:
         method = stripe_method(wanted.payment_method, is_live=services.settings.stripe_is_live)
         await _pay(services, order_id, method, key)
@@ -50,6 +54,8 @@ async def offer(
             raise
         raise _not_awaited(record) from None
     record = await read_order(services.reads, services.settings, order_id)
+    if answered and len(record.view.timeline) > told:  # else it was a repeat, which tried no card
+        await card_tries.count(services, payer, record)
     log.info("payment_offered", order_id=order_id, status=record.view.status.value)
     return record, answered
 

@@ -114,7 +114,7 @@ async def offer_payment(
     services: ServicesDep, caller: Payer, order_id: OrderIdDep, wanted: PaymentWanted, key: KeyDep
 ) -> Response:
     """For an order whose card was declined, until the `retryUntil` of its 402."""
-    record, answered = await payment_retry.offer(services, order_id, wanted, key, caller.visible)
+    record, answered = await payment_retry.offer(services, order_id, wanted, key, caller)
     return await checkout_answers.answer(services, record, confirmed=200, answered=answered)
 
 

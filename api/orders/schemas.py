@@ -20,6 +20,7 @@ from api.http.fields import (
     CouponCode,
     Currency,
     Identifier,
+    Metadata,
     ShippingOptionName,
     Text40,
     Text200,
@@ -114,7 +115,7 @@ class OrderWanted(Body):
         default=None, description="one that the shop's rates have for the address; the cheapest one without it"
     )
     coupon_codes: list[CouponCode] = Field(default=[], max_length=MAX_COUPONS, description="in any case")
-    metadata: dict[Text40, Text500] = Field(default={}, max_length=20)
+    metadata: Metadata = Field(default={})
 
     def fingerprint(self) -> str:
         """SHA-256 of what the client asked for, the same however the JSON was written; defaults do not count."""

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import ConfigDict, FailFast, Field, StringConstraints, ValidationInfo, field_validator
 
 from api.http.fields import Amount, Body, Currency, Percent, ShippingOptionName, Text200, Wire
 from domain.money import MAXIMUM_CHARGE, Money
@@ -87,8 +87,9 @@ class RatesWanted(Body):
         }
     )
 
-    tax_rates: list[TaxRateWanted] = Field(default=[], max_length=MAX_RATES)
-    shipping_rates: list[ShippingRateWanted] = Field(default=[], max_length=MAX_RATES)
+    # Of thousands only the first bad one is told: to tell of each costs more than to bring them all in.
+    tax_rates: Annotated[list[TaxRateWanted], FailFast()] = Field(default=[], max_length=MAX_RATES)
+    shipping_rates: Annotated[list[ShippingRateWanted], FailFast()] = Field(default=[], max_length=MAX_RATES)
 
 
 def _unset(value: Any) -> bool:

@@ -12,6 +12,7 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
+from temporalio.service import RPCError
 
 from adapters.temporal.client import refund_workflow_id, workflow_id
 from adapters.temporal.recoveries import start_recovery
@@ -21,7 +22,7 @@ from api.repairs.schemas import ResolutionView, ResolutionWanted
 from api.repairs.view import repair_links
 from domain.money import Money
 from domain.repairs import REFUND_STEP, Owner, RepairDecision, Resolution, ResolutionAnswer, rule_of
-from engine.calls import NoWorkflow, engine_away, engine_calls, workflow_calls
+from engine.calls import TAKES_NO_MORE, NoWorkflow, engine_away, engine_calls, workflow_calls
 from engine.signals import signal
 from services.identities import approvals
 from services.orders.tables import Order
@@ -32,7 +33,7 @@ from services.tickets.tables import Ticket
 from workflows.order_fulfillment import OrderFulfillment
 
 PATIENCE = 25.0  # seconds: an attempt of the step that is under way ends first
-UPDATE = "resolve"  # of every workflow that an order can have
+UPDATE, SIGNAL = "resolve", "resolve_later"  # of every workflow that an order can have
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ async def _by_workflow(services: Services, ticket: Ticket, resolution: Resolutio
         async with asyncio.timeout(PATIENCE):
             with workflow_calls():
                 asked = await _start_update(services, ticket, resolution)
-                return await asked.result(rpc_timeout=timedelta(seconds=PATIENCE))
+                return await asked.result(rpc_timeout=timedelta(seconds=PATIENCE)) if asked else None
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         if asked is None:  # in the engine's memory at most
             raise engine_away() from None
@@ -107,18 +108,26 @@ async def _by_workflow(services: Services, ticket: Ticket, resolution: Resolutio
 
 async def _start_update(
     services: Services, ticket: Ticket, resolution: Resolution
-) -> WorkflowUpdateHandle[ResolutionAnswer]:
+) -> WorkflowUpdateHandle[ResolutionAnswer] | None:
+    """None where the workflow takes no further update, and has got a signal."""
     assert ticket.order_id is not None
     id_ = workflow_id(ticket.order_id)
     if ticket.step.startswith(REFUND_STEP):
         id_ = refund_workflow_id(ticket.order_id, ticket.step.removeprefix(REFUND_STEP))
-    return await services.temporal.get_workflow_handle(id_).start_update(
-        UPDATE,
-        resolution,
-        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-        result_type=ResolutionAnswer,
-        rpc_timeout=timedelta(seconds=services.settings.checkout_budget),
-    )
+    handle = services.temporal.get_workflow_handle(id_)
+    try:
+        return await handle.start_update(
+            UPDATE,
+            resolution,
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+            result_type=ResolutionAnswer,
+            rpc_timeout=timedelta(seconds=services.settings.checkout_budget),
+        )
+    except RPCError as error:
+        if error.status not in TAKES_NO_MORE:
+            raise
+    await handle.signal(SIGNAL, resolution)
+    return None
 
 
 async def _in_books(services: Services, ticket: Ticket, resolution: Resolution) -> ResolutionAnswer:

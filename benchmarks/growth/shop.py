@@ -33,6 +33,7 @@ SETTINGS = {
     "ORDERSAGA_INBOX_KEPT": "P3650D",
     "ORDERSAGA_SWEEP_INTERVAL": "1",  # so that a tour sees every loop of the relay
     "ORDERSAGA_RECONCILE_STOP_ORDERS": "1000000",
+    "ORDERSAGA_LIMIT_DECLINES": "1000/s",  # one customer takes every tour
 }
 POSTGRES = {
     "shared_buffers": "256MB",

@@ -264,7 +264,7 @@ def migrations(plan: Blueprint) -> Part:
 
 def api(plan: Blueprint) -> Part:
     command = [sys.executable, "-m", "uvicorn", "api.app:create_app", "--factory", "--no-access-log"]
-    command += ["--http", "api.http.connection:BoundedProtocol", "--no-server-header"]
+    command += ["--http", "api.http.connection:BoundedProtocol", "--no-server-header", "--no-proxy-headers"]
     command += ["--host", LOOPBACK, "--port", str(plan.ports.api), "--timeout-graceful-shutdown", "5"]
     return Part(
         name="api",

@@ -148,7 +148,7 @@ def _account_for_server() -> Account | None:
 
 def _reachable_places(account: Account, throw_away: bool) -> list[Path]:
     # What is to be kept goes where a reboot leaves it, if there is such a place.
-    usual = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
+    usual = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108  # our folder there is new
     places = [place for place in (usual if throw_away else usual[::-1]) if _can_enter(account, place)]
     if not places:
         raise PostgresUnavailable(f"user {account.name} can enter no temporary folder to run PostgreSQL in")

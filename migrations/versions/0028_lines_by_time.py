@@ -1,7 +1,7 @@
 """When each line was ordered, so that the newest orders of a product are one range of an index
 
 Revision ID: 0028
-Revises: 0021
+Revises: 0022
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0028"
-down_revision: str | Sequence[str] | None = "0021"
+down_revision: str | Sequence[str] | None = "0022"
 branch_labels = None
 depends_on = None
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import event, text
@@ -48,6 +49,13 @@ async def test_requests_are_counted_by_route_and_never_by_id(api: httpx.AsyncCli
     ]
     assert order_id not in seen.text
     assert nowhere not in seen.text
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text;version=abc", "text/plain;version=1.x", "\xe9"])
+async def test_a_scraper_that_asks_for_nonsense_gets_the_plain_format(api: httpx.AsyncClient, accept: str) -> None:
+    answer = await api.get("/metrics", headers=[(b"Accept", accept.encode("latin-1"))])
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
 
 
 async def test_an_error_inside_is_counted_as_500(app: FastAPI, api: httpx.AsyncClient) -> None:

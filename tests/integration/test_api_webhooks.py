@@ -74,12 +74,24 @@ BODY = json.dumps({"id": "evt_1", "type": "a.b", "data": {"object": {"object": "
         lambda secret: "t=1",
         lambda secret: "t=x,v1=00",
         lambda secret: "v1=ü",
+        lambda secret: f"t={int(time.time())},v1=é",
         lambda secret: sign_stripe(BODY, SecretStr("whsec_wrong")),
         lambda secret: sign_stripe(BODY + " ", secret),
         lambda secret: sign_stripe(BODY, secret, at=time.time() - 301),
         lambda secret: sign_stripe(BODY, secret, at=time.time() + 400),
     ],
-    ids=["none", "empty", "no digest", "no time", "not ASCII", "wrong secret", "other body", "too old", "future"],
+    ids=[
+        "none",
+        "empty",
+        "no digest",
+        "no time",
+        "not ASCII",
+        "not ASCII now",
+        "wrong secret",
+        "other body",
+        "too old",
+        "future",
+    ],
 )
 async def test_refuses_a_bad_stripe_signature(
     api: httpx.AsyncClient, settings: Settings, sessions: Sessions, forge: Callable[[SecretStr], str | None]

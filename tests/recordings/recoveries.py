@@ -119,6 +119,14 @@ async def recovery_settled_by_a_person(shop: Shop, faults: StepFaults) -> Handle
     return await _decide(shop, order_id, await _recovered(shop, order_id), RepairDecision.RETRY)
 
 
+async def recovery_decided_by_signal(shop: Shop, faults: StepFaults) -> Handle:
+    order_id = await _terminated(shop, faults, "capture_payment", after=True)
+    faults.fail("return_payment", OurMistake("the refund failed"))
+    handle = await _recovered(shop, order_id)
+    await handle.signal(OrderFulfillment.resolve_later, await _decision(shop, order_id, RepairDecision.RETRY))
+    return handle
+
+
 async def recovery_that_settled_a_ticket(shop: Shop, faults: StepFaults) -> Handle:
     order_id = await _terminated(shop, faults, "capture_payment", after=True)
     async with OrderBook(shop.sessions).locked(order_id) as order:
@@ -203,7 +211,12 @@ async def _recovered(shop: Shop, order_id: str) -> Handle:
 
 
 async def _decide(shop: Shop, order_id: str, handle: Handle, decision: RepairDecision) -> Handle:
-    """Decides about the order's one open ticket, as soon as there is one."""
+    await handle.execute_update(OrderFulfillment.resolve, await _decision(shop, order_id, decision))
+    return handle
+
+
+async def _decision(shop: Shop, order_id: str, decision: RepairDecision) -> Resolution:
+    """About the order's one open ticket, as soon as there is one."""
     query = select(Ticket.id).where(Ticket.order_id == order_id, col(Ticket.resolved_at).is_(None))
 
     async def opened() -> int:
@@ -214,9 +227,7 @@ async def _decide(shop: Shop, order_id: str, handle: Handle, decision: RepairDec
         return await opened() > 0
 
     await until(is_open, True)
-    wanted = Resolution(ticket_id=await opened(), decision=decision, by="alice")
-    await handle.execute_update(OrderFulfillment.resolve, wanted)
-    return handle
+    return Resolution(ticket_id=await opened(), decision=decision, by="alice")
 
 
 PATHS: dict[str, Walk] = {
@@ -231,6 +242,7 @@ PATHS: dict[str, Walk] = {
             recovery_spoken_to,
             recovery_canceled_before_it_began,
             recovery_settled_by_a_person,
+            recovery_decided_by_signal,
             recovery_that_settled_a_ticket,
             recovery_of_an_order_that_never_started,
             recovery_of_an_order_that_was_over,

@@ -50,6 +50,16 @@ async def refund_tried_again_by_a_person(shop: Shop, faults: StepFaults) -> Hand
     return handle
 
 
+async def refund_decided_by_signal(shop: Shop, faults: StepFaults) -> Handle:
+    books = RefundBooks(shop)
+    faults.fail("send_refund", OurMistake("parameters drifted"))
+    handle, refund = await _started(shop, faults)
+    await until(lambda: books.tickets(refund.order_id), ["step_refused"])
+    wanted = Resolution(ticket_id=await books.open_ticket(refund.order_id), decision=RepairDecision.RETRY, by="bob")
+    await handle.signal(OrderRefund.resolve_later, wanted)
+    return handle
+
+
 async def refund_retry_ended_by_a_person(shop: Shop, faults: StepFaults) -> Handle:
     faults.fail("send_refund", TryAgain("away", delay=timedelta(hours=1)))
     handle, refund = await _started(shop, faults)
@@ -124,6 +134,7 @@ PATHS: dict[str, Walk] = {
         refund_pending_and_arrived,
         refund_pending_and_failed,
         refund_tried_again_by_a_person,
+        refund_decided_by_signal,
         refund_retry_ended_by_a_person,
         refund_attempt_fails_while_a_person_decides,
         refund_canceled_natively,

@@ -36,6 +36,13 @@ async def an_undo_written_off(shop: Shop, faults: StepFaults) -> Handle:
     return await _decide(shop, order_id, handle, RepairDecision.WRITE_OFF)
 
 
+async def an_undo_decided_by_signal(shop: Shop, faults: StepFaults) -> Handle:
+    """As of a workflow that has had all the updates that it takes."""
+    order_id, handle = await _stuck_undo(shop, faults)
+    await handle.signal(OrderFulfillment.resolve_later, await _decision(shop, order_id, RepairDecision.RETRY))
+    return handle
+
+
 async def a_waiting_retry_ended_by_a_person(shop: Shop, faults: StepFaults) -> Handle:
     faults.let_wait("capture_payment", short=True)
     order_id, handle = await _started(shop)
@@ -110,7 +117,13 @@ async def _started(shop: Shop) -> tuple[str, Handle]:
 
 
 async def _decide(shop: Shop, order_id: str, handle: Handle, decision: RepairDecision) -> Handle:
-    """Decides about the order's one open ticket, as soon as there is one."""
+    answer = await handle.execute_update(OrderFulfillment.resolve, await _decision(shop, order_id, decision))
+    assert answer.accepted, answer
+    return handle
+
+
+async def _decision(shop: Shop, order_id: str, decision: RepairDecision) -> Resolution:
+    """About the order's one open ticket, as soon as there is one."""
     query = select(Ticket.id).where(Ticket.order_id == order_id, col(Ticket.resolved_at).is_(None))
 
     async def opened() -> int:
@@ -122,10 +135,7 @@ async def _decide(shop: Shop, order_id: str, handle: Handle, decision: RepairDec
 
     await until(is_open, True)
     proof = "transfer 4711" if decision is RepairDecision.MARK_DONE else ""
-    wanted = Resolution(ticket_id=await opened(), decision=decision, by="alice", evidence=proof)
-    answer = await handle.execute_update(OrderFulfillment.resolve, wanted)
-    assert answer.accepted, answer
-    return handle
+    return Resolution(ticket_id=await opened(), decision=decision, by="alice", evidence=proof)
 
 
 async def _waits_for_a_retry(handle: Handle, step: str) -> bool:
@@ -139,6 +149,7 @@ PATHS: dict[str, Walk] = {
         an_undo_tried_again_by_a_person,
         an_undo_done_by_hand,
         an_undo_written_off,
+        an_undo_decided_by_signal,
         a_waiting_retry_ended_by_a_person,
         a_refused_capture_written_off_after_the_scan,
         a_cancel_refused_while_a_person_looked,

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AREAS = [
     {"archive", "audit", "consumers", "outbox", "texts"},
     {"identities"},
+    {"limits"},
     {"catalogue", "customers", "promotions", "rates"},
     {"orders"},
     {"inventory", "notifications", "shipping", "tickets"},

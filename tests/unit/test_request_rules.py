@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from adapters.settings import Settings
 from api.app import create_app
-from api.http.exact_json import MOST_VALUES, loads
+from api.http.exact_json import MOST_NAMES, MOST_VALUES, loads
 from domain.identities import Kind, Principal, Role
 from domain.plain_text import all_made_readable, is_readable, made_readable
 
@@ -105,8 +105,9 @@ async def test_parameters_are_counted_before_they_are_read(api: httpx.AsyncClien
         (b'\xef\xbb\xbf{"items": []}', "well-formed"),
         (json.dumps({"items": [{f"f{n}": 1 for n in range(40)}] * 450}).encode(), "values"),
         (b"[" + b"[]," * (MOST_VALUES + 10) + b"1]", "values"),
+        (json.dumps({f"f{n}": 1 for n in range(MOST_NAMES + 1)}).encode(), "values"),
     ],
-    ids=["name twice", "utf-16", "utf-32", "mark", "many fields", "many lists"],
+    ids=["name twice", "utf-16", "utf-32", "mark", "many fields", "many lists", "many names"],
 )
 async def test_a_body_that_two_readers_could_read_differently_is_refused(
     api: httpx.AsyncClient, body: bytes, told: str
@@ -114,6 +115,17 @@ async def test_a_body_that_two_readers_could_read_differently_is_refused(
     answer = await api.post("/api/orders", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert told in answer.json()["detail"]
+
+
+async def test_what_may_be_many_is_counted_before_it_is_read(api: httpx.AsyncClient) -> None:
+    """Each entry of metadata is searched for card numbers, and each bad rate would be an error to be told."""
+    crowded = {"metadata": {f"m{n}": "4242 4242 4242 4242" for n in range(21)}}
+    answer = await api.post("/api/carts/" + "0" * 32 + "/checkout", json=crowded)
+    told = [one["message"] for one in answer.json()["errors"] if one["field"].startswith("metadata")]
+    assert told == ["at most 20 entries are taken"]
+    rates = await api.post("/api/rates", json={"taxRates": [{"a": 1}] * 1900})
+    assert {one["field"].partition("]")[0] for one in rates.json()["errors"]} == {"taxRates[0"}
+    assert (await api.post("/api/rates", json={"taxRates": [{}] * 4001})).status_code == 400
 
 
 def test_the_largest_order_is_read() -> None:

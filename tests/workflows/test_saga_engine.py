@@ -133,6 +133,17 @@ async def test_a_step_that_may_not_fail_calls_a_person(temporal_client: Client, 
     assert steps.ran[-3:] == [f"ticket: {step} step_refused", step, f"closed: {step}"]
 
 
+async def test_a_decision_by_signal_counts_as_well(temporal_client: Client, steps: TripSteps) -> None:
+    """For a workflow that has had all the updates that it takes."""
+    steps.fails["send_vouchers"] = [REFUSED]
+    async with trip(temporal_client, steps) as handle:
+        await until(lambda: _tickets(steps), [("send_vouchers", "step_refused")])
+        again = Resolution(ticket_id=0, decision=RepairDecision.RETRY, by="bob")
+        await handle.signal(BookTrip.resolve_later, again)
+        assert await ended(handle) == "booked"
+    assert steps.ran[-2:] == ["send_vouchers", "closed: send_vouchers"]
+
+
 async def _tickets(steps: TripSteps) -> list[tuple[str, str]]:
     return [(ticket.step, ticket.kind) for ticket in steps.tickets]
 
