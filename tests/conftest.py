@@ -28,6 +28,7 @@ from events import inbox
 from events.relay import Relay
 from relay import build_relay
 from services.inbox import arrivals
+from tests.support.database_roles import seen_by
 from tests.support.distribution import Distribution, check_sharing
 from tests.support.fakes import StepFaults
 from tests.support.identities import Anybody, signer
@@ -175,7 +176,7 @@ async def temporal_client(base_settings: Settings) -> Client:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings)
+    app = create_app(seen_by("api", settings))
     async with app.router.lifespan_context(app):
         yield app
 
@@ -196,7 +197,7 @@ async def relay(settings: Settings, own_inbox: None, monkeypatch: pytest.MonkeyP
     """
     monkeypatch.setattr(inbox, "SETTLING", 0.1)
     monkeypatch.setattr(arrivals, "SETTLING", 0.1)
-    async with build_relay(settings) as parts, parts.relay as relay:
+    async with build_relay(seen_by("relay", settings)) as parts, parts.relay as relay:
         yield relay
 
 
@@ -219,7 +220,7 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="session")
 async def activities(base_settings: Settings) -> AsyncIterator[Activities]:
     """The steps with a pool and clients for all tests: they serve any number of workers, one after the other."""
-    async with build_activities(base_settings) as activities:
+    async with build_activities(seen_by("worker", base_settings)) as activities:
         yield activities
 
 
@@ -230,7 +231,7 @@ async def own_activities(
     """The shared steps; a test that has changed what they go by gets its own."""
     async with AsyncExitStack() as stack:
         shared = _of_steps(settings) == _of_steps(base_settings)
-        yield activities if shared else await stack.enter_async_context(build_activities(settings))
+        yield activities if shared else await stack.enter_async_context(build_activities(seen_by("worker", settings)))
 
 
 def _of_steps(settings: Settings) -> dict[str, Any]:
