@@ -40,7 +40,8 @@ async def give_refund(
     Raises NotFound for an unknown order, and as `ask_refund` does.
     """
     items = [Pieces(item.product_id, item.quantity) for item in wanted.items]
-    asked = RefundRequest(key, wanted.amount, wanted.reason, caller.by(wanted.by), items)
+    by = await _who(services, order_id, key, wanted, caller)
+    asked = RefundRequest(key, wanted.amount, wanted.reason, by, items)
     async with named_order(services.book, order_id, caller.visible) as order:
         row = await requests.ask_refund(order, asked)
         amount, customer_id = Money(minor=row.amount_minor, currency=order.row.currency), order.row.customer_id
