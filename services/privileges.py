@@ -39,7 +39,8 @@ TABLES: Mapping[str, Access] = {
         "su",
         "su",
         "order_id, status, payment_status, currency, total_minor, subtotal_minor, discount_minor, shipping_fee_minor,"
-        " added_tax_minor, coupon_codes, shipping_option, payment_method, needs_attention, hold, created_at, updated_at",
+        " added_tax_minor, coupon_codes, shipping_option, payment_method, needs_attention, hold, created_at,"
+        " updated_at",
     ),
     "order_lines": Access("siu", "su", "s", "*"),
     "order_adjustments": Access("siu", "su", "s", "*"),

@@ -27,6 +27,7 @@ from devstack.stack.stack import Stack
 from events import inbox
 from events.relay import Relay
 from relay import build_relay
+from services.identities.actors import Actors
 from services.inbox import arrivals
 from tests.support.database_roles import seen_by
 from tests.support.distribution import Distribution, check_sharing
@@ -34,6 +35,7 @@ from tests.support.fakes import StepFaults
 from tests.support.identities import Anybody, signer
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop
+from tests.support.our_client import speaking_for_us
 from tests.support.refunds import RefundSteps
 from tests.support.repairs import Desk
 from tests.support.shared_servers import Share, SharedServers
@@ -170,8 +172,9 @@ def sessions(engine: AsyncEngine) -> Sessions:
 
 
 @pytest.fixture(scope="session")
-async def temporal_client(base_settings: Settings) -> Client:
-    return await temporal.connect(base_settings)
+async def temporal_client(base_settings: Settings, engine: AsyncEngine) -> Client:
+    """It stands in for API and relay."""
+    return speaking_for_us(await temporal.connect(base_settings), engine, Actors(base_settings.service_secret))
 
 
 @pytest.fixture

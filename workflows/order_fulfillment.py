@@ -17,7 +17,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.inventory.inventory import Inventory
     from activities.payments.payments import Payments
     from activities.shipping.labels import Shipping
-    from activities.shipping.parcels import Parcels
     from domain.commands import CancelRequest, CheckoutAnswer, FulfillOrder, NewPaymentMethod, OrderRef
     from domain.order_states import OrderStatus
     from domain.processes import Process
@@ -64,12 +63,10 @@ class OrderFulfillment(OrderWorkflow):
     async def _deliver(self) -> None:
         """The parcel's way. A cancel can still call it back until the carrier has scanned it, and not later."""
         self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
-        await self.parcel.leaves()
-        await self.saga.insist(Parcels.record_shipped, short=True)
+        await self.parcel.left(short=True)
         self.progress.reached(OrderStatus.SHIPPED, "scanned by the carrier")
 
-        if await self.parcel.arrives():
-            await self.saga.insist(Parcels.record_delivered, short=True)
+        if await self.parcel.reached(short=True):
             self.progress.reached(OrderStatus.DELIVERED, "delivered")
 
     async def _fulfil_or_undo(self) -> OrderStatus:

@@ -15,7 +15,6 @@ from api.deps import Services
 from api.orders.fault_watch import HeldUp, unless_held_up
 from api.orders.schemas import PaymentWanted
 from api.orders.view import OrderRecord, read_order
-from domain.commands import NewPaymentMethod
 from domain.errors import Conflict
 from domain.identities import Visible
 from domain.order_states import OrderStatus
@@ -60,7 +59,7 @@ async def _pay(services: Services, order_id: str, method: str, key: str | None) 
         with engine_calls():
             update = services.temporal.get_workflow_handle(workflow_id(order_id)).execute_update(
                 OrderFulfillment.pay,
-                NewPaymentMethod(payment_method=method),
+                services.identities.actors.offered(order_id, method),
                 id=f"pay-{key or secrets.token_hex(8)}",
                 rpc_timeout=timedelta(seconds=budget),
             )

@@ -49,6 +49,8 @@ async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted, 
     said = await _by_two(services, ticket, said, caller)
     async with services.sessions() as session, session.begin():
         resolution = await decisions.without_words(session, ticket.order_id, said)
+    if ticket.order_id is not None:
+        resolution = services.identities.actors.decided(ticket.order_id, resolution)
     try:
         answer = await _carry_out(services, ticket, resolution)
     except NoWorkflow:

@@ -70,7 +70,8 @@ async def test_the_catalogue_has_what_is_declared_and_nothing_else(owner: asyncp
         SELECT coalesce(grantee.rolname, 'PUBLIC') AS role, relname AS of_table, privilege_type AS privilege
           FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS acl
           LEFT JOIN pg_roles AS grantee ON grantee.oid = acl.grantee
-         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v') AND acl.grantee <> relowner
+         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v')
+           AND acl.grantee <> relowner
     """)
     assert {tuple(row) for row in found} == set(_declared())
     columns = await owner.fetch("""
