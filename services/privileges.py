@@ -108,3 +108,23 @@ def granted(role: DatabaseRole, table: str) -> Mapping[str, str]:
         return {"SELECT": access.reporting.replace("*", "")} if access.reporting else {}
     letters: str = getattr(access, role.removeprefix("ordersaga_"))
     return {LETTERS[letter]: "" for letter in letters}
+
+
+def markdown_table() -> str:
+    """Table by process: what each may do; of reporting the columns that it reads."""
+    rows = ["| table | api | worker | relay | reporting reads |", "|---|---|---|---|---|"]
+    for table in sorted(TABLES):
+        access = TABLES[table]
+        cells = (_words(access.api), _words(access.worker), _words(access.relay), _columns(access.reporting))
+        rows.append(f"| `{table}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _words(letters: str) -> str:
+    return " ".join(LETTERS[letter].lower() for letter in letters)
+
+
+def _columns(named: str) -> str:
+    if named in ("", "*"):
+        return {"": "", "*": "all"}[named]
+    return ", ".join(f"`{column}`" for column in named.split(", "))
