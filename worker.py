@@ -109,6 +109,7 @@ class Activities:
             self.parcels.check_shipment,
             self.parcels.record_shipped,
             self.parcels.record_delivered,
+            self.orders.may_ship_now,
             self.orders.record_cancel_request,
             self.orders.record_cancel_refusal,
             self.orders.close_order,

@@ -42,6 +42,7 @@ class Permission(StrEnum):
     ORDERS_PAY = "orders:pay"  # offer another payment method
     ORDERS_CANCEL = "orders:cancel"
     ORDERS_DROP = "orders:drop"  # take a line out
+    ORDERS_SHIP = "orders:ship"  # at once, without waiting for its date
     REFUNDS_READ = "refunds:read"
     REFUNDS_MAKE = "refunds:make"
     REPAIRS_READ = "repairs:read"
@@ -93,6 +94,7 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.ORDERS_READ,
             P.ORDERS_PAY,
             P.ORDERS_CANCEL,
+            P.ORDERS_SHIP,
             P.REFUNDS_READ,
             P.CATALOGUE_READ,
             P.CATALOGUE_CHANGE,
@@ -130,6 +132,7 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.ORDERS_READ,
             P.ORDERS_CANCEL,
             P.ORDERS_DROP,
+            P.ORDERS_SHIP,
             P.REFUNDS_READ,
             P.REFUNDS_MAKE,
             P.REPAIRS_READ,

@@ -24,7 +24,7 @@ _SESSIONS = text("""
 
 
 async def check_database_roles(settings: Settings) -> list[Check]:
-    """Whether a process could change a trail, or take its triggers off; nothing where the database cannot be asked."""
+    """Whether a process could change a trail, or take its triggers off; nothing where it cannot be asked."""
     try:
         engine = create_engine(settings)
     except (ValueError, SQLAlchemyError):

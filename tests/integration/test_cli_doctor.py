@@ -6,7 +6,6 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -18,27 +17,23 @@ import pytest
 from fastapi import FastAPI
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import SecretStr
-from sqlalchemy import text
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import PollerInfo
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueResponse, RegisterNamespaceRequest
 from temporalio.client import Client
 
-from adapters.postgres.database import create_engine
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from api.app import create_app
 from commandline.configuration import DEV_NAMESPACE, Configuration
 from commandline.doctor.checks import POLL_LIFE, Check, State, check_api, check_temporal, check_worker
 from commandline.doctor.command import examine
-from commandline.doctor.database_roles import check_database_roles
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.places import Place
 from devstack.stack.parts import ALL_PARTS
 from devstack.stack.stack import Stack
 from tests.support.command import Command, served
-from tests.support.database_roles import seen_by
 from tests.support.waiting import until
 from worker import Activities, build_worker
 
@@ -289,27 +284,3 @@ async def test_finds_a_carrier_that_is_away_or_refuses_the_key(settings: Setting
     (refused,) = await check_carrier(but(settings, carrier_api_key=SecretStr("wrong")))
     assert (away.state, "ORDERSAGA_CARRIER_API_BASE" in away.mend) == (State.FAIL, True)
     assert (refused.state, refused.mend) == (State.FAIL, "set ORDERSAGA_CARRIER_API_KEY")
-
-
-async def test_tells_which_processes_own_the_tables(scratch: Settings) -> None:
-    """A session of the owner is worth a warning; one of a process with a login of its own is not."""
-    await execute(scratch, "CREATE TABLE orders (id int)")
-    assert [one.found for one in await check_database_roles(scratch)] == ["no process is connected"]
-    async with sessions_of(seen_by("worker", scratch)):
-        (check,) = await check_database_roles(scratch)
-        assert (check.state, check.found) == (State.OK, "no process owns the tables: ordersaga_worker_1")
-        async with sessions_of(scratch):
-            (check,) = await check_database_roles(scratch)
-            assert (check.state, check.found) == (
-                State.WARN,
-                "run as the owner of the tables: ordersaga (1 sessions)",
-            )
-
-
-@asynccontextmanager
-async def sessions_of(settings: Settings) -> AsyncIterator[None]:
-    engine = create_engine(settings)
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
-        yield
-    await engine.dispose()

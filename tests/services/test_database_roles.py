@@ -9,14 +9,20 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.database import create_engine, dispose
 from adapters.settings import Settings
+from commandline.doctor.checks import State
+from commandline.doctor.database_roles import check_database_roles
+from devstack.stack.stack import Stack
 from services.archive.archive import make_months
 from services.privileges import LETTERS, TABLES, TRAILS, DatabaseRole, granted
 from services.tables import METADATA
 from tests.support.database_roles import seen_by
+from tests.support.databases import database
 
 PROCESSES = ("api", "worker", "relay")
 REFUSED = asyncpg.InsufficientPrivilegeError
@@ -183,3 +189,28 @@ async def test_the_relay_makes_months_that_it_does_not_own(
         "FOR VALUES FROM ('2032-01-01 00:00:00+00') TO ('2032-02-01 00:00:00+00')",
     ]
     assert {row["owner"] for row in found} == {await owner.fetchval("SELECT current_user")}
+
+
+async def test_doctor_tells_which_processes_own_the_tables(stack: Stack, settings: Settings) -> None:
+    """A session of the owner is worth a warning; one of a process with a login of its own is not."""
+    async with database(stack) as url:
+        alone = settings.model_copy(update={"database_url": SecretStr(url)})
+        async with sessions_of(alone, "CREATE TABLE orders (id int)"):
+            (check,) = await check_database_roles(alone)
+            assert (check.state, check.found) == (
+                State.WARN,
+                "run as the owner of the tables: ordersaga (1 sessions)",
+            )
+        assert [one.found for one in await check_database_roles(alone)] == ["no process is connected"]
+        async with sessions_of(seen_by("worker", alone), "SELECT 1"):
+            (check,) = await check_database_roles(alone)
+            assert (check.state, check.found) == (State.OK, "no process owns the tables: ordersaga_worker_1")
+
+
+@asynccontextmanager
+async def sessions_of(settings: Settings, statement: str) -> AsyncIterator[None]:
+    engine = create_engine(settings)
+    async with engine.begin() as connection:
+        await connection.execute(text(statement))
+    yield
+    await engine.dispose()
