@@ -144,8 +144,8 @@ FORBIDDEN = {
                "UPDATE approvals SET second_by = 'me'", "UPDATE products SET name = ''", "DELETE FROM orders"),
     "relay": ("SELECT 1 FROM api_keys", "INSERT INTO audit DEFAULT VALUES", "SELECT 1 FROM approvals",
               "UPDATE stock SET on_hand = 0", "DELETE FROM orders", "SELECT 1 FROM event_archive_2026_01"),
-    "api": ("UPDATE payments SET captured_minor = 0", "INSERT INTO audit_seals DEFAULT VALUES", "DELETE FROM orders",
-            "SELECT 1 FROM event_archive", "SELECT make_archive_month(now()::date)"),
+    "api": ("UPDATE payment_attempts SET attempt = 2", "INSERT INTO audit_seals DEFAULT VALUES",
+            "DELETE FROM payments", "SELECT 1 FROM event_archive", "SELECT make_archive_month(now()::date)"),
     "reporting": ("SELECT shipping_address FROM orders", "SELECT * FROM orders", "SELECT 1 FROM customers",
                   "SELECT 1 FROM texts", "UPDATE stock SET on_hand = 0"),
 }  # fmt: skip

@@ -29,6 +29,9 @@ WAY = (
 )
 """Every forward step, in the order in which a good order takes them."""
 
+ON_ITS_WAY = {"record_shipped": "in_transit", "record_delivered": "delivered"}
+"""What the carrier says before a step is written down."""
+
 _TABLES: tuple[type[SQLModel], ...] = (
     Order,
     TimelineEntry,
@@ -59,6 +62,8 @@ class Steps:
     async def reach(self, step: str, order_id: str) -> None:
         """Runs the way of a good order up to and with `step`."""
         for name in WAY[: WAY.index(step) + 1]:
+            if name in ON_ITS_WAY:
+                await self._shop.parcel(order_id, ON_ITS_WAY[name])
             await self.run(name, order_id)
 
     async def insist(self, step: str, order_id: str, *, most: int = 6) -> int:
