@@ -178,6 +178,9 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
 }
 """What each role may do, and with whose rows. Docs: `docs/security.md` is made of it."""
 
+DECODE = "codec:decode"
+"""The scope of who may read, by the codec server, what is encrypted in Temporal: no role has it."""
+
 KEY_ROLES = frozenset({Role.SHOP, Role.SUPPLIER})
 """What an API key may be: a program's roles. People have tokens, which end within the hour."""
 
@@ -204,6 +207,7 @@ class Principal(NamedTuple):
     roles: frozenset[Role]
     customer_id: str | None = None  # of a customer: whose orders are their own
     expires_at: float = float("inf")  # seconds since 1970: streams end with the token
+    scopes: frozenset[str] = frozenset()  # all that the token names, also what is no role
 
     @property
     def name(self) -> str:
