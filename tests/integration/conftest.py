@@ -57,7 +57,7 @@ async def front(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def start(stack: Stack, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts workers with the stack's settings and those given."""
-    async with worker_starter(stack.environment_of("worker"), tmp_path) as start:
+    async with worker_starter(stack.environment, tmp_path) as start:
         yield start
 
 

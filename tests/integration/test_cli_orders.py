@@ -177,7 +177,7 @@ async def test_ships_a_waiting_order_at_once(command: Command, shop: Shop, worke
     assert (ran.code, ran.document["status"]) == (0, "CONFIRMED")
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
     assert [line.by for line in await shop.timeline(order_id) if line.what == "to be shipped at once"] == [
-        "developer"
+        "operations"
     ]
     late, unknown = await asyncio.gather(
         command("orders", "ship-now", order_id, "--json"),

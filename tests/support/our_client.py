@@ -20,12 +20,13 @@ from temporalio.client import (
     WorkflowUpdateHandle,
 )
 
+from adapters.postgres.database import Sessions, create_sessions
 from adapters.temporal.client import order_of
 from domain.commands import NewPaymentMethod, ParcelStatus
 from domain.repairs import Resolution
 from services.identities.actors import Actors
 
-_READ = text("SELECT parcel_status FROM shipments WHERE order_id = :order_id")
+_READ = text("SELECT parcel_status FROM shipments WHERE order_id = :order_id FOR UPDATE")
 _NOTE = text("UPDATE shipments SET parcel_status = :status WHERE order_id = :order_id")
 _HURRY = text("""
     INSERT INTO order_steps (order_id, step, state, updated_at)
@@ -56,7 +57,7 @@ class _Outbound(OutboundInterceptor):
     async def signal_workflow(self, input: SignalWorkflowInput) -> None:
         order_id = order_of(input.id) or ""
         if input.signal == "parcel_changed":
-            await self._note(order_id, ParcelStatus(input.args[0]))
+            await note_parcel_of(create_sessions(self._engine), order_id, ParcelStatus(input.args[0]))
         elif input.signal == "ship_now":
             async with self._engine.begin() as connection:
                 await connection.execute(_HURRY, {"order_id": order_id})
@@ -74,9 +75,12 @@ class _Outbound(OutboundInterceptor):
                 return [self._actors.offered(order_id, offer.payment_method)]
         return args
 
-    async def _note(self, order_id: str, news: ParcelStatus) -> None:
-        named: dict[str, Any] = {"order_id": order_id}
-        async with self._engine.begin() as connection:
-            known = (await connection.execute(_READ, named)).scalar_one_or_none()
-            if known is not None:
-                await connection.execute(_NOTE, named | {"status": ParcelStatus(known).then(news).value})
+
+async def note_parcel_of(sessions: Sessions, order_id: str, news: ParcelStatus) -> None:
+    """As the relay notes it: older news than what is known changes nothing."""
+    named: dict[str, Any] = {"order_id": order_id}
+    async with sessions() as session, session.begin():
+        connection = await session.connection()
+        known = (await connection.execute(_READ, named)).scalar_one_or_none()
+        if known is not None:
+            await connection.execute(_NOTE, named | {"status": ParcelStatus(known).then(news).value})

@@ -131,7 +131,8 @@ class Services:
 
     async def start(self, name: str, *command: str, **more: str) -> WarmProcess:
         log = str(self.folder / f"{name}.log")
-        own = {"DATABASE_URL": url_of(name, self.environment["DATABASE_URL"])}
+        role = {"worker.py": "worker", "relay.py": "relay"}.get(command[0], "api")
+        own = {"DATABASE_URL": url_of(role, self.environment["DATABASE_URL"])}
         process = await warm.start(Call([*command], str(PROJECT), self.environment | own | more, os.devnull, log))
         self.processes.append(process)
         return process
