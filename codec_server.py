@@ -23,9 +23,12 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from temporalio.api.common.v1 import Payloads
 
+from adapters.identities.key_sources import AddressOfKeys, FileOfKeys
+from adapters.identities.keys import Keys
+from adapters.identities.tokens import Tokens
 from adapters.process import exit_code, leave
 from adapters.settings import Settings
-from adapters.temporal.codec_tokens import FileOfTokens
+from adapters.temporal.codec_readers import Readers
 from adapters.temporal.encryption import CannotDecrypt, Encryption
 from adapters.temporal.key_ring import KeyRing, KeysUnusable
 
@@ -164,11 +167,17 @@ async def run(settings: Settings) -> None:
     if settings.temporal_keys_file is None or settings.codec_tokens_file is None:
         raise KeysUnusable("ORDERSAGA_TEMPORAL_KEYS_FILE and ORDERSAGA_CODEC_TOKENS_FILE have to be set")
     codec = Encryption(KeyRing(settings.temporal_keys_file), settings.temporal_namespace)
-    verifier = FileOfTokens(settings.codec_tokens_file)
+    file = settings.identity_file
+    keys = Keys(AddressOfKeys(settings.identity_jwks) if file is None else FileOfKeys(file))
+    issuers = Tokens(keys, settings.identity_issuer, settings.identity_audience)
+    verifier = Readers(settings.codec_tokens_file, issuers)
     app = create_app(codec, settings.temporal_namespace, verifier, settings.temporal_ui_origin)
     host, port = settings.codec_host, settings.codec_port
     config = uvicorn.Config(app, host, port, log_config=None, access_log=False, server_header=False, lifespan="off")
-    await uvicorn.Server(config).serve()
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        await keys.aclose()
 
 
 def main() -> int:

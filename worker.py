@@ -109,6 +109,7 @@ class Activities:
             self.parcels.check_shipment,
             self.parcels.record_shipped,
             self.parcels.record_delivered,
+            self.orders.may_ship_now,
             self.orders.record_cancel_request,
             self.orders.record_cancel_refusal,
             self.orders.close_order,
@@ -131,7 +132,7 @@ class Activities:
 @asynccontextmanager
 async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     """The activities over real clients, which are closed at the end."""
-    engine = create_engine(settings)
+    engine, actors = create_engine(settings), Actors(settings.service_secret)
     stripe, carrier = StripeConnection(settings), CarrierGateway(settings)
     refunds, lists = RefundGateway(stripe), StripeLists(stripe)
     sessions = create_sessions(engine)
@@ -141,11 +142,11 @@ async def build_activities(settings: Settings) -> AsyncIterator[Activities]:
     try:
         yield Activities(
             Inventory(book),
-            Payments(book, StripeGateway(stripe), refunds),
+            Payments(book, StripeGateway(stripe), refunds, actors),
             Shipping(book, carrier, VoidRules(settings.void_settles == "accepted", settings.void_patience)),
             Parcels(book, carrier),
-            Orders(book, Actors(settings.service_secret)),
-            Tickets(book),
+            Orders(book, actors),
+            Tickets(book, actors),
             Refunds(book, refunds),
             Recoveries(book),
             reconciliations,

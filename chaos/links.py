@@ -106,7 +106,8 @@ class Links:
 
     def _addresses(self, plan: Blueprint, service: str) -> dict[str, str]:
         ports = {far: self[f"{service}-{far}"].port for far in FAR_ENDS}
-        database = plan.database_url.replace(f"{LOOPBACK}:{plan.ports.postgres}", f"{LOOPBACK}:{ports['postgres']}")
+        there = plan.database_of(service.partition("-")[0])
+        database = there.replace(f"{LOOPBACK}:{plan.ports.postgres}", f"{LOOPBACK}:{ports['postgres']}")
         addresses = {
             "DATABASE_URL": database,
             "TEMPORAL_ADDRESS": f"{LOOPBACK}:{ports['temporal']}",

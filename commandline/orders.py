@@ -53,6 +53,12 @@ def cancel_order(api: Api, out: Printer, order_id: str, reason: str | None, by: 
     out.show(decision, lambda: _decided(decision))
 
 
+def ship_now(api: Api, out: Printer, order_id: str) -> None:
+    """Ends the wait before shipping."""
+    order = api.post(f"{order_path(order_id)}/ship", None).document
+    out.show(order, lambda: [Text(f"Order {order_id} ({order['status']}) ships as soon as it is confirmed.")])
+
+
 def read_items(given: Sequence[str]) -> list[dict[str, Any]]:
     """`["001=2", "002"]` as the lines of an order; a product alone is one piece. Raises Misused."""
     items = []

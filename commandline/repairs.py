@@ -39,7 +39,8 @@ def _listed(page: Mapping[str, Any]) -> Iterator[RenderableType]:
     rows = table("Ticket", "Kind", "Step", "Order", "Opened", "Status", whole=("Order",))
     for ticket in page["tickets"]:
         is_open = ticket["status"] == "open"
-        status = Text("open", "bold red") if is_open else Text(f"resolved by {ticket.get('resolvedBy', '')}", "green")
+        waits = f"open, {ticket['askedBy']} wants a write-off" if ticket.get("askedBy") else "open"
+        status = Text(waits, "bold red") if is_open else Text(f"resolved by {ticket.get('resolvedBy', '')}", "green")
         opened = time_of(ticket["openedAt"])
         rows.add_row(ticket["ticketId"], ticket["kind"], ticket["step"], ticket.get("orderId", ""), opened, status)
     yield rows
@@ -56,6 +57,7 @@ def _shown(ticket: Mapping[str, Any]) -> Iterator[RenderableType]:
             "Kind": ticket["kind"],
             "Step": ticket["step"],
             "Status": ticket["status"],
+            "Waits for a second person": f"{ticket['askedBy']} wants a write-off" if ticket.get("askedBy") else None,
             "Order": ticket.get("orderId"),
             "Cause": ticket.get("subject"),
             "Orders waiting": waiting["count"],

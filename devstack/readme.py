@@ -18,6 +18,7 @@ from devstack import role_table
 from devstack.events import tables
 from domain import cancellation, repairs
 from domain.parcels import ShippingOrigin
+from services import privileges
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 DOCS = README.parent / "docs"
@@ -51,7 +52,7 @@ def _default(field: FieldInfo) -> str:
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"cancel table": cancellation.markdown_table},
     DOCS / "settings.md": {"settings": settings_table},
-    DOCS / "security.md": {"role table": role_table.markdown_table},
+    DOCS / "security.md": {"role table": role_table.markdown_table, "privileges": privileges.markdown_table},
     DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},
     DOCS / "merchant-webhooks.md": {"verification": partial(tables.consumer, "verify_webhook.py")},
     DOCS / "events.md": {

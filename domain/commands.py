@@ -61,7 +61,8 @@ class PaymentTry(OrderRef):
 
     `payment_method` is a Stripe id, None for the one that the order was placed with. `keep_card` saves it for
     renewals without the customer. With `retry_until` a card that is declined leaves the order waiting for another
-    one. `renew` asks for a new authorization although the present one still holds.
+    one. `renew` asks for a new authorization although the present one still holds. `proof` is the API's signature
+    under `payment_method`.
     """
 
     round: int = 1
@@ -69,12 +70,14 @@ class PaymentTry(OrderRef):
     keep_card: bool = False
     retry_until: datetime | None = None
     renew: bool = False
+    proof: str = ""
 
 
 class NewPaymentMethod(Message):
-    """What a customer offers after a decline: the id of a Stripe payment method (`pm_...`)."""
+    """What a customer offers after a decline: the id of a Stripe payment method (`pm_...`), with the API's proof."""
 
     payment_method: str
+    proof: str = ""
 
 
 class CheckoutAnswer(Message):

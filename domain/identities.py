@@ -42,6 +42,7 @@ class Permission(StrEnum):
     ORDERS_PAY = "orders:pay"  # offer another payment method
     ORDERS_CANCEL = "orders:cancel"
     ORDERS_DROP = "orders:drop"  # take a line out
+    ORDERS_SHIP = "orders:ship"  # at once, without waiting for its date
     REFUNDS_READ = "refunds:read"
     REFUNDS_MAKE = "refunds:make"
     REPAIRS_READ = "repairs:read"
@@ -93,6 +94,7 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.ORDERS_READ,
             P.ORDERS_PAY,
             P.ORDERS_CANCEL,
+            P.ORDERS_SHIP,
             P.REFUNDS_READ,
             P.CATALOGUE_READ,
             P.CATALOGUE_CHANGE,
@@ -130,6 +132,7 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
             P.ORDERS_READ,
             P.ORDERS_CANCEL,
             P.ORDERS_DROP,
+            P.ORDERS_SHIP,
             P.REFUNDS_READ,
             P.REFUNDS_MAKE,
             P.REPAIRS_READ,
@@ -175,6 +178,9 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
 }
 """What each role may do, and with whose rows. Docs: `docs/security.md` is made of it."""
 
+DECODE = "codec:decode"
+"""The scope of who may read, by the codec server, what is encrypted in Temporal: no role has it."""
+
 KEY_ROLES = frozenset({Role.SHOP, Role.SUPPLIER})
 """What an API key may be: a program's roles. People have tokens, which end within the hour."""
 
@@ -201,6 +207,7 @@ class Principal(NamedTuple):
     roles: frozenset[Role]
     customer_id: str | None = None  # of a customer: whose orders are their own
     expires_at: float = float("inf")  # seconds since 1970: streams end with the token
+    scopes: frozenset[str] = frozenset()  # all that the token names, also what is no role
 
     @property
     def name(self) -> str:

@@ -56,7 +56,7 @@ class Resolution(Message):
     """What an operator decides about a ticket.
 
     `note_id` and `evidence_id` name the texts with the operator's words, which stand here themselves only in an
-    update that was sent by hand.
+    update of an older version. `proof` is the repair desk's signature (`services/identities/actors.py`).
     """
 
     ticket_id: int
@@ -66,6 +66,7 @@ class Resolution(Message):
     evidence: str = ""
     note_id: str | None = None
     evidence_id: str | None = None
+    proof: str = ""
 
 
 class RecordResolution(Message):

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.database import Timeouts, create_engine
 from adapters.settings import Settings
+from migrations.grants import grant_declared
 from migrations.online import end_vacuums, limit_locks
 from services.tables import METADATA
 
@@ -36,6 +37,7 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    grant_declared(connection)
 
 
 async def migrate() -> None:

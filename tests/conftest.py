@@ -27,13 +27,16 @@ from devstack.stack.stack import Stack
 from events import inbox
 from events.relay import Relay
 from relay import build_relay
+from services.identities.actors import Actors
 from services.inbox import arrivals
+from tests.support.database_roles import seen_by
 from tests.support.distribution import Distribution, check_sharing
 from tests.support.fakes import StepFaults
 from tests.support.identities import Anybody, signer
 from tests.support.limits import UNLIMITED
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop
+from tests.support.our_client import speaking_for_us
 from tests.support.refunds import RefundSteps
 from tests.support.repairs import Desk
 from tests.support.shared_servers import Share, SharedServers
@@ -171,13 +174,14 @@ def sessions(engine: AsyncEngine) -> Sessions:
 
 
 @pytest.fixture(scope="session")
-async def temporal_client(base_settings: Settings) -> Client:
-    return await temporal.connect(base_settings)
+async def temporal_client(base_settings: Settings, engine: AsyncEngine) -> Client:
+    """It stands in for API and relay."""
+    return speaking_for_us(await temporal.connect(base_settings), engine, Actors(base_settings.service_secret))
 
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings)
+    app = create_app(seen_by("api", settings))
     async with app.router.lifespan_context(app):
         yield app
 
@@ -198,7 +202,7 @@ async def relay(settings: Settings, own_inbox: None, monkeypatch: pytest.MonkeyP
     """
     monkeypatch.setattr(inbox, "SETTLING", 0.1)
     monkeypatch.setattr(arrivals, "SETTLING", 0.1)
-    async with build_relay(settings) as parts, parts.relay as relay:
+    async with build_relay(seen_by("relay", settings)) as parts, parts.relay as relay:
         yield relay
 
 
@@ -221,7 +225,7 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="session")
 async def activities(base_settings: Settings) -> AsyncIterator[Activities]:
     """The steps with a pool and clients for all tests: they serve any number of workers, one after the other."""
-    async with build_activities(base_settings) as activities:
+    async with build_activities(seen_by("worker", base_settings)) as activities:
         yield activities
 
 
@@ -232,7 +236,7 @@ async def own_activities(
     """The shared steps; a test that has changed what they go by gets its own."""
     async with AsyncExitStack() as stack:
         shared = _of_steps(settings) == _of_steps(base_settings)
-        yield activities if shared else await stack.enter_async_context(build_activities(settings))
+        yield activities if shared else await stack.enter_async_context(build_activities(seen_by("worker", settings)))
 
 
 def _of_steps(settings: Settings) -> dict[str, Any]:

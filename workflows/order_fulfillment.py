@@ -15,9 +15,9 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.inventory.inventory import Inventory
+    from activities.orders.orders import Orders
     from activities.payments.payments import Payments
     from activities.shipping.labels import Shipping
-    from activities.shipping.parcels import Parcels
     from domain.commands import CancelRequest, CheckoutAnswer, FulfillOrder, NewPaymentMethod, OrderRef
     from domain.order_states import OrderStatus
     from domain.processes import Process
@@ -42,7 +42,7 @@ class OrderFulfillment(OrderWorkflow):
         self.order, self._lean = order, lean
         self.payment = PaymentDesk(order, self.saga, self.progress, self.cancels)
         self.ship_at: datetime | None = None
-        self.ship_at_once = False
+        self.ship_at_once = self._is_hurried = False
 
     async def _fulfil(self) -> None:
         """The business process, step by step."""
@@ -64,12 +64,10 @@ class OrderFulfillment(OrderWorkflow):
     async def _deliver(self) -> None:
         """The parcel's way. A cancel can still call it back until the carrier has scanned it, and not later."""
         self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
-        await self.parcel.leaves()
-        await self.saga.insist(Parcels.record_shipped, short=True)
+        await self.parcel.left(short=True)
         self.progress.reached(OrderStatus.SHIPPED, "scanned by the carrier")
 
-        if await self.parcel.arrives():
-            await self.saga.insist(Parcels.record_delivered, short=True)
+        if await self.parcel.reached(short=True):
             self.progress.reached(OrderStatus.DELIVERED, "delivered")
 
     async def _fulfil_or_undo(self) -> OrderStatus:
@@ -97,13 +95,30 @@ class OrderFulfillment(OrderWorkflow):
         self.ship_at = self.ship_at or self.order.ship_at(workflow.now())
         ship_at = self.ship_at
         await self.payment.look()
+        await self._hear_hurry()
         while self.payment.on_hold or (ship_at > workflow.now() and not self._ships_at_once):
             waits = self.payment.next_looks(ship_at)
             if ship_at > workflow.now():
                 waits = [*waits, (ship_at, f"ship not before {ship_at:%Y-%m-%d %H:%M} UTC")]
             until, why = min(waits)
-            await self.cancels.wait(lambda: self.payment.news or self._ships_at_once, until - workflow.now(), why)
+            await self.cancels.wait(lambda: self.payment.news or self._wakes, until - workflow.now(), why)
             await self.payment.look()
+            await self._hear_hurry()
+
+    async def _hear_hurry(self) -> None:
+        """Takes a wish to ship at once for what the books say of it: anybody may send a signal."""
+        if not self._is_hurried or self.ship_at is None or self.ship_at <= workflow.now():
+            return
+        self._is_hurried = False
+        if workflow.patched("look-who-hurries"):
+            self.ship_at_once = await self.saga.insist(Orders.may_ship_now, attended=False, short=True)
+        else:
+            self.ship_at_once = True
+
+    @property
+    def _wakes(self) -> bool:
+        """Somebody has said so since the last look, or it was so before; a review sleeps on."""
+        return (self._is_hurried or self.ship_at_once) and not self.payment.on_hold
 
     @property
     def _ships_at_once(self) -> bool:
@@ -162,8 +177,8 @@ class OrderFulfillment(OrderWorkflow):
 
     @workflow.signal
     def ship_now(self) -> None:
-        """Ends the wait before shipping."""
-        self.ship_at_once = True
+        """Somebody wishes that the wait before shipping ends."""
+        self._is_hurried = True
 
     @workflow.signal
     def payment_changed(self) -> None:

@@ -14,7 +14,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.payments.payments import Payments
     from activities.recovery.recovery import Recoveries
     from activities.shipping.labels import Shipping
-    from activities.shipping.parcels import Parcels
     from activities.tickets.tickets import Tickets
     from domain.commands import Attention, CancelRequest, CheckoutAnswer, NewPaymentMethod, OrderRef
     from domain.order_states import FINAL, OrderStatus
@@ -89,11 +88,10 @@ class OrderRecovery(OrderWorkflow):
             await self._capture()
             self.progress.reached(OrderStatus.READY_TO_SHIP, "payment captured")
         if self.progress.status is OrderStatus.READY_TO_SHIP:
-            await self.saga.insist(Parcels.record_shipped)
+            await self.parcel.left(has_left=True)
             self.progress.reached(OrderStatus.SHIPPED, "scanned by the carrier")
         await self.cancels.checkpoint()
-        if await self.parcel.arrives(ask_first=True):
-            await self.saga.insist(Parcels.record_delivered)
+        if await self.parcel.reached(ask_first=True):
             self.progress.reached(OrderStatus.DELIVERED, "delivered")
 
     async def _capture(self) -> None:

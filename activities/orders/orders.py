@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from domain.commands import CloseOrder, OrderClosed, RecordCancel
+from domain.commands import CloseOrder, OrderClosed, OrderRef, RecordCancel
 from domain.order_states import OrderStatus
 from services.carts.giving_back import give_back
 from services.identities.actors import Actors
 from services.orders import ending
 from services.orders.book import OrderBook
+from services.orders.hurry import is_hurried
+from services.orders.unproven import note_unproven
 
 
 class Orders:
@@ -17,6 +19,14 @@ class Orders:
 
     def __init__(self, book: OrderBook, actors: Actors) -> None:
         self._book, self._actors = book, actors
+
+    @activity.defn
+    async def may_ship_now(self, ref: OrderRef) -> bool:
+        """Whether somebody who may has wished it: a signal by itself says nothing, and the timeline tells it."""
+        async with self._book.locked(ref.order_id) as order:
+            if not is_hurried(order):
+                note_unproven(order, "ship_now", "passed over: a wish to ship at once that did not come by the API")
+            return is_hurried(order)
 
     @activity.defn
     async def record_cancel_request(self, cancel: RecordCancel) -> None:

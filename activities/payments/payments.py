@@ -18,7 +18,9 @@ from domain.commands import Authorization, AuthorizationState, OrderRef, Payment
 from domain.errors import OurMistake
 from domain.payments import IntentStatus
 from domain.steps import AUTHORIZE, CAPTURE, SHIP
+from services.identities.actors import Actors
 from services.orders.book import OrderBook
+from services.orders.unproven import note_unproven
 from services.payments.authorization import answered, record_confirmed
 from services.payments.book import amount_due, payment_of
 from services.payments.captures import record_captured, tell_foreign_capture
@@ -31,8 +33,8 @@ from services.refunds.foreign import book_refunds
 class Payments:
     """The steps of a payment, and `return_payment`, the undo of all of them."""
 
-    def __init__(self, book: OrderBook, stripe: StripeGateway, refunds: RefundGateway) -> None:
-        self._book, self._stripe, self._refunds = book, stripe, refunds
+    def __init__(self, book: OrderBook, stripe: StripeGateway, refunds: RefundGateway, actors: Actors) -> None:
+        self._book, self._stripe, self._refunds, self._actors = book, stripe, refunds, actors
         self._calls = StripeCalls(book, stripe)
         self._rounds = PaymentRounds(book, stripe, self._calls)
         self._renewals = Renewals(book, stripe, refunds, self._calls, self._rounds)
@@ -41,6 +43,8 @@ class Payments:
     @activity.defn
     async def authorize_payment(self, ref: PaymentTry) -> Authorization:
         """Holds the order's total on the customer's card. Raises PaymentDeclined when that is final."""
+        if (unproven := await self._unproven(ref)) is not None:
+            return unproven
         stripe_customer = await self._customer_that_keeps_a_card(ref) if ref.keep_card else None
         async with self._book.locked(ref.order_id) as order:
             if (answer := answered(order, ref)) is not None:
@@ -52,6 +56,17 @@ class Payments:
             create = save_call(order, "create", create_params(order, ref, stripe_customer))
         created = None if payment else await self._rounds.create_or_decline(ref, create)
         return await self._rounds.save_and_confirm(ref, created, confirm_params(ref))
+
+    async def _unproven(self, ref: PaymentTry) -> Authorization | None:
+        """For a payment method that the API has not passed on: nothing is charged, another one is waited for."""
+        offered = ref.payment_method
+        if offered is None or self._actors.has_offered(ref.order_id, offered, ref.proof):
+            return None
+        async with self._book.locked(ref.order_id) as order:
+            if (answer := answered(order, ref)) is not None and answer.round == ref.round:
+                return answer  # of a worker of before, which asked for no proof
+            note_unproven(order, "pay", "refused: a payment method that did not come by the API")
+        return Authorization(state=AuthorizationState.DECLINED, round=ref.round, code="unproven")
 
     @activity.defn
     async def check_payment(self, ref: PaymentTry) -> Authorization:

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from domain.commands import Attention
 from domain.repairs import NOBODY_YET, STEP_KEEPS_FAILING, RecordResolution, SettledTicket
+from services.identities.actors import Actors
 from services.orders.book import OrderBook
 from services.payments.undo_waits import is_on_its_way
 from services.repairs import decisions
@@ -15,8 +16,8 @@ from services.tickets import book, our_faults
 class Tickets:
     """The saga's side of the repair desk."""
 
-    def __init__(self, book: OrderBook) -> None:
-        self._book = book
+    def __init__(self, book: OrderBook, actors: Actors) -> None:
+        self._book, self._actors = book, actors
 
     @activity.defn
     async def open_ticket(self, about: Attention) -> int | None:
@@ -41,6 +42,11 @@ class Tickets:
 
     @activity.defn
     async def resolve_ticket(self, record: RecordResolution) -> SettledTicket:
-        """In one transaction: the books as the decision leaves them, the ticket, the audit trail, the timeline."""
+        """In one transaction: the books as the decision leaves them, the ticket, the audit trail, the timeline.
+
+        A decision that did not come by the repair desk is refused, and the timeline says so.
+        """
         async with self._book.locked(record.order_id) as order:
+            if not self._actors.has_decided(record.order_id, record.resolution):
+                return decisions.refuse_unproven(order, record)
             return await decisions.resolve_once(order, record)

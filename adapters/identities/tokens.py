@@ -120,6 +120,7 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         roles=roles_of(scope.split()),
         customer_id=customer,
         expires_at=float(claims["exp"]),
+        scopes=frozenset(scope.split()),
     )
 
 

@@ -18,7 +18,6 @@ from api.orders.card_tries import Payer
 from api.orders.fault_watch import HeldUp, unless_held_up
 from api.orders.schemas import PaymentWanted
 from api.orders.view import OrderRecord, read_order
-from domain.commands import NewPaymentMethod
 from domain.errors import Conflict
 from domain.order_states import OrderStatus
 from domain.payment_methods import stripe_method
@@ -66,7 +65,7 @@ async def _pay(services: Services, order_id: str, method: str, key: str | None) 
         with engine_calls():
             update = services.temporal.get_workflow_handle(workflow_id(order_id)).execute_update(
                 OrderFulfillment.pay,
-                NewPaymentMethod(payment_method=method),
+                services.identities.actors.offered(order_id, method),
                 id=f"pay-{key or secrets.token_hex(8)}",
                 rpc_timeout=timedelta(seconds=budget),
             )

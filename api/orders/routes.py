@@ -12,7 +12,7 @@ from api.http.authentication import Caller, may
 from api.http.exact_json import ExactJsonRoute
 from api.http.problems import documented
 from api.identities.credentials import stream_path
-from api.orders import cancels, checkout, checkout_answers, event_stream, line_drops, payment_retry
+from api.orders import cancels, checkout, checkout_answers, event_stream, hurries, line_drops, payment_retry
 from api.orders import view as order_view
 from api.orders.parameters import KeyDep, OrderIdDep
 from api.orders.schemas import (
@@ -35,6 +35,7 @@ Placer = Annotated[Caller, Depends(may("orders:place"))]
 Reader = Annotated[Caller, Depends(may("orders:read"))]
 Payer = Annotated[Caller, Depends(may("orders:pay"))]
 Canceler = Annotated[Caller, Depends(may("orders:cancel"))]
+Hurrier = Annotated[Caller, Depends(may("orders:ship"))]
 Dropper = Annotated[Caller, Depends(may("orders:drop"))]
 
 
@@ -134,6 +135,21 @@ async def drop_line(
     """The rest of the order ships; the line is not captured."""
     await line_drops.drop_line(services, order_id, product_id, wanted or DropWanted(), caller)
     return await get_order(services, caller, order_id)
+
+
+@router.post(
+    "/{orderId}/ship",
+    status_code=202,
+    response_model=OrderView,
+    responses=documented(404, 409),
+    summary="End an order's wait before shipping",
+)
+async def ship_now(services: ServicesDep, caller: Hurrier, order_id: OrderIdDep) -> Response:
+    """It ships as soon as it is confirmed and under no review; 409 where it waits no more."""
+    await hurries.ship_now(services, order_id, caller)
+    answer = await get_order(services, caller, order_id)
+    answer.status_code = 202
+    return answer
 
 
 @router.post(

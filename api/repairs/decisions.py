@@ -47,9 +47,11 @@ async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted, 
     said = Resolution(ticket_id=ticket_id, **wanted.model_dump() | {"by": caller.by(wanted.by)})
     ticket = await _find(services, ticket_id)
     desk.require_decidable(ticket, said)
-    said = await _by_two(services, ticket, said, caller)
+    said = await _by_two(services, ticket_id, ticket, said, caller)
     async with services.sessions() as session, session.begin():
         resolution = await decisions.without_words(session, ticket.order_id, said)
+    if ticket.order_id is not None:
+        resolution = services.identities.actors.decided(ticket.order_id, resolution)
     try:
         answer = await _carry_out(services, ticket, resolution)
     except NoWorkflow:
@@ -59,7 +61,7 @@ async def resolve(services: Services, ticket_id: int, wanted: ResolutionWanted, 
     return _view(services, ticket, answer)
 
 
-async def _by_two(services: Services, ticket: Ticket, said: Resolution, caller: Caller) -> Resolution:
+async def _by_two(services: Services, ticket_id: int, ticket: Ticket, said: Resolution, caller: Caller) -> Resolution:
     """With both names, where a write-off needs two people. Raises Conflict for the first of them."""
     limit = services.settings.second_person_from
     if limit is None or ticket.order_id is None or said.decision is not RepairDecision.WRITE_OFF:
@@ -70,7 +72,7 @@ async def _by_two(services: Services, ticket: Ticket, said: Resolution, caller: 
     if not approvals.needs_two(total, limit):
         return said
     async with services.reads.connect() as connection:
-        what = f"write_off of ticket {ticket.id}"
+        what = approvals.write_off_of(ticket_id)
         by = await approvals.ask(connection, ticket.order_id, what, caller.principal)
     return said.model_copy(update={"by": by})
 

@@ -83,6 +83,9 @@ class RepairSummary(Wire):
     opened_at: datetime
     resolved_at: datetime | None = Field(default=None, exclude_if=_unset)
     resolved_by: str | None = Field(default=None, exclude_if=_unset)
+    asked_by: str | None = Field(
+        default=None, exclude_if=_unset, description="wants a write-off, for which another person has to ask as well"
+    )
     links: RepairLinks
 
 

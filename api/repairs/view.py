@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from api.repairs.schemas import (
 )
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.repairs import OUR_FAULT, Owner, rule_of
+from services.identities import approvals
 from services.insight import tickets
 from services.insight.tickets import ActionRow, TicketFilter, TicketOrderRow, TicketRow
 from services.texts.texts import Words
@@ -43,7 +45,7 @@ async def list_tickets(services: Services, query: RepairQuery) -> RepairList:
     rows = await tickets.list_tickets(services.reads, wanted, query.limit + 1, before)
     page = rows[: query.limit]
     return RepairList(
-        tickets=[RepairSummary(**_summary(services.settings, row)) for row in page],
+        tickets=[RepairSummary(**one) for one in await _summaries(services, page)],
         next_cursor=write_cursor(str(page[-1].id)) if len(rows) > query.limit else None,
     )
 
@@ -55,7 +57,7 @@ async def read_ticket(services: Services, ticket_id: int) -> RepairView:
     possible = {} if row.resolved_at else rule.decisions
     waits = row.resolved_at is None and rule.owner is Owner.SAGA and row.order_id is not None
     return RepairView(
-        **_summary(services.settings, row),
+        **(await _summaries(services, [row]))[0],
         order=_order(found.order) if found.order else None,
         waiting=await _waiting(services, row.subject) if row.kind == OUR_FAULT else None,
         last_error=(await _pending_error(services, row) if waits else None) or row.detail,
@@ -86,6 +88,19 @@ def repair_links(settings: Settings, ticket_id: int, order_id: str | None) -> Re
         order=f"{base}/api/orders/{order_id}" if order_id else None,
         temporal=trace_link(settings, order_id) if order_id else None,
     )
+
+
+async def _summaries(services: Services, rows: Sequence[TicketRow]) -> list[dict[str, Any]]:
+    """With who has asked for a write-off that another person has to ask for as well, where that is so."""
+    open_rows = [row for row in rows if row.order_id and not row.resolved_at]
+    asked: Mapping[tuple[str, str], str] = {}
+    if open_rows and services.settings.second_person_from is not None:
+        asked = await approvals.waiting(services.reads, [row.order_id for row in open_rows if row.order_id])
+    return [
+        _summary(services.settings, row)
+        | {"asked_by": asked.get((row.order_id or "", approvals.write_off_of(row.id)))}
+        for row in rows
+    ]
 
 
 def _summary(settings: Settings, row: TicketRow) -> dict[str, Any]:

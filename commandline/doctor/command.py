@@ -13,6 +13,7 @@ from rich.text import Text
 from commandline.configuration import Configuration, configuration
 from commandline.doctor.checks import Check, State, check_api, check_brake, check_temporal, fail
 from commandline.doctor.consumers import check_consumers
+from commandline.doctor.database_roles import check_database_roles
 from commandline.doctor.encryption import check_keys
 from commandline.doctor.events import check_broker, check_outbox, check_routes
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
@@ -51,6 +52,7 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
             ("Temporal", check_temporal(found)),
             ("Encryption keys", check_keys(settings)),
             ("Database", check_database(settings)),
+            ("Database roles", check_database_roles(settings)),
             ("Stripe key", check_stripe(settings)),
             ("Webhook secrets", check_secrets(settings)),
             ("Carrier", check_carrier(settings)),

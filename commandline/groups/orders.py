@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -110,15 +109,9 @@ def cancel_order(
 
 
 @orders.command("ship-now")
-def ship_now(
-    order: OrderId,
-    temporal: Annotated[
-        str | None, typer.Option("--temporal", metavar="HOST:PORT", help="Where Temporal is.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """End an order's wait before shipping, by a signal to its workflow."""
-    from commandline.configuration import usable_configuration
-    from commandline.shipping_signal import ship_now as send
+def ship_now(order: OrderId, api: ApiOption = None, as_json: JsonOption = False) -> None:
+    """End an order's wait before shipping."""
+    from commandline import orders as commands
 
-    asyncio.run(send(usable_configuration(temporal), printer(as_json), order))
+    with api_at(api) as client:
+        commands.ship_now(client, printer(as_json), order)

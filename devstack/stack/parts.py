@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.identities.development import PUBLIC
-from devstack.simulators.secrets import API_KEY, WEBHOOK_SECRET
+from devstack.stack import logins
 from devstack.stack.credentials import Credentials
 from devstack.stack.encryption import codec, keys_file
 from devstack.stack.environment import BROKER, External
+from devstack.stack.far_ends import carrier, stripe
 from devstack.stack.ports import LOOPBACK, Ports
 from devstack.stack.postgres import DATABASE, USER, PostgresHome
 from devstack.stack.probes import database_there, http_ok, namespace_there, worker_polls
@@ -58,6 +59,7 @@ class Blueprint:
     postgres: PostgresHome | None
     temporal_program: Path
     nats_program: Path
+    has_logins: bool = True  # of each process, at the database: somebody else's has them only if that was made for us
     has_nats: bool = True  # among its parts: without a broker events stay in the outbox
 
     @property
@@ -79,6 +81,10 @@ class Blueprint:
         if self.external.database_url:
             return self.external.database_url
         return f"postgresql://{USER}:{self.credentials.postgres_password}@{LOOPBACK}:{self.ports.postgres}/{DATABASE}"
+
+    def database_of(self, process: str) -> str:
+        """The database as a process sees it: with its own login, which owns nothing."""
+        return logins.url_of(process, self.database_url) if self.has_logins else self.database_url
 
     @property
     def stripe(self) -> str:
@@ -120,8 +126,12 @@ class Blueprint:
 
         return ClientConfig.load_client_connect_config(override_env_vars=self.base)
 
+    def environment_of(self, process: str) -> dict[str, str]:
+        """What the API, the worker or the relay is configured by."""
+        return self.service_environment() | {"DATABASE_URL": self.database_of(process)}
+
     def service_environment(self) -> dict[str, str]:
-        """What the API, the worker, the relay and the migrations are configured by."""
+        """What all of them have; the database is the owner's, as migrations see it."""
         values = {
             **self.base,
             "DATABASE_URL": self.database_url,
@@ -230,28 +240,6 @@ def nats(plan: Blueprint) -> Part:
     return Part(name="nats", command=command, environment={**plan.base, **own}, folder=plan.folder, ready=ready)
 
 
-def _simulator(plan: Blueprint, name: str, port: int, key: str, secret: str, *more: str) -> Part:
-    command = [sys.executable, "-m", f"devstack.{name}.simulator", "--host", LOOPBACK, "--port", str(port)]
-    command += ["--data", str(plan.folder / f"{name}.db"), "--webhook-url", f"{plan.api}/webhooks/{name}"]
-    secrets = {WEBHOOK_SECRET: secret, API_KEY: key}  # not in arguments, which every user of the machine can list
-    ready = http_ok(port, "/_control/health")
-    return Part(name, [*command, *more], {**plan.base, **secrets}, PROJECT, ready)
-
-
-def stripe(plan: Blueprint) -> Part:
-    secrets = plan.credentials
-    key, secret = secrets.stripe_api_key, secrets.stripe_webhook_secret
-    return _simulator(plan, "stripe", plan.ports.stripe, key, secret)
-
-
-def carrier(plan: Blueprint) -> Part:
-    secrets = plan.credentials
-    scan, deliver = plan.carrier_clock
-    clock = ("--scan-after", str(scan), "--deliver-after", str(deliver))
-    key, secret = secrets.carrier_api_key, secrets.carrier_webhook_secret
-    return _simulator(plan, "carrier", plan.ports.carrier, key, secret, *clock)
-
-
 def migrations(plan: Blueprint) -> Part:
     return Part(
         name="migrations",
@@ -269,7 +257,7 @@ def api(plan: Blueprint) -> Part:
     return Part(
         name="api",
         command=command,
-        environment=plan.service_environment(),
+        environment=plan.environment_of("api"),
         folder=PROJECT,
         ready=http_ok(plan.ports.api, "/readyz"),
         needs=frozenset({"temporal", "migrations"}),
@@ -280,7 +268,7 @@ def worker(plan: Blueprint) -> Part:
     return Part(
         name="worker",
         command=[sys.executable, "worker.py"],
-        environment=plan.service_environment() | {"ORDERSAGA_WORKER_HEALTH_PORT": str(plan.ports.worker_health)},
+        environment=plan.environment_of("worker") | {"ORDERSAGA_WORKER_HEALTH_PORT": str(plan.ports.worker_health)},
         folder=PROJECT,
         ready=worker_polls(plan.connect, plan.task_queue, clocks_agree=not plan.external.temporal),
         needs=frozenset({"temporal", "migrations", "stripe", "carrier"}),
@@ -291,7 +279,7 @@ def relay(plan: Blueprint) -> Part:
     return Part(
         name="relay",
         command=[sys.executable, "relay.py"],
-        environment=plan.service_environment() | {"ORDERSAGA_RELAY_HEALTH_PORT": str(plan.ports.relay_health)},
+        environment=plan.environment_of("relay") | {"ORDERSAGA_RELAY_HEALTH_PORT": str(plan.ports.relay_health)},
         folder=PROJECT,
         ready=http_ok(plan.ports.relay_health, "/readyz"),
         needs=frozenset({"temporal", "migrations"}),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from devstack.stack import logins
 from devstack.stack.ports import LOOPBACK
 from devstack.stack.process import Launch, Probe
 
@@ -44,7 +45,7 @@ async def _status_of(port: int, path: str) -> int:
 
 
 def database_there(port: int, user: str, password: str, database: str) -> Probe:
-    """Ready when the server takes connections and the database exists; it is created when missing."""
+    """Ready when the server takes connections and has the database and the logins, which it makes where they miss."""
 
     async def probe(_: Launch) -> bool:
         try:
@@ -57,6 +58,7 @@ def database_there(port: int, user: str, password: str, database: str) -> Probe:
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
                 await connection.execute(f'CREATE DATABASE "{database}"')
+            await connection.execute(logins.statement(password))
             return True
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False

@@ -157,6 +157,10 @@ class Stack:
         """What the services are configured by: for a worker or an API that runs elsewhere."""
         return self.plan.service_environment()
 
+    def environment_of(self, process: str) -> dict[str, str]:
+        """Likewise, with the process's own login at the database."""
+        return self.plan.environment_of(process)
+
     @property
     def parts(self) -> Supervisor:
         if self._supervisor is None:
@@ -221,6 +225,7 @@ class Stack:
             postgres=home,
             temporal_program=self._program("temporal"),
             nats_program=self._program("nats-server"),
+            has_logins=external.database_url is None or self._ephemeral,
             has_nats="nats" in self._chosen,
         )
         make_files(plan)

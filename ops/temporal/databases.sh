@@ -5,7 +5,8 @@ set -eu
 folder=$(dirname "$0")
 . "$folder/retry.sh"
 
-for password in "${ORDERSAGA_DB_PASSWORD:?}" "${TEMPORAL_DB_PASSWORD:?}"; do
+for password in "${ORDERSAGA_DB_PASSWORD:?}" "${TEMPORAL_DB_PASSWORD:?}" "${ORDERSAGA_DB_API_PASSWORD:?}" \
+  "${ORDERSAGA_DB_WORKER_PASSWORD:?}" "${ORDERSAGA_DB_RELAY_PASSWORD:?}" "${ORDERSAGA_DB_REPORTING_PASSWORD:=}"; do
   case $password in
     # The service gets its password inside a URL, where these would need to be escaped.
     *[!A-Za-z0-9._~-]*)
@@ -15,5 +16,6 @@ for password in "${ORDERSAGA_DB_PASSWORD:?}" "${TEMPORAL_DB_PASSWORD:?}"; do
   esac
 done
 
+export ORDERSAGA_DB_REPORTING_PASSWORD
 try psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file="$folder/databases.sql"
 echo "databases ordersaga, temporal and temporal_visibility are there"

@@ -31,6 +31,7 @@ _OF_SUBJECT = text("""
     SELECT event_id, type, source, subject, sequence, time, traceparent, data FROM event_archive
      WHERE source = :source AND subject = :subject AND sequence > :after ORDER BY sequence LIMIT :most
 """)
+_MAKE_MONTH = text("SELECT make_archive_month(CAST(:month AS date))")
 
 ALL_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -57,23 +58,11 @@ async def add(connection: AsyncConnection, events: Sequence[tuple[int, CloudEven
 async def make_months(engine: AsyncEngine, months: Sequence[date]) -> None:
     """Makes the partitions of months, each named by its first day; one that is there stays.
 
-    The table is made apart and attached: only that one bears being done while others read and write
-    (https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE).
+    The tables' owner makes them (`make_archive_month`, in the migrations): the relay may add rows and nothing else.
     """
     for month in months:
         async with engine.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('ordersaga.event_archive'))"))
-            name = f"event_archive_{month:%Y_%m}"
-            there = text("SELECT to_regclass(:name) IS NOT NULL")
-            if (await connection.execute(there, {"name": name})).scalar_one():
-                continue
-            await connection.execute(text(f"CREATE TABLE {name} (LIKE event_archive INCLUDING DEFAULTS)"))
-            await connection.execute(
-                text(
-                    f"ALTER TABLE event_archive ATTACH PARTITION {name}"
-                    f" FOR VALUES FROM ('{month:%Y-%m-%d} 00:00+00') TO ('{next_month(month):%Y-%m-%d} 00:00+00')"
-                )
-            )
+            await connection.execute(_MAKE_MONTH, {"month": month})
 
 
 async def read(
@@ -112,11 +101,6 @@ async def of_subject(
 def month_of(event: CloudEvent) -> date:
     """The first day of the month whose partition holds the event."""
     return event.time.astimezone(UTC).date().replace(day=1)
-
-
-def next_month(month: date) -> date:
-    """The first day of the month after."""
-    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
 def _event(row: Row[Any]) -> CloudEvent:

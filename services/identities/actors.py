@@ -1,8 +1,8 @@
-"""Who wished to cancel, so that a timeline can be believed: a signed name, checked where it is recorded.
+"""Who wished something of a workflow, so that it can be believed: a signed name, checked in the activity that acts.
 
 Anybody who may write to Temporal's namespace can signal a workflow and say any name. What the API passes on is
-signed; a name without a signature is recorded as what it is: `unverified:`. Workflow code checks nothing, so that a
-replay depends on no key.
+signed. A cancel without a signature is recorded as what it is, `unverified:`; nothing else is done without one.
+Workflow code checks nothing, so that a replay depends on no key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from adapters.identities.secrets import Secret
-from domain.commands import CloseOrder, RecordCancel
+from domain.commands import CloseOrder, NewPaymentMethod, RecordCancel
+from domain.repairs import Resolution
 
 LIFE = 86_400  # seconds from the wish to its record, while workers are away; a wish is recorded once
 UNVERIFIED = "unverified:"
@@ -28,8 +29,24 @@ class Actors:
 
     def sign(self, order_id: str, wish_id: str, by: str) -> str:
         """The proof that this wish about this order is theirs."""
-        until = int(self._clock()) + LIFE
-        return f"{until}.{self._digest(order_id, wish_id, by, until)}"
+        return self._prove(order_id, wish_id, by)
+
+    def decided(self, order_id: str, wanted: Resolution) -> Resolution:
+        """An operator's decision with its proof."""
+        return wanted.model_copy(update={"proof": self._prove(order_id, *_decision(wanted))})
+
+    def has_decided(self, order_id: str, wanted: Resolution) -> bool:
+        """Whether the repair desk has passed on this decision."""
+        return self._is_proven(wanted.proof, order_id, *_decision(wanted))
+
+    def offered(self, order_id: str, payment_method: str) -> NewPaymentMethod:
+        """A customer's other payment method with its proof."""
+        proof = self._prove(order_id, "pay", payment_method)
+        return NewPaymentMethod(payment_method=payment_method, proof=proof)
+
+    def has_offered(self, order_id: str, payment_method: str, proof: str) -> bool:
+        """Whether the API has passed on this offer."""
+        return self._is_proven(proof, order_id, "pay", payment_method)
 
     def recorded(self, cancel: RecordCancel) -> RecordCancel:
         """The wish as it may be recorded: with a name that is believed, or said to be unverified."""
@@ -47,11 +64,22 @@ class Actors:
         return close.model_copy(update={"by": by})
 
     def _name(self, order_id: str, wish_id: str, by: str, proof: str) -> str:
-        until, _, digest = proof.partition(".")
-        counts = bool(wish_id) and until.isascii() and until.isdecimal() and int(until) > self._clock()
-        signed = self._digest(order_id, wish_id, by, int(until)) if counts else ""
-        is_theirs = counts and hmac.compare_digest(digest.encode(), signed.encode())
+        is_theirs = bool(wish_id) and self._is_proven(proof, order_id, wish_id, by)
         return by if is_theirs else f"{UNVERIFIED}{by}"
 
-    def _digest(self, order_id: str, wish_id: str, by: str, until: int) -> str:
-        return self._secret.digest(order_id, wish_id, by, str(until))[:32]
+    def _prove(self, *what: str) -> str:
+        until = int(self._clock()) + LIFE
+        return f"{until}.{self._digest(until, *what)}"
+
+    def _is_proven(self, proof: str, *what: str) -> bool:
+        until, _, digest = proof.partition(".")
+        if not (until.isascii() and until.isdecimal() and int(until) > self._clock()):
+            return False
+        return hmac.compare_digest(digest.encode(), self._digest(int(until), *what).encode())
+
+    def _digest(self, until: int, *what: str) -> str:
+        return self._secret.digest(*what, str(until))[:32]
+
+
+def _decision(wanted: Resolution) -> tuple[str, ...]:
+    return "resolve", str(wanted.ticket_id), wanted.decision.value, wanted.by

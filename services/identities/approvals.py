@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.errors import Conflict, Forbidden
 from domain.identities import Kind, Principal
@@ -29,6 +30,23 @@ _ASK = text("""
     )
     RETURNING by, second_by
 """)
+
+_WAITING = text("""
+    SELECT order_id, what, by FROM approvals
+     WHERE order_id = ANY(:order_ids) AND second_by IS NULL AND at >= clock_timestamp() - CAST(:waits AS interval)
+""")
+
+
+def write_off_of(ticket_id: int) -> str:
+    """How a write-off that needs two people is known."""
+    return f"write_off of ticket {ticket_id}"
+
+
+async def waiting(reads: AsyncEngine, order_ids: Sequence[str]) -> Mapping[tuple[str, str], str]:
+    """Who has asked for something about these orders and waits for a second person: by order, and by what."""
+    async with reads.connect() as connection:
+        rows = await connection.execute(_WAITING, {"order_ids": list(order_ids), "waits": WAITS})
+        return {(row.order_id, row.what): row.by for row in rows}
 
 
 def needs_two(amount: Decimal, limit: Decimal | None) -> bool:

@@ -16,6 +16,7 @@ from domain.repairs import (
 from domain.steps import FenceState
 from domain.texts import PLACE, TextKind
 from services.orders.book import LockedOrder
+from services.orders.unproven import note_unproven
 from services.repairs.effects import take_effect
 from services.repairs.settled_payments import keep_what_is_known
 from services.texts import texts
@@ -47,6 +48,15 @@ async def resolve_once(order: LockedOrder, record: RecordResolution) -> SettledT
     settled = SettledTicket(answer=answer, step=ticket.step, open_steps=await open_steps(order))
     order.mark(fence, FenceState.DONE, settled.model_dump(mode="json"))
     return settled
+
+
+def refuse_unproven(order: LockedOrder, record: RecordResolution) -> SettledTicket:
+    """For a decision that somebody sent to the workflow by hand: nothing is done, and the timeline tells it."""
+    wanted = record.resolution
+    about = f"{wanted.decision} of ticket {wanted.ticket_id}"
+    note_unproven(order, "resolve", f"refused: {about} did not come by the repair desk", wanted.by)
+    detail = "decide by the API or the command: this one has no proof of who made it"
+    return SettledTicket(answer=ResolutionAnswer(accepted=False, code="unproven", detail=detail))
 
 
 async def resolve(order: LockedOrder, ticket: Ticket, wanted: Resolution) -> ResolutionAnswer:

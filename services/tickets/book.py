@@ -129,6 +129,19 @@ async def open_tickets(order: LockedOrder) -> list[Ticket]:
     return list(await order.session.exec(query))
 
 
+async def done_by_hand(order: LockedOrder, step: str, since: datetime | None = None) -> bool:
+    """Whether a person has said at the repair desk, since that time, that the step is done."""
+    query = (
+        select(TicketAction.id)
+        .join(Ticket, col(Ticket.id) == col(TicketAction.ticket_id))
+        .where(Ticket.order_id == order.row.order_id, Ticket.step == step)
+        .where(TicketAction.action == TrailAction.MARK_DONE.value)
+    )
+    if since is not None:
+        query = query.where(col(TicketAction.at) > since)
+    return (await order.session.exec(query.limit(1))).first() is not None
+
+
 def close(session: AsyncSession, ticket: Ticket, by: str) -> None:
     """Marks the ticket as resolved now; its trail is the caller's to write."""
     ticket.resolved_at, ticket.resolved_by = now(), by

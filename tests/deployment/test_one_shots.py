@@ -196,6 +196,8 @@ async def test_make_roles_that_own_their_databases_and_see_no_other(administrato
     """Run again with a new password it takes effect; a password that a URL could not hold is refused."""
     programs = find_programs(os.environ)
     passwords = {"ORDERSAGA_DB_PASSWORD": "old", "TEMPORAL_DB_PASSWORD": "temporals-own"}
+    processes = {process: f"{process}s-own" for process in ("api", "worker", "relay")}
+    passwords |= {f"ORDERSAGA_DB_{process.upper()}_PASSWORD": own for process, own in processes.items()}
     for password in ("old", "new"):
         done = await run("databases.sh", programs, **administrator, **passwords | {"ORDERSAGA_DB_PASSWORD": password})
         assert done.code == 0, done.said
@@ -205,6 +207,11 @@ async def test_make_roles_that_own_their_databases_and_see_no_other(administrato
     assert await answer(administrator, "temporal", "temporals-own", "temporal_visibility") == "temporal"
     assert await answer(administrator, "temporal", "temporals-own", "ordersaga") == "InsufficientPrivilegeError"
     assert await answer(administrator, "ordersaga", "new", "temporal") == "InsufficientPrivilegeError"
+    for process, own in processes.items():
+        login = f"ordersaga_{process}_1"
+        assert await answer(administrator, login, own, "ordersaga") == login
+        assert await answer(administrator, login, own, "temporal") == "InsufficientPrivilegeError"
+    assert await answer(administrator, "ordersaga_reporting_1", "", "ordersaga") != "ordersaga_reporting_1"
     refused = await run("databases.sh", **administrator, **passwords | {"TEMPORAL_DB_PASSWORD": "a/b@c"})
     assert refused.code == 1 and "a/b@c" not in refused.said
 

@@ -171,19 +171,20 @@ async def test_gives_a_watch_up_after_its_time(command: Command, shop: Shop, wor
 
 
 async def test_ships_a_waiting_order_at_once(command: Command, shop: Shop, worker: None) -> None:
-    """By a signal to its workflow; for an order that waits no more, and for one that is none, it is refused."""
+    """For an order that waits no more, and for one that is none, it is refused; the timeline tells who it was."""
     order_id = await place(command, shop, "--ship-not-before", later())
     ran = await command("orders", "ship-now", order_id, "--json")
-    assert (ran.code, ran.document) == (0, {"orderId": order_id, "signal": "ship_now", "status": "CONFIRMED"})
+    assert (ran.code, ran.document["status"]) == (0, "CONFIRMED")
     await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP)
-    late, unknown, nowhere = await asyncio.gather(
+    assert [line.by for line in await shop.timeline(order_id) if line.what == "to be shipped at once"] == [
+        "operations"
+    ]
+    late, unknown = await asyncio.gather(
         command("orders", "ship-now", order_id, "--json"),
         command("orders", "ship-now", "0" * 32, "--json"),
-        command("orders", "ship-now", order_id, "--temporal", "127.0.0.1:1", "--json"),
     )
     assert (late.code, late.failure["code"], late.failure["orderStatus"]) == (1, "nothing_to_hurry", "READY_TO_SHIP")
-    assert (unknown.code, unknown.failure["code"]) == (1, "no_such_workflow")
-    assert (nowhere.code, nowhere.failure["code"]) == (1, "temporal_unreachable")
+    assert (unknown.code, unknown.failure["code"]) == (1, "no_such_order")
 
 
 async def test_shows_and_changes_stock(command: Command, shop: Shop) -> None:

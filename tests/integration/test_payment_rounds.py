@@ -16,6 +16,7 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from domain.commands import AuthorizationState, PaymentTry
 from domain.errors import PaymentDeclined, TryAgain
+from services.identities.actors import Actors
 from services.payments.tables import Payment, PaymentAttempt
 from tests.support.orders import Shop
 from tests.support.steps import Steps
@@ -190,14 +191,17 @@ async def test_an_unknown_order_waits_for_nothing(api: httpx.AsyncClient) -> Non
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_an_unknown_outcome_of_another_card_charges_once(shop: Shop, steps: Steps, fault: str) -> None:
+async def test_an_unknown_outcome_of_another_card_charges_once(
+    shop: Shop, steps: Steps, settings: Settings, fault: str
+) -> None:
     """Whatever Stripe did or said to the second card, the next attempts end with one authorization."""
     order = await shop.put(await shop.product(), payment_method=DECLINED)
     first = PaymentTry(order_id=order.order_id, retry_until=now() + WINDOW)
     await steps.run("reserve_inventory", order.order_id)
     declined = await steps.run_with("authorize_payment", first)
     assert declined.state is AuthorizationState.DECLINED
-    second = first.model_copy(update={"round": 2, "payment_method": GOOD})
+    offered = Actors(settings.service_secret).offered(order.order_id, GOOD)
+    second = first.model_copy(update=offered.model_dump() | {"round": 2})
     await shop.fault("stripe", "payment_intents.confirm", fault)
     with pytest.raises(TryAgain):
         await steps.run_with("authorize_payment", second)

@@ -17,6 +17,7 @@ from adapters.bus.nats import NatsBroker
 from adapters.settings import Settings
 from commandline.doctor.checks import State
 from commandline.doctor.events import check_broker, check_outbox
+from devstack.stack.logins import url_of
 from devstack.stack.ports import LOOPBACK, free_port
 from devstack.stack.stack import Stack
 from domain.cloud_events import CloudEvent
@@ -64,7 +65,7 @@ class RelayProcess:
 @asynccontextmanager
 async def relays(stack: Stack, own: Settings, nats: NatsBus, number: int) -> AsyncIterator[list[RelayProcess]]:
     environ = stack.environment | {
-        "DATABASE_URL": own.database_url.get_secret_value(),
+        "DATABASE_URL": url_of("relay", own.database_url.get_secret_value()),
         "ORDERSAGA_BROKER_URL": nats.url("relay"),
     }
     started = [RelayProcess(environ) for _ in range(number)]

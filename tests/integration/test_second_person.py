@@ -118,7 +118,13 @@ async def test_a_large_write_off_is_decided_by_two(careful: httpx.AsyncClient, s
     path, body = f"/api/repairs/{ticket}/resolve", {"decision": "write_off"}
     first = await careful.post(path, json=body, auth=who("anna"))
     assert (first.status_code, first.json()["code"]) == (409, "second_person_needed")
+    listed = (await careful.get("/api/repairs", params={"orderId": order_id}, auth=who("bob"))).json()["tickets"]
+    assert [one["askedBy"] for one in listed] == ["anna"]
+    assert (await careful.post(path, json=body, auth=who("anna"))).status_code == 409
     second = await careful.post(path, json=body, auth=who("bob"))
     assert second.status_code == 200, second.text
+    tried = {"after": "0", "about": path}
+    audit = (await careful.get("/api/audit", params=tried, auth=Anybody(Role.AUDITOR))).json()["entries"]
+    assert [(one["by"], one["status"]) for one in audit] == [("anna", 409), ("anna", 409), ("bob", 200)]
     trail = (await careful.get(f"/api/repairs/{ticket}", auth=who("bob"))).json()["actions"]
     assert [(row["action"], row["by"]) for row in trail] == [("opened", "saga"), ("write_off", "anna and bob")]

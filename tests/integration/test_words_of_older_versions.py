@@ -12,6 +12,7 @@ from adapters.postgres.database import Sessions
 from domain.commands import Attention, CancelRequest, CloseOrder, RecordCancel
 from domain.order_states import OrderStatus
 from domain.repairs import RecordResolution, RepairDecision, Resolution
+from services.identities.actors import Actors
 from services.orders.book import OrderBook
 from services.tickets.book import open_ticket
 from tests.support.orders import Shop
@@ -101,6 +102,7 @@ async def test_a_decision_of_an_older_workflow_is_stored_once(
         ticket = await open_ticket(order, Attention(order_id=order_id, step="return_payment", kind="step_refused"))
     words = {"note": f"{word} noted", "evidence": f"{word} seen"}
     wanted = Resolution(ticket_id=ticket, decision=RepairDecision.MARK_DONE, by="alice", **words)
+    wanted = Actors(shop.settings.service_secret).decided(order_id, wanted)
     record = RecordResolution(order_id=order_id, key="update 1", resolution=wanted)
     for _ in range(2):
         assert (await steps.run_with("resolve_ticket", record)).answer.accepted

@@ -161,6 +161,11 @@ async def shipped_at_once_in_the_grace_period(shop: Shop, faults: StepFaults) ->
     return await delivered(shop, order, handle)
 
 
+async def hurried_by_the_api_in_the_grace_period(shop: Shop, faults: StepFaults) -> Handle:
+    """Its wish is in the books, where the workflow looks for it."""
+    return await shipped_at_once_in_the_grace_period(shop, faults)
+
+
 async def canceled_again_while_it_was_written_down(shop: Shop, faults: StepFaults) -> Handle:
     faults.hold("record_cancel_request")
     _, handle = await _in_its_grace_period(shop)
@@ -230,6 +235,7 @@ PATHS: dict[str, Walk] = {
             cancels_at_once,
             canceled_in_the_grace_period,
             shipped_at_once_in_the_grace_period,
+            hurried_by_the_api_in_the_grace_period,
             canceled_again_while_it_was_written_down,
             a_lost_task_undone,
             a_wish_that_came_twice,

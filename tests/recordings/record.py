@@ -26,6 +26,7 @@ from adapters.telemetry.logs import configure_logs
 from adapters.temporal import client as temporal
 from devstack.stack.stack import Stack
 from domain.processes import Process
+from services.identities.actors import Actors
 from tests.recordings import cancels as recorded_cancels
 from tests.recordings import days as recorded_days
 from tests.recordings import faults as recorded_faults
@@ -39,6 +40,7 @@ from tests.recordings import texts as recorded_texts
 from tests.recordings import voids as recorded_voids
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
+from tests.support.our_client import speaking_for_us
 from tests.support.timeless import skipping_server, timeless_shop
 from worker import build_activities, build_worker
 
@@ -64,7 +66,8 @@ async def record(names: list[str], folder: Path) -> None:
         parts = {"postgres", "temporal", "stripe", "carrier"}
         async with Stack(Path(scratch), ephemeral=True, parts=parts, carrier_clock=(1e9, 1e9)) as stack:
             settings = settings_of(stack)
-            engine, client = create_engine(settings), await temporal.connect(settings)
+            engine, actors = create_engine(settings), Actors(settings.service_secret)
+            client = speaking_for_us(await temporal.connect(settings), engine, actors)
             async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
                 shop = Shop(stack, settings, create_sessions(engine), client, http)
                 for name in names:

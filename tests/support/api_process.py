@@ -33,7 +33,7 @@ async def api_process(stack: Stack, folder: Path, **environ: str) -> AsyncIterat
     """One that answers, with the stack's settings and those given; it is killed at the end."""
     port = free_port()
     url = f"http://{LOOPBACK}:{port}"
-    environment = stack.environment | {"ORDERSAGA_PUBLIC_URL": url} | environ
+    environment = stack.environment_of("api") | {"ORDERSAGA_PUBLIC_URL": url} | environ
     words = ["-m", "uvicorn", "--factory", "api.app:create_app", "--port", str(port)]
     log = folder / f"api-{port}.log"
     process = await warm.start(Call(words, str(PROJECT), environment, os.devnull, str(log)))

@@ -5,6 +5,9 @@ from __future__ import annotations
 FILLED_IN = {
     "POSTGRES_PASSWORD": "administrators-own",
     "ORDERSAGA_DB_PASSWORD": "services-own",
+    "ORDERSAGA_DB_API_PASSWORD": "apis-own",
+    "ORDERSAGA_DB_WORKER_PASSWORD": "workers-own",
+    "ORDERSAGA_DB_RELAY_PASSWORD": "relays-login",
     "TEMPORAL_DB_PASSWORD": "temporals-own",
     "NATS_RELAY_PASSWORD": "relays-own",
     "NATS_CONSUMER_PASSWORD": "consumers-own",

@@ -21,7 +21,7 @@ async def dying_workers(stack: Stack, cases: Iterable[str]) -> AsyncIterator[Dea
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         words = ["-m", "tests.support.dying_worker", *cases]
-        process = await warm.start(Call(words, str(PROJECT), stack.environment, str(out), os.devnull))
+        process = await warm.start(Call(words, str(PROJECT), stack.environment_of("worker"), str(out), os.devnull))
 
         def deaths() -> dict[str, int]:
             told = out.read_text().rpartition("\n")[0].splitlines() if out.exists() else []

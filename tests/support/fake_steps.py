@@ -209,6 +209,10 @@ class FakeSteps:
         self.orders[ref.order_id].move(OrderStatus.DELIVERED, "delivered")
 
     @activity.defn
+    async def may_ship_now(self, ref: OrderRef) -> bool:
+        return True
+
+    @activity.defn
     async def record_cancel_request(self, cancel: RecordCancel) -> None:
         order, by = self.orders[cancel.order_id], cancel.request.by
         words = self.words.get(cancel.request.text_id or "", cancel.request.reason)

@@ -15,6 +15,7 @@ from adapters.stripe.connection import StripeConnection
 from adapters.stripe.payments import PaymentSnapshot, StripeGateway
 from adapters.stripe.refunds import GivenRefund, RefundGateway
 from domain.parcels import Rate
+from services.identities.actors import Actors
 from services.orders.book import OrderBook
 from tests.support.steps import run_attempt
 
@@ -125,7 +126,7 @@ class LateAttempts:
     def __init__(self, settings: Settings, book: OrderBook) -> None:
         self._connection, gates = StripeConnection(settings), Gates()
         self.stripe, self.carrier = HeldStripe(self._connection, gates), HeldCarrier(settings)
-        payments = Payments(book, self.stripe, HeldRefunds(self._connection, gates))
+        payments = Payments(book, self.stripe, HeldRefunds(self._connection, gates), Actors(settings.service_secret))
         shipping = Shipping(book, self.carrier)
         self.methods = {
             "authorize_payment": payments.authorize_payment,

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from devstack.stack.logins import url_of
 from devstack.stack.ports import LOOPBACK, free_port
 from devstack.stack.stack import Stack
 from tests.support.waiting import until
@@ -130,7 +131,9 @@ class Services:
 
     async def start(self, name: str, *command: str, **more: str) -> WarmProcess:
         log = str(self.folder / f"{name}.log")
-        process = await warm.start(Call([*command], str(PROJECT), self.environment | more, os.devnull, log))
+        role = {"worker.py": "worker", "relay.py": "relay"}.get(command[0], "api")
+        own = {"DATABASE_URL": url_of(role, self.environment["DATABASE_URL"])}
+        process = await warm.start(Call([*command], str(PROJECT), self.environment | own | more, os.devnull, log))
         self.processes.append(process)
         return process
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import SQLModel, col, select
 from temporalio.testing import ActivityEnvironment
 
-from domain.commands import Message, PaymentTry
+from domain.commands import Message, ParcelStatus, PaymentTry
 from domain.errors import TryAgain
 from services.inventory.tables import Reservation, Stock
 from services.orders.tables import CancelWish, Order, OrderLine, OrderStep, TimelineEntry
@@ -17,6 +17,7 @@ from services.outbox.tables import OutboxEvent
 from services.payments.tables import Payment, PaymentAttempt
 from services.shipping.tables import ShipmentRow
 from tests.support.orders import Shop
+from tests.support.our_client import note_parcel_of
 from worker import Activities
 
 WAY = (
@@ -28,6 +29,9 @@ WAY = (
     "record_delivered",
 )
 """Every forward step, in the order in which a good order takes them."""
+
+ON_ITS_WAY = {"record_shipped": ParcelStatus.IN_TRANSIT, "record_delivered": ParcelStatus.DELIVERED}
+"""What the relay notes before a step is written down."""
 
 _TABLES: tuple[type[SQLModel], ...] = (
     Order,
@@ -51,6 +55,8 @@ class Steps:
         self._shop = shop
 
     async def run(self, step: str, order_id: str, *, attempt: int = 1) -> Any:
+        if step in ON_ITS_WAY:
+            await note_parcel_of(self._shop.sessions, order_id, ON_ITS_WAY[step])
         return await self.run_with(step, PaymentTry(order_id=order_id), attempt=attempt)
 
     async def run_with(self, step: str, argument: Message, *, attempt: int = 1) -> Any:

@@ -18,8 +18,10 @@ from adapters.postgres.database import Sessions
 from adapters.settings import Settings
 from adapters.temporal.client import workflow_id
 from devstack.stack.stack import Stack
+from services.identities.actors import Actors
 from tests.support.fakes import StepFaults
 from tests.support.orders import Shop
+from tests.support.our_client import speaking_for_us
 from tests.support.own_stripe import with_stripe
 from worker import build_activities, build_worker
 from workflows.order import search_attributes
@@ -86,4 +88,5 @@ async def timeless_shop(
         build_worker(env.client, settings, activities, interceptors=[faults]),
         httpx.AsyncClient(trust_env=False, timeout=60) as http,
     ):
-        yield Timeless(env, Shop(stack, settings, sessions, env.client, http), faults)
+        ours = speaking_for_us(env.client, activities.engine, Actors(settings.service_secret))
+        yield Timeless(env, Shop(stack, settings, sessions, ours, http), faults)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from devstack.stack.logins import url_of
 from tests.support.waiting import until
 from tests.support.warm_interpreter import PROJECT, Call, WarmProcess, warm
 
@@ -61,7 +62,8 @@ async def worker_starter(base: Mapping[str, str], folder: Path) -> AsyncIterator
             log = folder / f"worker-{started}.log"
             log.touch()
             words = [*(program or ("worker.py",))]
-            call = Call(words, str(PROJECT), {**base, **environment}, os.devnull, str(log))
+            own = url_of("relay" if words[0] == "relay.py" else "worker", base["DATABASE_URL"])
+            call = Call(words, str(PROJECT), {**base, "DATABASE_URL": own, **environment}, os.devnull, str(log))
             worker = WorkerProcess(await warm.start(call), log)
             running.push_async_callback(worker.aclose)
             return worker

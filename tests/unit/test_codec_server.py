@@ -13,11 +13,18 @@ from google.protobuf.json_format import MessageToDict
 from structlog.testing import capture_logs
 from temporalio.api.common.v1 import Payload, Payloads
 
+from adapters.identities.development import new_key
+from adapters.identities.key_sources import FileOfKeys
+from adapters.identities.keys import Keys
+from adapters.identities.tokens import Tokens
+from adapters.identity_settings import DEVELOPMENT_ISSUER
 from adapters.temporal import codec_tokens, key_files
+from adapters.temporal.codec_readers import Readers
 from adapters.temporal.codec_tokens import FileOfTokens, read_tokens
 from adapters.temporal.encryption import Encryption
 from adapters.temporal.key_ring import KeyRing, KeysUnusable
 from codec_server import LARGEST, create_app
+from domain.identities import DECODE, Role
 
 UI = "http://127.0.0.1:8233"
 CLEAR = Payload(metadata={"encoding": b"json/plain"}, data=b'"Zoe"')
@@ -173,3 +180,18 @@ def test_a_file_that_holds_no_tokens_is_refused(tokens: Path, text: str, problem
     with pytest.raises(KeysUnusable, match=problem) as refused:
         read_tokens(tokens)
     assert "short" not in str(refused.value) and "xxx" not in str(refused.value)
+
+
+async def test_a_token_of_the_issuer_reads_with_its_scope(
+    codec: Encryption, tokens: Path, token: str, body: Any, tmp_path: Path
+) -> None:
+    """No role has it; without the issuer's keys the tokens of the file still count."""
+    key, jwks = new_key(), tmp_path / "jwks.json"
+    jwks.write_text(json.dumps(key.public))
+    for file, wanted in ((jwks, [200, 401, 401, 200]), (tmp_path / "none.json", [401, 401, 401, 200])):
+        readers = Readers(tokens, Tokens(Keys(FileOfKeys(file)), DEVELOPMENT_ISSUER, "ordersaga"))
+        app = create_app(codec, "shop", readers, UI)
+        scoped = [key.token([], scope="openid codec:decode"), key.token(Role), new_key().token([], scope=DECODE)]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://codec.test") as client:
+            asked = [await client.post("/decode", json=body, headers=bearer(one)) for one in (*scoped, token)]
+        assert [answer.status_code for answer in asked] == wanted

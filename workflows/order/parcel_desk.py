@@ -44,6 +44,23 @@ class ParcelDesk:
             return False
         return True
 
+    async def left(self, *, has_left: bool = False, short: bool = False) -> None:
+        """Returns when the carrier has scanned the parcel and the books say so. Raises as `leaves` does."""
+        if not has_left:
+            await self.leaves()
+        while (elsewhere := await self._saga.insist(Parcels.record_shipped, short=short)) is not None:
+            self.status = elsewhere.status  # a signal said otherwise, and anybody may send one
+            await self.leaves()
+
+    async def reached(self, *, ask_first: bool = False, short: bool = False) -> bool:
+        """Returns True when the customer has the parcel and the books say so; otherwise as `arrives`."""
+        while await self.arrives(ask_first=ask_first):
+            elsewhere = await self._saga.insist(Parcels.record_delivered, short=short)
+            if elsewhere is None:
+                return True
+            self.status, ask_first = elsewhere.status, False
+        return False
+
     async def _follow(self, arrived: Callable[[], bool], *, ask_first: bool = False) -> None:
         tickets = ParcelTickets(self._saga.watch)
         if ask_first:

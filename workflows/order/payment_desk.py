@@ -107,7 +107,7 @@ class PaymentDesk:
                 answer = await self._saga.step(Payments.check_payment, self._round)
                 if answer.state is not AuthorizationState.DECLINED:
                     return answer
-        another = {"round": self._round.round + 1, "payment_method": self._offer.payment_method}
+        another = self._offer.model_dump() | {"round": self._round.round + 1}
         self._round = self._round.model_copy(update=another)
         return await self._try()
 

@@ -25,6 +25,7 @@ def summaries_of(order: FulfillOrder) -> dict[str, str]:
         "check_shipment": "where is the parcel?",
         "record_shipped": "the parcel has left: take it out of the stock",
         "record_delivered": "the customer has the parcel",
+        "may_ship_now": "look who wants it shipped at once",
         "record_cancel_request": "write down who wants to cancel, and why",
         "record_cancel_refusal": "write down that the cancel was refused",
         "ask_brake": "may the order end by a fault of ours?",
