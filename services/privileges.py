@@ -84,7 +84,7 @@ TABLES: Mapping[str, Access] = {
     "cart_operations": Access("si", "s", "sd"),
     # programs and merchants
     "api_keys": Access("siu"),
-    "rate_limits": Access("siud"),
+    "rate_limits": Access("siu", "", "sud"),
     "webhook_endpoints": Access("siu", "", "sud"),
     "webhook_secrets": Access("siud", "", "sud"),
     "webhook_deliveries": Access("siu", "", "siud"),
