@@ -53,7 +53,7 @@ overload: venv  ## three times the orders that this machine can carry: who is an
 chaos: venv  ## 1,000 orders while everything is killed in turn (SEED=n), then an audit of every book (under 10 minutes)
 	@$(ISOLATED) $(VENV) -m chaos.run --seed $(SEED)
 
-audit: venv  ## 10,000 bad requests and what each costs, known vulnerabilities of what is pinned (network; 3 minutes)
+audit: venv  ## 10,000 bad requests and what each costs, known vulnerabilities of what is pinned (network; 4 minutes)
 	@$(ISOLATED) $(VENV) -m devstack.audit
 
 lint: venv  ## ruff and mypy only
