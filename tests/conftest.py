@@ -48,8 +48,6 @@ from worker import Activities, build_activities, build_worker
 PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
 WHERE_SHARED = "shared_servers"
 NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps tables that others use, too
-
-
 SHARED = pytest.StashKey[SharedServers]()
 
 
