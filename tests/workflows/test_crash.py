@@ -98,18 +98,28 @@ async def outcomes(
         await asyncio.gather(*running.values(), return_exceptions=True)
 
 
+async def _arrives(shop: Shop, order_id: str) -> None:
+    """The carrier has news once there is a parcel, whichever worker lives then."""
+    await until(lambda: shop.status(order_id), OrderStatus.READY_TO_SHIP, seconds=180)
+    handle = shop.client.get_workflow_handle(f"order-{order_id}")
+    await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
+
+
 async def _order(case: Case, shop: Shop, activities: Activities, died: DeathOn) -> Outcome:
     """One order through the crash: the second worker begins when the first one is dead."""
     order = await shop.put(await shop.product())
     handle = await shop.start(order)
+    news = None
     if case in FORWARD:
-        await handle.signal(OrderFulfillment.parcel_changed, ParcelStatus.DELIVERED)
+        news = asyncio.create_task(_arrives(shop, order.order_id))
     else:
         await until(lambda: shop.status(order.order_id), OrderStatus.READY_TO_SHIP, seconds=90)
         await handle.signal(OrderFulfillment.cancel_order, "crash")
     ended = await died(shop.settings.task_queue)
     async with build_worker(shop.client, shop.settings, activities):
         status = await asyncio.wait_for(handle.result(), 90)
+        if news is not None:
+            await news
     timeline, events = await shop.timeline(order.order_id), await shop.events(order.order_id)
     return Outcome(
         worker_ended=ended,
