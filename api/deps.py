@@ -19,6 +19,7 @@ from api.orders.live import LiveOrders
 from engine.update_places import UpdatePlaces
 from services.inbox.arrivals import Arrivals
 from services.orders.book import OrderBook
+from services.privacy.desk import PrivacyDesk
 
 
 class PaymentLookup(Protocol):
@@ -40,6 +41,7 @@ class Services:
     book: OrderBook  # for changes of orders: those who watch them are told
     live: LiveOrders
     identities: Credentials
+    privacy: PrivacyDesk
     places: UpdatePlaces = field(default_factory=UpdatePlaces)
 
 

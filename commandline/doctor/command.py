@@ -16,6 +16,7 @@ from commandline.doctor.consumers import check_consumers
 from commandline.doctor.encryption import check_keys
 from commandline.doctor.events import check_broker, check_outbox, check_routes
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
+from commandline.doctor.privacy import check_personal_data
 from commandline.doctor.relay import check_inbox, check_relay_health
 from commandline.doctor.worker import check_worker_health
 from commandline.output import Printer, state, table
@@ -50,6 +51,7 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
             ("Temporal", check_temporal(found)),
             ("Encryption keys", check_keys(settings)),
             ("Database", check_database(settings)),
+            ("Personal data", check_personal_data(settings)),
             ("Stripe key", check_stripe(settings)),
             ("Webhook secrets", check_secrets(settings)),
             ("Carrier", check_carrier(settings)),

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
-    {"archive", "audit", "consumers", "outbox", "texts"},
-    {"identities"},
+    {"archive", "audit", "consumers", "outbox", "sealing"},
+    {"identities", "texts"},
     {"catalogue", "customers", "promotions", "rates"},
     {"orders"},
     {"inventory", "notifications", "shipping", "tickets"},
@@ -21,6 +21,7 @@ AREAS = [
     {"recovery"},
     {"merchant_webhooks"},
     {"insight"},
+    {"privacy"},
 ]
 """An area imports only areas of the ranks before its own."""
 
