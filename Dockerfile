@@ -34,7 +34,7 @@ RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip setuptoo
  && groupadd --gid 10001 ordersaga \
  && useradd --uid 10001 --gid ordersaga --no-log-init --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin ordersaga \
- && install -d -o ordersaga -g ordersaga -m 0700 /identities /keys
+ && install -d -o ordersaga -g ordersaga -m 0700 /identities /keys /customer-keys /tombstones
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1 \

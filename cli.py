@@ -25,6 +25,7 @@ from commandline.groups.events import events
 from commandline.groups.identities import keys, token
 from commandline.groups.inventory import inventory
 from commandline.groups.orders import orders
+from commandline.groups.privacy import privacy
 from commandline.groups.promotions import promotions
 from commandline.groups.rates import rates
 from commandline.groups.refunds import give_refund
@@ -51,6 +52,7 @@ app.add_typer(promotions, name="promotions")
 app.add_typer(rates, name="rates")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
+app.add_typer(privacy, name="privacy")
 app.command("token")(token)
 app.add_typer(events, name="events")
 app.add_typer(webhooks, name="webhooks")

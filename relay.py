@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,6 +28,7 @@ from adapters.postgres.partition_locks import PartitionLocks
 from adapters.process import exit_code, leave, told_to_stop
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
+from adapters.stripe.customers import CustomerGateway
 from adapters.stripe.payments import StripeGateway
 from adapters.stripe.refunds import RefundGateway
 from adapters.telemetry import health_page
@@ -46,6 +48,7 @@ from events.outbox_relay import OutboxRelay
 from events.parcel_follow_up import ParcelFollowUp
 from events.parked_events import ParkedEvents
 from events.payment_follow_up import PaymentFollowUp
+from events.privacy_upkeep import Work, keep_up_forever
 from events.refund_starts import RefundSweep
 from events.relay import FIRST_LOOK, Relay
 from events.webhook_deliveries import WebhookDeliveries
@@ -55,6 +58,8 @@ from services.inbox.pruning import OldEvents
 from services.orders.book import OrderBook
 from services.orders.hints import hinting
 from services.outbox.waiting import LANES, Waiting
+from services.privacy.at_stripe import AtStripe
+from services.privacy.upkeep import work_once
 from services.refunds.foreign import RefundBooking
 
 log = structlog.get_logger("relay")
@@ -68,6 +73,7 @@ class RelayParts:
     inbox: Inbox
     engine: AsyncEngine
     temporal: Client
+    privacy: list[Work]  # on personal data, done by and by
 
 
 @asynccontextmanager
@@ -101,7 +107,12 @@ async def build_relay(
         outbox = build_outbox(settings, engine, metrics)
         sweep = RefundSweep(each_on_its_own, temporal, settings)
         relay = Relay(settings, inbox, sweep, pruning, first_look, outbox, build_cart_upkeep(settings, engine))
-        yield RelayParts(relay, inbox, engine, temporal)
+        yield RelayParts(relay, inbox, engine, temporal, privacy_works(settings, engine, stripe))
+
+
+def privacy_works(settings: Settings, engine: AsyncEngine, stripe: StripeConnection) -> list[Work]:
+    """What time does to personal data."""
+    return [partial(work_once, engine), AtStripe(engine, CustomerGateway(stripe)).forget]
 
 
 def build_cart_upkeep(settings: Settings, engine: AsyncEngine) -> CartUpkeep:
@@ -177,6 +188,7 @@ async def run(settings: Settings) -> None:
             log.info("relay started", temporal=settings.temporal_address)
             each_alone = autocommit(parts.engine)
             upkeep = [asyncio.create_task(one(each_alone)) for one in (seal_forever, forget_full_forever)]
+            upkeep.append(asyncio.create_task(keep_up_forever(parts.privacy)))
             try:
                 await relay.run_until(stop, sending, *consumers, *upkeep)
             finally:

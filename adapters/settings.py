@@ -18,6 +18,7 @@ from adapters.event_settings import EventSettings
 from adapters.http_settings import HttpSettings
 from adapters.identity_settings import LOOPBACK, IdentitySettings
 from adapters.limit_settings import LimitSettings
+from adapters.privacy_settings import PrivacySettings
 from adapters.secret_settings import SecretSettings
 from adapters.temporal_settings import TemporalSettings
 from adapters.webhook_settings import WebhookSettings
@@ -25,7 +26,14 @@ from adapters.worker_settings import WorkerSettings
 from domain.parcels import PLACEHOLDER_ORIGIN, ShippingOrigin
 
 PLACEHOLDER_PREFIXES = ("sk_test_ordersaga", "whsec_ordersaga", "carrier_ordersaga", "service_ordersaga")
-SECRETS = ("stripe_api_key", "stripe_webhook_secret", "carrier_api_key", "carrier_webhook_secret", "service_secret")
+SECRETS = (
+    "stripe_api_key",
+    "stripe_webhook_secret",
+    "carrier_api_key",
+    "carrier_webhook_secret",
+    "service_secret",
+    "blind_index_secret",
+)
 
 
 def _usual(name: str) -> AliasChoices:
@@ -42,6 +50,7 @@ class Settings(
     HttpSettings,
     IdentitySettings,
     LimitSettings,
+    PrivacySettings,
     WebhookSettings,
     WorkerSettings,
 ):
@@ -249,6 +258,8 @@ class Settings(
             raise ValueError(f"shipping_origin is a placeholder, but {elsewhere[0]} is not on this machine: set it")
         if self.webhook_private_targets:
             raise ValueError(f"webhook_private_targets is for development: {elsewhere[0]} is not on this machine")
+        if self.has_no_master_key():
+            raise ValueError(f"customer_keys_file is not set, but {elsewhere[0]} is not on this machine: set it")
         return self.without_a_file_of_keys_elsewhere()
 
     def has_placeholder(self, name: str) -> bool:

@@ -8,18 +8,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from adapters.mail.connect import open_mailer
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.postgres.hints import Hints
 from adapters.process import told_first
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
+from adapters.stripe.customers import CustomerGateway
 from adapters.stripe.payments import StripeGateway
 from adapters.telemetry import runtime as telemetry
 from adapters.telemetry import tracing
 from adapters.telemetry.health_page import served
 from adapters.temporal.client import connect
+from adapters.tombstones.folder import Tombstones
 from api.audit import routes as audit
 from api.brake import routes as brake
 from api.carts import reference_routes as reference_carts
@@ -48,6 +52,7 @@ from api.orders import routes as orders
 from api.orders.admission import admission_of
 from api.orders.live import live_orders
 from api.outbox import routes as outbox
+from api.privacy import routes as privacy
 from api.products import routes as products
 from api.promotions import routes as promotions
 from api.rates import routes as rates
@@ -59,6 +64,8 @@ from services.audit.audit import NewEntry
 from services.inbox.arrivals import Arrivals
 from services.orders.book import OrderBook
 from services.orders.hints import hinting
+from services.privacy.at_stripe import AtStripe
+from services.privacy.desk import PrivacyDesk
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -105,7 +112,7 @@ def _include_routers(app: FastAPI, settings: Settings) -> None:
     # The order in which they are tried for a request: those that are asked for most come first.
     nouns = (webhooks, orders, refunds, repairs, brake, products, inventory, customers, outbox, health)
     shop = (carts, reference_carts, promotions, coupons, rates, merchant_webhooks)
-    for noun in (*nouns, *shop, identities, audit, events, documentation):
+    for noun in (*nouns, *shop, identities, audit, privacy, events, documentation):
         app.include_router(noun.router)
     if settings.tells_metrics_with_requests:
         app.include_router(metrics.router)
@@ -114,6 +121,13 @@ def _include_routers(app: FastAPI, settings: Settings) -> None:
 async def _write_down(services: Services, entries: Sequence[NewEntry]) -> None:
     async with services.reads.connect() as connection:
         await audited.add(connection, entries)
+
+
+def privacy_desk(settings: Settings, engine: AsyncEngine, stripe: StripeConnection) -> PrivacyDesk:
+    """Who answers people that ask for their data."""
+    mailer = open_mailer(settings.mail_url.get_secret_value(), settings.mail_from)
+    stones, years = Tombstones(settings.tombstones), settings.accounting_years
+    return PrivacyDesk(engine, stones, AtStripe(engine, CustomerGateway(stripe)), mailer, years)
 
 
 async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetrics) -> Services:
@@ -149,4 +163,5 @@ async def _services(settings: Settings, stack: AsyncExitStack, measured: ApiMetr
         live,
         credentials_of(settings, each_on_its_own, stack),
         limits,
+        privacy_desk(settings, engine, stripe),
     )

@@ -20,6 +20,7 @@ from engine.update_places import UpdatePlaces
 from services.inbox.arrivals import Arrivals
 from services.limits.limits import Limits
 from services.orders.book import OrderBook
+from services.privacy.desk import PrivacyDesk
 
 
 class PaymentLookup(Protocol):
@@ -42,6 +43,7 @@ class Services:
     live: LiveOrders
     identities: Credentials
     limits: Limits
+    privacy: PrivacyDesk
     places: UpdatePlaces = field(default_factory=UpdatePlaces)
 
 

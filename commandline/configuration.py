@@ -81,6 +81,9 @@ def _of_stack(stack: RunningStack, variables: Mapping[str, str]) -> dict[str, An
         "broker_consumer_url": stack.url("nats"),
         "worker_health_port": str(urlsplit(stack.url("workerHealth") or "").port or ""),
         "relay_health_port": str(urlsplit(stack.url("relayHealth") or "").port or ""),
+        "customer_keys_file": stack.url("customerKeys"),
+        "blind_index_secret": secrets.get("blind_index_secret"),
+        "tombstones": stack.url("tombstones"),
     }
     if stack.runs("stripe") and not any(_is_set(name, variables) for name in STRIPE_VARIABLES):
         found |= {"stripe_api_base": stack.url("stripe"), "stripe_api_key": secrets.get("stripe_api_key")}

@@ -16,7 +16,7 @@ from adapters.settings import Settings
 from api.events import asyncapi
 from devstack import role_table
 from devstack.events import tables
-from domain import cancellation, repairs
+from domain import cancellation, data_classes, repairs
 from domain.parcels import ShippingOrigin
 from services import privileges
 
@@ -53,6 +53,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"cancel table": cancellation.markdown_table},
     DOCS / "settings.md": {"settings": settings_table},
     DOCS / "security.md": {"role table": role_table.markdown_table, "privileges": privileges.markdown_table},
+    DOCS / "privacy.md": {"data classes": data_classes.markdown_table},
     DOCS / "repair-desk.md": {"tickets": repairs.markdown_table},
     DOCS / "merchant-webhooks.md": {"verification": partial(tables.consumer, "verify_webhook.py")},
     DOCS / "events.md": {

@@ -69,6 +69,8 @@ class Permission(StrEnum):
     EVENTS_REPLAY = "events:replay"
     KEYS_MANAGE = "keys:manage"
     AUDIT_READ = "audit:read"
+    PRIVACY_EXPORT = "privacy:export"  # everything that is held on a customer
+    PRIVACY_ERASE = "privacy:erase"
 
 
 class Reach(StrEnum):
@@ -174,7 +176,7 @@ ROLES: Mapping[Role, Mapping[Permission, Reach]] = {
         ),
         _ANY,
     ),
-    Role.PRIVACY: dict.fromkeys((P.ORDERS_READ, P.CUSTOMERS_READ), _ANY),
+    Role.PRIVACY: dict.fromkeys((P.ORDERS_READ, P.CUSTOMERS_READ, P.PRIVACY_EXPORT, P.PRIVACY_ERASE), _ANY),
 }
 """What each role may do, and with whose rows. Docs: `docs/security.md` is made of it."""
 

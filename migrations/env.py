@@ -42,7 +42,8 @@ def run(connection: Connection) -> None:
 
 async def migrate() -> None:
     """Tries until the locks can be had: every try goes on at the revision that the last one reached."""
-    engine = create_engine(Settings(), TIMEOUTS)
+    without_keys = Settings().model_copy(update={"customer_keys_file": None})  # a migration opens nothing
+    engine = create_engine(without_keys, TIMEOUTS)
     until = time.monotonic() + PATIENCE
     try:
         while True:

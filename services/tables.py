@@ -24,6 +24,7 @@ from services.promotions import tables as promotions
 from services.rates import tables as rates
 from services.recovery import tables as recovery
 from services.refunds import tables as refunds
+from services.sealing import tables as sealing
 from services.shipping import tables as shipping
 from services.texts import tables as texts
 from services.tickets import tables as tickets
@@ -49,6 +50,7 @@ AREAS = (
     rates,
     recovery,
     refunds,
+    sealing,
     shipping,
     texts,
     tickets,

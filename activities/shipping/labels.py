@@ -74,7 +74,7 @@ class Shipping:
         order.require_not_undone(SHIP)
         if order.fence(SHIP):
             return Label.model_validate(order.result_of(SHIP))
-        address, row = order.row.shipping_address, shipment_of(order)
+        address, row = await self._book.address_of(order.row), shipment_of(order)
         created = await self._carrier.retrieve(row.shipment_id) if row is not None else None
         lost = row is not None and may_be_replaced(row, self._carrier.timeout)
         if created is None or (lost and not created.bought):

@@ -29,6 +29,7 @@ PEOPLE = {
     "support": ((Role.SUPPORT,), None),
     "operations": ((Role.OPERATIONS,), None),
     "auditor": ((Role.AUDITOR,), None),
+    "privacy": ((Role.PRIVACY,), None),
     "developer": ((Role.SHOP, Role.OPERATIONS, Role.AUDITOR), None),
 }
 """Who has a header file `as-NAME` beside the key: roles, and the customer that they are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.mail.port import Mail, MailAway, Mailer, composed
@@ -24,6 +25,16 @@ class MailFolder(Mailer):
             await asyncio.to_thread(self._write, self._folder / f"{mail.key}.eml", content)
         except OSError as error:
             raise MailAway(f"the folder cannot be written ({type(error).__name__})") from None
+
+    async def forget(self, message_ids: Sequence[int]) -> None:
+        wanted = {f"{number:09d}" for number in message_ids}
+        if wanted:
+            await asyncio.to_thread(self._remove, wanted)
+
+    def _remove(self, wanted: set[str]) -> None:
+        for file in self._folder.glob("*"):
+            if file.name.partition("-")[0] in wanted:
+                file.unlink(missing_ok=True)
 
     def _write(self, file: Path, content: bytes) -> None:
         unfinished = file.with_suffix(".part")

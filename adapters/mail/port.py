@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from binascii import b2a_qp
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.header import Header
 from email.utils import format_datetime, formataddr, parseaddr
@@ -49,6 +50,9 @@ class Mailer(ABC):
     @abstractmethod
     async def send(self, mail: Mail) -> None:
         """Raises MailRefused, MailAway or MailDoubtful."""
+
+    async def forget(self, message_ids: Sequence[int]) -> None:  # noqa: B027  # most ways to send keep nothing
+        """Deletes the copies that lie here, by the numbers that the keys of messages begin with."""
 
 
 def composed(mail: Mail, sender: str) -> bytes:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from adapters.keys.connect import VAULT, open_vault
 from adapters.postgres import sockets
 from adapters.settings import Settings
 
@@ -126,6 +127,7 @@ def create_engine(settings: Settings, timeouts: Timeouts | None = None) -> Async
         pool_use_lifo=True,  # so that few connections are used often, and are seldom asked whether they work
         pool_timeout=limits.pool,
         hide_parameters=True,  # and see `_forget_values`
+        execution_options={VAULT: open_vault(settings)},  # with what personal data is sealed and opened
         connect_args={
             "async_creator_fn": Door(limits.pool).pass_through,
             "timeout": limits.connect,

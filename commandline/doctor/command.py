@@ -18,6 +18,7 @@ from commandline.doctor.encryption import check_keys
 from commandline.doctor.events import check_broker, check_outbox, check_routes
 from commandline.doctor.far_ends import check_carrier, check_database, check_secrets, check_stripe
 from commandline.doctor.merchants import check_merchants
+from commandline.doctor.privacy import check_personal_data
 from commandline.doctor.relay import check_inbox, check_relay_health
 from commandline.doctor.worker import check_worker_health
 from commandline.output import Printer, state, table
@@ -53,6 +54,7 @@ async def examine(place: Place, configure: Callable[[], Configuration]) -> list[
             ("Encryption keys", check_keys(settings)),
             ("Database", check_database(settings)),
             ("Database roles", check_database_roles(settings)),
+            ("Personal data", check_personal_data(settings)),
             ("Stripe key", check_stripe(settings)),
             ("Webhook secrets", check_secrets(settings)),
             ("Carrier", check_carrier(settings)),

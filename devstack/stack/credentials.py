@@ -20,6 +20,7 @@ class Credentials:
     carrier_api_key: str = field(default_factory=_random)
     carrier_webhook_secret: str = field(default_factory=_random)
     service_secret: str = field(default_factory=_random)
+    blind_index_secret: str = field(default_factory=_random)
     # With a letter first: the server reads them from its environment, and takes 12e4 for a number.
     nats_relay_password: str = field(default_factory=lambda: f"relay_{_random()}")
     nats_consumer_password: str = field(default_factory=lambda: f"consumer_{_random()}")

@@ -23,14 +23,35 @@ def keys_file(plan: Blueprint) -> Path:
     return Path(plan.base.get("ORDERSAGA_TEMPORAL_KEYS_FILE") or plan.folder / "temporal-keys")
 
 
+def customer_keys_file(plan: Blueprint) -> Path:
+    """What the customers' data keys are wrapped with."""
+    return Path(plan.base.get("ORDERSAGA_CUSTOMER_KEYS_FILE") or plan.folder / "customer-keys")
+
+
+def tombstones(plan: Blueprint) -> Path:
+    """The folder that remembers who was erased."""
+    return Path(plan.base.get("ORDERSAGA_TOMBSTONES") or plan.folder / "tombstones")
+
+
 def tokens_file(plan: Blueprint) -> Path:
     """Who may read by the codec server."""
     return plan.folder / "codec-tokens"
 
 
+def files_of_keys(plan: Blueprint) -> dict[str, str]:
+    """What the service's processes are told of it."""
+    return {
+        "ORDERSAGA_TEMPORAL_KEYS_FILE": str(keys_file(plan)),
+        "ORDERSAGA_CUSTOMER_KEYS_FILE": str(customer_keys_file(plan)),
+        "ORDERSAGA_BLIND_INDEX_SECRET": plan.credentials.blind_index_secret,
+        "ORDERSAGA_TOMBSTONES": str(tombstones(plan)),
+    }
+
+
 def make_files(plan: Blueprint) -> None:
     """Keys and token of a new folder; those of an older one stay, or nobody could read its orders."""
     make_keys(keys_file(plan))
+    make_keys(customer_keys_file(plan))
     make_tokens(tokens_file(plan), READER)
 
 

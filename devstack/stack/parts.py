@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from adapters.identities.development import PUBLIC
 from devstack.stack import logins
 from devstack.stack.credentials import Credentials
-from devstack.stack.encryption import codec, keys_file
+from devstack.stack.encryption import codec, files_of_keys
 from devstack.stack.environment import BROKER, External
 from devstack.stack.far_ends import carrier, stripe
 from devstack.stack.ports import LOOPBACK, Ports
@@ -143,7 +143,7 @@ class Blueprint:
             "ORDERSAGA_PUBLIC_URL": self.api,
             "ORDERSAGA_IDENTITY_JWKS": str(self.folder / PUBLIC),
             "ORDERSAGA_SERVICE_SECRET": self.credentials.service_secret,
-            "ORDERSAGA_TEMPORAL_KEYS_FILE": str(keys_file(self)),
+            **files_of_keys(self),
             "ORDERSAGA_MAIL_URL": self.base.get("ORDERSAGA_MAIL_URL") or f"folder:{self.folder / 'mail'}",
         }
         if self.external.database_url is None and self.external.stripe_api_key is None:

@@ -17,7 +17,7 @@ from typing import IO, Self
 from devstack.errors import StackError
 from devstack.stack import postgres
 from devstack.stack.credentials import Credentials, credentials_of
-from devstack.stack.encryption import keys_file, make_files
+from devstack.stack.encryption import customer_keys_file, keys_file, make_files, tombstones
 from devstack.stack.environment import External, external_parts, harmless, settled, shared
 from devstack.stack.identities import make_identities
 from devstack.stack.parts import ALL_PARTS, KNOWN_PARTS, NAMESPACE, Blueprint
@@ -262,6 +262,8 @@ class Stack:
             "relayHealth": urls.relay_health,
             "nats": urls.nats,
             "temporalKeys": str(keys_file(self.plan)),
+            "customerKeys": str(customer_keys_file(self.plan)),
+            "tombstones": str(tombstones(self.plan)),
             "pids": self.pids,
         }
         unfinished = self.folder / "stack.json.new"

@@ -167,6 +167,7 @@ ACCEPTED: dict[str, dict[str, Check]] = {
         "shipping": recorded, **_EXPAND,
     },
     "customers.retrieve": _EXPAND,
+    "customers.delete": {},
     "customers.list": {"email": text, **_PAGE},
     "disputes.retrieve": _EXPAND,
     "disputes.list": {"payment_intent": text, "charge": text, **_PAGE},

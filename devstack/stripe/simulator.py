@@ -31,6 +31,7 @@ Each behaviour, and its page below docs.stripe.com:
 | `pm_card_riskLevelElevated` stands for a Radar rule "review if the risk is elevated" | testing, radar/rules |
 | 401 for a bad key, 403 for one that may not | api/errors |
 | `return_url` is needed while redirects are allowed | api/payment_intents/confirm |
+| a deleted customer keeps its id and nothing else | api/customers/delete |
 | search is not read-after-write | search |
 | lists: newest first, `starting_after`, `created[gte]`; events by `type`, `types` | api/pagination, api/events/list |
 | `expand` | api/expanding_objects |
@@ -132,6 +133,13 @@ def _other_routes(
         account.store.add("customer", created)
         return created
 
+    def delete_customer(call: Call) -> Document:
+        """What it held is gone; its payments stay (docs.stripe.com/api/customers/delete)."""
+        account.get("customer", call.subject)
+        deleted = {"id": call.subject, "object": "customer", "deleted": True}
+        account.store.save(deleted)
+        return deleted
+
     def read_routes(kind: str) -> list[Route]:
         return [
             requests.route("GET", f"/v1/{kind}s", f"{kind}s.list", reads.list_of(kind)),
@@ -143,6 +151,7 @@ def _other_routes(
         *read_routes("refund"),
         requests.route("GET", "/v1/charges/{id}", "charges.retrieve", reads.retrieve("charge")),
         requests.route("POST", "/v1/customers", "customers.create", create_customer),
+        requests.route("DELETE", "/v1/customers/{id}", "customers.delete", delete_customer),
         requests.route("POST", "/v1/reviews/{id}/approve", "reviews.approve", reviews.approve),
         *(route for kind in ("customer", "dispute", "review", "event") for route in read_routes(kind)),
     ]

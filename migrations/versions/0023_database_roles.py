@@ -1,7 +1,7 @@
 """A database role for each process, and a way for the relay to make a month of the archive, which it does not own
 
 Revision ID: 0023
-Revises: 0028
+Revises: 0022
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from alembic import op
 from migrations.grants import make_roles
 
 revision: str = "0023"
-down_revision: str | Sequence[str] | None = "0028"
+down_revision: str | Sequence[str] | None = "0022"
 branch_labels = None
 depends_on = None
 

@@ -21,9 +21,11 @@ from domain.identities import EVERYTHING, Visible
 from domain.order_states import OrderStatus
 from domain.texts import quote
 from services.orders.named import no_such_order
+from services.orders.private_fields import metadata_of
 from services.orders.tables import CancelWish, Order, OrderAdjustment, OrderLine, TimelineEntry
 from services.orders.visible import IS_VISIBLE, owner_of
 from services.payments.tables import Payment
+from services.sealing.sealing import KEYS_OF, opener
 from services.shipping.tables import ShipmentRow
 from services.texts import texts
 
@@ -37,7 +39,7 @@ payments = Payment.__table__  # type: ignore[attr-defined]
 wishes = CancelWish.__table__  # type: ignore[attr-defined]
 REFUSED = [rule.code for rule in TABLE.values() if rule.decision is Decision.REFUSED]
 
-SummaryRow = Row[Any]
+SummaryRow = Any
 """The columns of `orders`; `item_rows`, the lines as [product id, quantity, price, dropped, discount, tax];
 `part_rows`, the adjustments as [kind, name, code, amount, rate, inclusive], None without any; `captured_minor` and
 `refunded_minor`, None without a payment; `carrier`, `tracking_number`, `parcel_status` and `parcel_updated_at`, None
@@ -76,9 +78,10 @@ async def read_order(reads: AsyncEngine, order_id: str, visible: Visible = EVERY
     async with reads.connect() as connection:
         row = (await connection.execute(_one_order(), {"order_id": order_id, **owner_of(visible)})).one_or_none()
         entries = await _with_words(connection, row.timeline_rows) if row else []
+        opened = await _opened(connection, row) if row else None
     if row is None:
         raise no_such_order()
-    return OrderRead(row, entries, row.refused_cancels or {}, row.payment_intent_id)
+    return OrderRead(opened, entries, row.refused_cancels or {}, row.payment_intent_id)
 
 
 async def require_visible(reads: AsyncEngine, order_id: str, visible: Visible) -> None:
@@ -135,8 +138,26 @@ async def list_orders(
     if after is not None:
         statement = statement.where(tuple_(placed, orders.c.order_id) < after)
     async with reads.connect() as connection:
-        found: Sequence[SummaryRow] = (await connection.execute(statement.limit(most))).all()
-        return found
+        found = (await connection.execute(statement.limit(most))).all()
+        return [await _opened(connection, row) for row in found]
+
+
+class OpenedRow:
+    """A row whose metadata were sealed."""
+
+    def __init__(self, row: Row[Any], metadata: dict[str, str]) -> None:
+        self._row = row
+        self.metadata = metadata
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, name)
+
+
+async def _opened(connection: AsyncConnection, row: Row[Any]) -> SummaryRow:
+    if row.contact_sealed is None:
+        return row
+    keys = opener(connection, row.customer_id, row.keys)
+    return OpenedRow(row, row.metadata or await metadata_of(keys, row.order_id, row.contact_sealed))
 
 
 @functools.cache
@@ -205,6 +226,9 @@ def _summaries() -> Select[Any]:
         .label("item_rows"),
         _parts(),
         *_moved(),
+        literal_column(
+            f"CASE WHEN orders.contact_sealed IS NOT NULL THEN {KEYS_OF.format(customer='orders.customer_id')} END"
+        ).label("keys"),
         shipments.c.carrier,
         shipments.c.tracking_number,
         shipments.c.parcel_status,

@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.plain import fetch
 from domain.cloud_events import CloudEvent
 from domain.notifications import MessageKind
+from services.customers.customers import reach
 from services.notifications.tables import MessageState
+from services.sealing.sealing import KEYS_OF
 
 _ADD = text("""
     INSERT INTO notifications (event_id, order_id, customer_id, kind, event, state, attempts, due_at, created_at)
@@ -37,9 +39,11 @@ _CLAIM = text("""
                    ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
  RETURNING id
 """)
-_CLAIMED = text("""
+_CLAIMED = text(f"""
     SELECT mine.id, mine.order_id, mine.kind, mine.event, mine.attempts,
-           customers.name, customers.email, customers.locale, customers.erased_at IS NOT NULL AS erased,
+           mine.customer_id, customers.name, customers.email, customers.name_sealed, customers.email_sealed,
+           {KEYS_OF.format(customer="mine.customer_id")} AS keys,
+           customers.locale, customers.erased_at IS NOT NULL AS erased,
            coalesce(wish.wanted, true) AS wanted,
            (SELECT json_object_agg(line.product_id, line.name) FROM order_lines AS line
              WHERE line.order_id = mine.order_id) AS names,
@@ -51,7 +55,7 @@ _CLAIMED = text("""
       LEFT JOIN customers USING (customer_id)
       LEFT JOIN notification_wishes AS wish ON wish.customer_id = mine.customer_id AND wish.kind = mine.kind
      WHERE mine.id = ANY(:ids) ORDER BY mine.id
-""")
+""")  # noqa: S608  # words of ours
 _END = text("""
     UPDATE notifications SET state = :state, why = :why, ended_at = now() WHERE id = :id AND state = 'sending'
 """)
@@ -131,13 +135,15 @@ async def claim(connection: AsyncConnection, most: int) -> list[Claimed]:
     ids = list((await connection.execute(_CLAIM, {"most": most})).scalars())
     if not ids:
         return []
-    return [
-        Claimed(
-            row.id, row.order_id, MessageKind(row.kind), _event(row.event), row.attempts, row.name, row.email,
-            row.locale, bool(row.erased), row.wanted, row.told, row.names or {},
-        )
-        for row in await connection.execute(_CLAIMED, {"ids": ids})
-    ]  # fmt: skip
+    return [await _claimed(connection, row) for row in (await connection.execute(_CLAIMED, {"ids": ids})).all()]
+
+
+async def _claimed(connection: AsyncConnection, row: Row[Any]) -> Claimed:
+    name, email = await reach(connection, row)
+    return Claimed(
+        row.id, row.order_id, MessageKind(row.kind), _event(row.event), row.attempts, name, email,
+        row.locale, bool(row.erased), row.wanted, row.told, row.names or {},
+    )  # fmt: skip
 
 
 async def end(connection: AsyncConnection, message_id: int, state: MessageState, why: str | None = None) -> None:

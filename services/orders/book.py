@@ -25,6 +25,7 @@ from domain.events import EventName
 from domain.money import Money
 from domain.order_states import OrderStatus, PaymentStatus
 from domain.steps import FenceState
+from services.orders import private_fields
 from services.orders.events import order_event
 from services.orders.tables import Order, OrderAdjustment, OrderLine, OrderStep, TimelineEntry
 
@@ -235,6 +236,10 @@ class OrderBook:
             order = await lock_order(connection, order_id)
         self._opened(order.row)
         return order
+
+    async def address_of(self, row: Order) -> dict[str, Any] | None:
+        """Where the order goes; None where nobody said. Raises OurMistake for an address that was erased."""
+        return await private_fields.address_of(self._each_alone, row)
 
 
 async def lock_order(connection: AsyncConnection, order_id: str, session: AsyncSession | None = None) -> LockedOrder:

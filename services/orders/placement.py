@@ -19,14 +19,16 @@ from adapters.postgres.database import Sessions, autocommit, engine_of
 from adapters.postgres.rows import new_row
 from domain.errors import InvalidInput, Unavailable
 from domain.order_states import OrderStatus, PaymentStatus
-from services.orders import quotes
+from services.orders import private_fields, quotes
 from services.orders.book import place_order
 from services.orders.parts import adjustments_of, lines_of
-from services.orders.pricing import MergedLine, Pieces, Sought, look_up, merge, require_total
+from services.orders.pricing import MergedLine, Pieces, Sought, look_up, merge, require_total, unknown_customer
+from services.orders.private_fields import PrivateFields
 from services.orders.quotes import Basis, Quote, QuoteWanted
 from services.orders.tables import Order
 from services.rates.from_tables import by_tables
 from services.rates.ports import Providers
+from services.sealing.sealing import KeyDestroyed
 
 QUOTES = 3
 """How often an order is summed up anew because prices change meanwhile."""
@@ -176,6 +178,7 @@ async def store(connection: AsyncConnection, new: NewOrder, quote: Quote) -> Ord
     quotes.require_coupons(quote)
     require_total(quote.total, new.expected_total)
     totals = quote.totals
+    private = await _sealed(connection, new, quote)
     row = new_row(
         Order,
         order_id=new.order_id,
@@ -195,12 +198,20 @@ async def store(connection: AsyncConnection, new: NewOrder, quote: Quote) -> Ord
         shipping_option=quote.option.name if quote.option else None,
         shipping_service=quote.option.service if quote.option else None,
         payment_method=new.payment_method,
-        shipping_address=new.shipping_address,
         ship_not_before=new.ship_not_before,
-        order_metadata=new.metadata,
+        **private._asdict(),
         cart_id=new.cart_id,
         created_at=(at := now()),
         updated_at=at,
     )
     await place_order(connection, row, lines_of(new.order_id, quote), adjustments_of(new.order_id, quote))
     return row
+
+
+async def _sealed(connection: AsyncConnection, new: NewOrder, quote: Quote) -> PrivateFields:
+    keys = quote.basis.found.keys
+    address, metadata = new.shipping_address, new.metadata
+    try:
+        return await private_fields.sealed(connection, new.order_id, new.customer_id, address, metadata, keys)
+    except KeyDestroyed:  # erased since the look-up
+        raise unknown_customer() from None

@@ -18,22 +18,24 @@ from domain.pricing.promotions import Promotion
 from services.orders.tables import Order
 from services.promotions.reading import promotion_of
 from services.rates.ports import StoredRates
+from services.sealing.sealing import KEYS_OF, Stored, sealing_vault
 
 # A key is looked up as it was stored: by whom it was used, or, before that was kept, for which customer.
 # The order of an earlier try, the customer, the products and what is there that changes a price, in one round trip.
-_LOOK_UP = text("""
+_LOOK_UP = text(f"""
     SELECT (SELECT row_to_json(orders)::text FROM orders
              WHERE order_id = :order_id
                 OR idempotency_key = :key
                AND (placed_by = :placed_by OR placed_by IS NULL AND customer_id = :customer_id)
              ORDER BY placed_by NULLS LAST LIMIT 1) AS placed,
-           EXISTS (SELECT FROM customers WHERE customer_id = :customer_id) AS customer_known,
+           EXISTS (SELECT FROM customers WHERE customer_id = :customer_id AND erased_at IS NULL) AS customer_known,
+           {KEYS_OF.format(customer=":keys_of")} AS keys,
            (SELECT json_agg(products)::text FROM products WHERE product_id = ANY (:ids)) AS products,
            (SELECT json_agg(promotions ORDER BY promotion_id)::text
               FROM promotions WHERE automatic AND active) AS promotions,
            EXISTS (SELECT FROM tax_rates) AS taxed,
            EXISTS (SELECT FROM shipping_rates) AS has_fees
-""")
+""")  # noqa: S608  # words of ours
 
 
 class Pieces(NamedTuple):
@@ -83,6 +85,7 @@ class Found(NamedTuple):
     products: Mapping[str, PricedProduct]
     promotions: tuple[Promotion, ...] = ()  # the automatic ones
     stored_rates: StoredRates = StoredRates()
+    keys: Stored | None = None  # of the customer; None where this process knows them, or seals nothing
 
 
 class Sought(NamedTuple):
@@ -102,6 +105,9 @@ async def look_up(
     """What is known of the order, its customer (None is a guest) and its products."""
     order_id, placed_by, key = sought or NOTHING
     asked = {"order_id": order_id, "customer_id": customer_id, "ids": product_ids, "placed_by": placed_by, "key": key}
+    vault = sealing_vault(connection) if customer_id is not None else None
+    is_unknown = vault is not None and customer_id is not None and not vault.knows(customer_id)
+    asked["keys_of"] = customer_id if is_unknown else None
     found = (await connection.execute(_LOOK_UP, asked)).one()
     products = {
         product["product_id"]: PricedProduct(
@@ -112,7 +118,8 @@ async def look_up(
     placed = row_of(Order, parsed(found.placed)) if found.placed else None
     promotions = tuple(map(promotion_of, parsed(found.promotions))) if found.promotions else ()
     stored = StoredRates(found.taxed, found.has_fees)
-    return Found(placed, customer_id is None or found.customer_known, products, promotions, stored)
+    keys = parsed(found.keys) if found.keys else None
+    return Found(placed, customer_id is None or found.customer_known, products, promotions, stored, keys)
 
 
 def unknown_customer() -> InvalidInput:

@@ -84,6 +84,11 @@ class Order(SQLModel, table=True):
         Index("ix_orders_customer_id_created_at", "customer_id", text("created_at DESC")),
         Index("ix_orders_status_created_at", "status", text("created_at DESC")),
         Index("ix_orders_status_updated_at_order_id", "status", "updated_at", "order_id"),
+        Index(
+            "ix_orders_clear",
+            "order_id",
+            postgresql_where=text("jsonb_typeof(shipping_address) = 'object' OR metadata <> '{}'"),
+        ),  # what is still to be sealed
         Index("ix_orders_waits_for", text("(waits_for ->> 'cause')"), postgresql_where=text("waits_for IS NOT NULL")),
     )
 
@@ -106,7 +111,10 @@ class Order(SQLModel, table=True):
     shipping_option: str | None = Field(default=None, sa_type=Text)
     shipping_service: str | None = Field(default=None, sa_type=Text)  # what the label has to be bought as
     payment_method: str = Field(sa_type=Text)
+    # In clear only in rows from before the sealing, like `metadata` (`private_fields.py`).
     shipping_address: dict[str, Any] | None = json_column(default=None, nullable=True)
+    address_sealed: str | None = Field(default=None, sa_type=Text)  # without the phone
+    contact_sealed: str | None = Field(default=None, sa_type=Text)  # the phone, and what the shop attached
     ship_not_before: datetime | None = maybe_time_column()
     order_metadata: dict[str, str] = Field(default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False))
     # That it was placed from; by its id only, since carts are an area above this one.

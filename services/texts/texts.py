@@ -1,5 +1,8 @@
 """The one place that writes and reads what people say in their own words: reasons, notes, evidence.
 
+They are sealed with the contact key of the customer whose order they are about, those about no order with a key of
+the shop's own (`NOBODY`).
+
 Timeline, refunds, audit trail, outbox, fences and workflow histories carry the ids of these rows, so that a person's
 words can be erased in one place, although some of those never change.
 """
@@ -10,15 +13,29 @@ import hashlib
 import secrets
 from collections.abc import Collection
 
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters.clock import now
+from adapters.keys.vault import Place
 from domain.card_numbers import mask_card_numbers
+from domain.data_classes import Purpose
 from domain.texts import ERASED, TextKind
+from services.sealing.sealing import KEYS_OF, KeyDestroyed, cipher_of, opener, sealing_vault
 from services.texts.tables import StoredText
+
+COLUMN = "texts.text_sealed"
+NOBODY = ""
+"""Whose key texts are sealed with that are about no order."""
+
+_CUSTOMER = text("SELECT customer_id FROM orders WHERE order_id = :order_id")
+_READ = text(f"""
+    SELECT id, customer_id, text, text_sealed,
+           CASE WHEN text_sealed IS NOT NULL THEN {KEYS_OF.format(customer="texts.customer_id")} END AS keys
+      FROM texts WHERE id = ANY (:ids)
+""")  # noqa: S608  # words of ours
 
 
 class Words:
@@ -42,15 +59,11 @@ async def keep(
 ) -> str:
     """Stores the words; their id, 128 random bits in hex unless one is given, under which a repeat writes nothing."""
     text_id = text_id or secrets.token_hex(16)
-    row = {
-        "id": text_id,
-        "order_id": order_id,
-        "kind": kind.value,
-        # NUL cannot be stored, and card numbers must not be: the API refuses them, but signals come past it.
-        "text": mask_card_numbers(words.replace("\0", "\N{REPLACEMENT CHARACTER}")),
-        "created_at": now(),
-    }
+    # NUL cannot be stored, and card numbers must not be: the API refuses them, but signals come past it.
+    clear = mask_card_numbers(words.replace("\0", "\N{REPLACEMENT CHARACTER}"))
     connection = await session.connection()
+    row = {"id": text_id, "order_id": order_id, "kind": kind.value, "created_at": now()}
+    row |= await _written(connection, text_id, order_id, clear)
     await connection.execute(insert(StoredText).values(**row).on_conflict_do_nothing())
     return text_id
 
@@ -59,5 +72,35 @@ async def read(connection: AsyncConnection, ids: Collection[str]) -> Words:
     """The texts of these ids; without any, nothing is asked."""
     if not ids:
         return Words({})
-    query = select(StoredText.id, StoredText.text).where(col(StoredText.id).in_(set(ids)))
-    return Words({row.id: row.text for row in await connection.execute(query)})
+    found = {}
+    for row in (await connection.execute(_READ, {"ids": list(set(ids))})).all():
+        found[row.id] = row.text
+        if row.text_sealed is not None:
+            keys = opener(connection, row.customer_id, row.keys)
+            found[row.id] = await keys.open(Purpose.CONTACT, COLUMN, row.id, row.text_sealed)
+    return Words(found)
+
+
+async def _written(
+    connection: AsyncConnection, text_id: str, order_id: str | None, clear: str
+) -> dict[str, str | None]:
+    """The columns with the words. About a customer who was erased none are kept."""
+    if sealing_vault(connection) is None:
+        return {"text": clear, "customer_id": None, "text_sealed": None}
+    customer_id = NOBODY
+    if order_id is not None:
+        customer_id = (await connection.execute(_CUSTOMER, {"order_id": order_id})).scalar_one_or_none() or NOBODY
+    return {
+        "text": None,
+        "customer_id": customer_id,
+        "text_sealed": await seal(connection, text_id, customer_id, clear),
+    }
+
+
+async def seal(connection: AsyncConnection, text_id: str, customer_id: str, clear: str) -> str | None:
+    """The words as they are stored; None of a customer who was erased, and where nothing is sealed."""
+    try:
+        cipher = await cipher_of(connection, customer_id, Purpose.CONTACT)
+    except KeyDestroyed:
+        return None
+    return cipher.seal(Place(COLUMN, customer_id, text_id), clear) if cipher else None

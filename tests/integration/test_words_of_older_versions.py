@@ -14,6 +14,7 @@ from domain.order_states import OrderStatus
 from domain.repairs import RecordResolution, RepairDecision, Resolution
 from services.identities.actors import Actors
 from services.orders.book import OrderBook
+from services.texts import texts
 from services.tickets.book import open_ticket
 from tests.support.orders import Shop
 from tests.support.repairs import Desk
@@ -30,10 +31,14 @@ FOUND = """
 
 
 async def places(sessions: Sessions, word: str) -> list[str]:
-    """The tables that have the word, one entry a row."""
+    """The tables that have the word, one entry a row; `texts` as people read them."""
     async with sessions() as session:
         connection = await session.connection()
-        return sorted((await connection.execute(text(FOUND), {"word": f"%{word}%"})).scalars())
+        in_clear = list((await connection.execute(text(FOUND), {"word": f"%{word}%"})).scalars())
+        latest = "SELECT id FROM texts ORDER BY created_at DESC LIMIT 50"
+        ids = list((await connection.execute(text(latest))).scalars())
+        words = await texts.read(connection, ids)
+        return sorted([*in_clear, *("texts" for id_ in ids if word in words[id_])])
 
 
 @pytest.fixture

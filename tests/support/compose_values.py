@@ -18,6 +18,7 @@ FILLED_IN = {
     "ORDERSAGA_CARRIER_API_KEY": "carriers-own",
     "ORDERSAGA_CARRIER_WEBHOOK_SECRET": "carriers-signature",
     "ORDERSAGA_SERVICE_SECRET": "services-secret-of-its-own",
+    "ORDERSAGA_BLIND_INDEX_SECRET": "pepper-of-its-own",
     "ORDERSAGA_SHIPPING_ORIGIN": '{"street1": "1 Main St", "city": "Reno", "zip": "89501", "country": "US"}',
     "ORDERSAGA_PUBLIC_URL": "https://shop.example",
 }

@@ -7,7 +7,8 @@ from xdist.scheduler import LoadFileScheduling
 
 SHARING = {
     "services": [
-        f"tests/integration/test_{one}.py" for one in ("alerts", "free_texts", "log_privacy", "metrics", "tracing")
+        f"tests/integration/test_{one}.py"
+        for one in ("alerts", "free_texts", "log_privacy", "metrics", "privacy", "tracing")
     ],
     "env": [f"tests/workflows/test_{one}.py" for one in ("no_scan", "payment_time", "refused_key", "time")],
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from benchmarks.order_books import faults
 from commandline.imports.command import Options, replay
@@ -15,7 +16,9 @@ from commandline.imports.progress import ImportProgress
 from commandline.imports.report import Report, write_report
 from commandline.places import Place
 from devstack.stack.stack import Stack
+from services.orders.private_fields import metadata_of
 from services.orders.tables import Order
+from services.sealing.sealing import read_opener
 from tests.support.identities import Anybody
 from tests.support.orders import Shop
 
@@ -75,6 +78,12 @@ async def imported(shop: Shop, file: Path) -> list[Order]:
     keys = {order["orderId"] for order in json.loads(file.with_suffix(".report.json").read_text())["placed"]}
     async with shop.sessions() as session:
         some = (await session.exec(select(Order).where(col(Order.order_id).in_(keys)))).all()
-        wanted = {order.order_metadata["importKey"] for order in some}
-        query = select(Order).where(col(Order.order_metadata)["importKey"].astext.in_(wanted))
-        return list((await session.exec(query)).all())
+        wanted = {await _import_key(session, order) for order in some}
+        theirs = col(Order.customer_id).in_({order.customer_id for order in some})
+        orders = (await session.exec(select(Order).where(theirs))).all()
+        return [order for order in orders if await _import_key(session, order) in wanted]
+
+
+async def _import_key(session: AsyncSession, order: Order) -> str | None:
+    keys = await read_opener(await session.connection(), order.customer_id)
+    return (await metadata_of(keys, order.order_id, order.contact_sealed)).get("importKey")

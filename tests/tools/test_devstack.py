@@ -96,7 +96,7 @@ async def test_stack_file_names_every_url_and_follows_a_restart(stack: Stack) ->
     assert known["databaseUrl"] == stack.urls.database_url
     assert known["pids"] == stack.pids
     urls = {"api", "temporalAddress", "temporalUi", "databaseUrl", "stripe", "carrier", "workerHealth", "relayHealth"}
-    urls |= {"nats", "temporalKeys"}
+    urls |= {"nats", "temporalKeys", "customerKeys", "tombstones"}
     assert set(known) == urls | {"pids"}
     assert file.stat().st_mode & 0o077 == 0
 

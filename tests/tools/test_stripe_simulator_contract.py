@@ -34,6 +34,7 @@ PARAMETERS = {
     "customers.create": stripe.params.CustomerCreateParams,
     "customers.retrieve": stripe.params.CustomerRetrieveParams,
     "customers.list": stripe.params.CustomerListParams,
+    "customers.delete": stripe.params.CustomerDeleteParams,
     "disputes.retrieve": stripe.params.DisputeRetrieveParams,
     "disputes.list": stripe.params.DisputeListParams,
     "reviews.retrieve": stripe.params.ReviewRetrieveParams,

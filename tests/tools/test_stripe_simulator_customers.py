@@ -7,7 +7,10 @@ from uuid import uuid4
 import pytest
 import stripe
 
-from tests.support.simulators import SDK_WARNING, StripeProcess, running
+from adapters.settings import Settings
+from adapters.stripe.connection import StripeConnection
+from adapters.stripe.customers import CustomerGateway
+from tests.support.simulators import SDK_WARNING, STRIPE_KEY, StripeProcess, running
 
 pytestmark = pytest.mark.filterwarnings(SDK_WARNING)
 
@@ -171,3 +174,16 @@ async def test_saved_methods_survive_a_kill(simulator: StripeProcess, customer: 
     await simulator.start()
     with pytest.raises(stripe.CardError, match="declined"):
         await simulator.create(customer=customer, payment_method=method, confirm=True, off_session=True)
+
+
+async def test_a_deleted_customer_keeps_its_id_and_nothing_else(simulator: StripeProcess, customer: str) -> None:
+    """By our own call, which takes one that is gone, or was never there, for deleted."""
+    settings = Settings(stripe_api_key=STRIPE_KEY, stripe_api_base=simulator.base_url)
+    connection = StripeConnection(settings)
+    try:
+        for gone in (customer, customer, "cus_never_there"):
+            await CustomerGateway(connection).delete(gone)
+    finally:
+        await connection.aclose()
+    left = await simulator.client.v1.customers.retrieve_async(customer)
+    assert left.deleted and "email" not in left

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 AREAS = [
-    {"archive", "audit", "consumers", "outbox", "texts"},
-    {"identities"},
+    {"archive", "audit", "consumers", "outbox", "sealing"},
+    {"identities", "texts"},
     {"limits"},
     {"catalogue", "customers", "promotions", "rates"},
     {"orders"},
@@ -22,6 +22,7 @@ AREAS = [
     {"recovery"},
     {"merchant_webhooks"},
     {"insight"},
+    {"privacy"},
 ]
 """An area imports only areas of the ranks before its own."""
 

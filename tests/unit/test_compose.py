@@ -41,11 +41,12 @@ ONE_SHOTS = {
     "temporal-search-attributes",
     "migrations",
     "identities",
+    "customer-keys",
     "keys",
 }
 LONG_RUNNING = set(SERVICES) - ONE_SHOTS
 OURS = ("migrations", "api", "worker", "relay")
-WAITS_FOR = {"keys", "migrations", "temporal-search-attributes"}
+WAITS_FOR = {"customer-keys", "keys", "migrations", "temporal-search-attributes"}
 
 REQUIRED = re.compile(r"\$\{(\w+):\?set (\w+) in \.env\}")
 OPTIONAL = re.compile(r"\$\{(\w+):-([^}]*)\}")

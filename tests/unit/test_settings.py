@@ -17,9 +17,11 @@ REAL = {
     "ORDERSAGA_CARRIER_API_KEY": "carrier-real",
     "ORDERSAGA_CARRIER_WEBHOOK_SECRET": "carrier-hooks-real",
     "ORDERSAGA_SERVICE_SECRET": "service-secret-real",
+    "ORDERSAGA_BLIND_INDEX_SECRET": "blind-index-secret-real",
     "ORDERSAGA_SHIPPING_ORIGIN": '{"street1": "1 Main St", "city": "Reno", "zip": "89501", "country": "US"}',
 }
 ISSUER = {"ORDERSAGA_IDENTITY_JWKS": "https://login.shop.test/jwks"}
+KEYS = {"ORDERSAGA_CUSTOMER_KEYS_FILE": "/keys/customers"}
 ELSEWHERE = {
     "DATABASE_URL": "postgresql://shop:secret@db.shop.test/shop",
     "ORDERSAGA_PUBLIC_URL": "https://orders.shop.test",
@@ -71,7 +73,7 @@ def test_a_key_for_stripe_itself_needs_a_webhook_secret_of_its_own(monkeypatch: 
 
 def test_everything_may_be_elsewhere_with_real_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Production."""
-    settings = _settings(monkeypatch, **REAL, **ISSUER, **ELSEWHERE)
+    settings = _settings(monkeypatch, **REAL, **KEYS, **ISSUER, **ELSEWHERE)
     assert settings.stripe_is_live
     assert settings.stripe_api_base is None
 
@@ -79,7 +81,7 @@ def test_everything_may_be_elsewhere_with_real_secrets(monkeypatch: pytest.Monke
 def test_a_file_of_keys_is_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever could write the file could be anybody."""
     with pytest.raises(ValidationError, match="identity_jwks is a file"):
-        _settings(monkeypatch, **REAL, **ELSEWHERE)
+        _settings(monkeypatch, **REAL, **KEYS, **ELSEWHERE)
 
 
 @pytest.mark.parametrize("given", ["http://login.shop.test/jwks", "https://", "ftp://x/y", "https://u:p@x/jwks", ""])
@@ -111,7 +113,7 @@ def test_a_usual_name_counts_and_our_own_comes_first(
 ) -> None:
     """DATABASE_URL as everywhere; ORDERSAGA_DATABASE_URL where that one belongs to another program."""
     theirs, ours = ("postgresql://a@localhost/a", "postgresql://b@localhost/b")
-    real = REAL | {usual: theirs, "ORDERSAGA_TEMPORAL_KEYS_FILE": "keys"}
+    real = REAL | KEYS | {usual: theirs, "ORDERSAGA_TEMPORAL_KEYS_FILE": "keys"}
     assert _value(_settings(monkeypatch, **real), setting) == theirs
     assert _value(_settings(monkeypatch, **{f"ORDERSAGA_{usual}": ours}), setting) == ours
 
@@ -171,7 +173,7 @@ def test_a_grace_period_is_an_iso_duration_or_seconds(monkeypatch: pytest.Monkey
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings may end in a log."""
-    shown = repr(_settings(monkeypatch, **REAL, **ISSUER, **ELSEWHERE))
+    shown = repr(_settings(monkeypatch, **REAL, **KEYS, **ISSUER, **ELSEWHERE))
     assert not [secret for secret in (*REAL.values(), "shop:secret") if secret in shown]
 
 
@@ -188,4 +190,4 @@ def test_webhooks_reach_private_addresses_in_development_only(monkeypatch: pytes
     switch = {"ORDERSAGA_WEBHOOK_PRIVATE_TARGETS": "true"}
     assert _settings(monkeypatch, **switch).webhook_private_targets
     with pytest.raises(ValidationError, match="webhook_private_targets is for development"):
-        _settings(monkeypatch, **switch, **REAL, **{part: ELSEWHERE[part]})
+        _settings(monkeypatch, **switch, **REAL, **KEYS, **{part: ELSEWHERE[part]})

@@ -12,6 +12,7 @@ import pytest
 
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
+from adapters.stripe.customers import CustomerGateway
 from adapters.stripe.lists import StripeLists
 from adapters.stripe.payments import PaymentSnapshot, StripeGateway
 from adapters.stripe.refunds import RefundGateway
@@ -109,7 +110,9 @@ REFUNDS: list[tuple[str, Call]] = [
     ("find", lambda refunds: refunds.find(PI, "operation")),
     ("all_of", lambda refunds: refunds.all_of(PI)),
 ]
+CUSTOMERS: list[tuple[str, Call]] = [("delete", lambda customers: customers.delete("cus_1"))]
 ALL: list[tuple[type[Any], list[tuple[str, Call]]]] = [
+    (CustomerGateway, CUSTOMERS),
     (StripeGateway, GATEWAY),
     (StripeLists, LISTS),
     (RefundGateway, REFUNDS),
