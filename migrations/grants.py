@@ -40,6 +40,10 @@ _GRANT = """
               JOIN pg_class ON pg_class.oid = to_regclass(of_table) AND pg_has_role(relowner, 'USAGE')
         LOOP
             IF wanted.of_column <> '' THEN
+                IF NOT EXISTS (SELECT FROM pg_attribute
+                                WHERE attrelid = to_regclass(wanted.of_table) AND attname = wanted.of_column) THEN
+                    CONTINUE;  -- a run up to an earlier revision
+                END IF;
                 IF NOT has_column_privilege(wanted.role, wanted.of_table, wanted.of_column, wanted.privilege) THEN
                     EXECUTE format('GRANT %s (%I) ON %I TO %I',
                                    wanted.privilege, wanted.of_column, wanted.of_table, wanted.role);

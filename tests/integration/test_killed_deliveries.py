@@ -49,7 +49,7 @@ async def test_what_a_killed_relay_had_under_way_arrives_once_more(
         async def is_held() -> bool:
             return receiver.waiting > 0 and "delivered" in await merchants.states()
 
-        killed = await start("relay.py")
+        killed = await start("relay.py", ORDERSAGA_WEBHOOK_PRIVATE_TARGETS="true")
         await until(is_held, True)
         killed.send(signal.SIGKILL)
         await killed.ended()
@@ -57,7 +57,7 @@ async def test_what_a_killed_relay_had_under_way_arrives_once_more(
         receiver.answer = lambda got: web.Response(status=204)
         receiver.open.set()
         await merchants.ask(LEASES_ARE_OVER)
-        other = await start("relay.py")
+        other = await start("relay.py", ORDERSAGA_WEBHOOK_PRIVATE_TARGETS="true")
         await until(merchants.states, ["delivered"] * len(wanted))
         other.send(signal.SIGTERM)
         assert await other.ended() == 0

@@ -143,11 +143,11 @@ async def test_what_a_shop_sets_is_checked_listed_and_remembered(api: httpx.Asyn
 
 
 async def test_a_bad_rate_keeps_all_rates_out(api: httpx.AsyncClient) -> None:
-    """Each one that is wrong is named by its place; the good one beside it is not there."""
+    """The first one that is wrong is named by its place; the good one before it is not there."""
     good = {"country": "ZZ", "rate": "5", "validFrom": "2026-01-01"}
     bad = await api.post("/api/rates", json={"taxRates": [good, good | {"rate": "101"}, good | {"validFrom": "x"}]})
     twice = await api.post("/api/rates", json={"taxRates": [good, good]})
-    assert [one["field"] for one in bad.json()["errors"]] == ["taxRates[1].rate", "taxRates[2].validFrom"]
+    assert [one["field"] for one in bad.json()["errors"]] == ["taxRates[1].rate"]
     assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "taxRates[1]")
     assert "ZZ" not in [rate["country"] for rate in (await api.get("/api/rates")).json()["taxRates"]]
 

@@ -20,7 +20,8 @@ from services.refunds.tables import Refund
 from services.tickets.book import open_ticket
 from services.tickets.tables import Ticket
 from tests.support.orders import Shop
-from tests.support.steps import WAY
+from tests.support.our_client import note_parcel_of
+from tests.support.steps import ON_ITS_WAY, WAY
 from worker import Activities
 
 
@@ -128,6 +129,8 @@ class RefundSteps(RefundBooks):
         shop = self._shop
         order = await shop.put(await shop.product(price=price, currency=currency))
         for step in WAY[: WAY.index(to) + 1]:
+            if step in ON_ITS_WAY:  # the step looks up where the parcel is
+                await note_parcel_of(shop.sessions, order.order_id, ON_ITS_WAY[step])
             await ActivityEnvironment().run(self._methods[step], PaymentTry(order_id=order.order_id))
         return order.order_id
 

