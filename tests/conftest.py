@@ -33,19 +33,18 @@ from tests.support.database_roles import seen_by
 from tests.support.distribution import Distribution, check_sharing
 from tests.support.fakes import StepFaults
 from tests.support.identities import Anybody, signer
-from tests.support.limits import UNLIMITED
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop
 from tests.support.our_client import speaking_for_us
 from tests.support.refunds import RefundSteps
 from tests.support.repairs import Desk
 from tests.support.shared_servers import Share, SharedServers
+from tests.support.stack_settings import settings_of
 from tests.support.stripe_contract import ContractGuard
 from tests.support.warm_interpreter import warm
 from tests.support.webhooks import Hooks, put_aside
 from worker import Activities, build_activities, build_worker
 
-PATIENT = 60.0  # seconds: who asks waits for the true answer, also when the machine is busy
 WHERE_SHARED = "shared_servers"
 NEVER = 1e9  # seconds: the carrier's clock is moved by the tests, and nobody sweeps tables that others use, too
 SHARED = pytest.StashKey[SharedServers]()
@@ -128,31 +127,7 @@ def warm_interpreter(share: Share | None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def base_settings(stack: Stack) -> Settings:
     """Settings that name the running stack, whatever the developer's shell says."""
-    env = stack.environment
-    return Settings(
-        database_url=env["DATABASE_URL"],
-        temporal_address=env["TEMPORAL_ADDRESS"],
-        temporal_namespace=env["TEMPORAL_NAMESPACE"],
-        temporal_ui_url=env["ORDERSAGA_TEMPORAL_UI_URL"],
-        temporal_keys_file=env["ORDERSAGA_TEMPORAL_KEYS_FILE"],
-        customer_keys_file=env["ORDERSAGA_CUSTOMER_KEYS_FILE"],
-        blind_index_secret=env["ORDERSAGA_BLIND_INDEX_SECRET"],
-        tombstones=env["ORDERSAGA_TOMBSTONES"],
-        stripe_api_key=env["STRIPE_API_KEY"],
-        stripe_webhook_secret=env["STRIPE_WEBHOOK_SECRET"],
-        stripe_api_base=env["ORDERSAGA_STRIPE_API_BASE"],
-        carrier_api_base=env["ORDERSAGA_CARRIER_API_BASE"],
-        carrier_api_key=env["ORDERSAGA_CARRIER_API_KEY"],
-        carrier_webhook_secret=env["ORDERSAGA_CARRIER_WEBHOOK_SECRET"],
-        public_url="http://127.0.0.1:8000",
-        more_hosts=("api.test",),
-        identity_jwks=env["ORDERSAGA_IDENTITY_JWKS"],
-        service_secret=env["ORDERSAGA_SERVICE_SECRET"],
-        database_pool_size=10,
-        checkout_budget=PATIENT,
-        **UNLIMITED,
-        brake_orders=10_000,  # the tests of the brake have their own: all tests share one database
-    )
+    return settings_of(stack.environment)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def test_confirms_a_good_order(
 
     assert answer.status_code == 201
     order = answer.json()
-    assert order["paymentStatus"] == "Authorized"
+    assert order["paymentStatus"] in ("Authorized", "Captured")  # the label and the capture may be done already
     assert order["items"] == [{**body["items"][0], "price": "10.00"}]
     assert (order["totalAmount"], order["currency"], order["needsAttention"]) == ("20.00", "USD", False)
     assert [row["to"] for row in order["timeline"]][:3] == ["PLACED", "RESERVED", "CONFIRMED"]

@@ -145,7 +145,7 @@ FORBIDDEN = {
     "relay": ("SELECT 1 FROM api_keys", "INSERT INTO audit DEFAULT VALUES", "SELECT 1 FROM approvals",
               "UPDATE stock SET on_hand = 0", "DELETE FROM orders", "SELECT 1 FROM event_archive_2026_01"),
     "api": ("UPDATE payment_attempts SET attempt = 2", "INSERT INTO audit_seals DEFAULT VALUES",
-            "DELETE FROM payments", "SELECT 1 FROM event_archive", "SELECT make_archive_month(now()::date)"),
+            "DELETE FROM payments", "DELETE FROM event_archive", "SELECT make_archive_month(now()::date)"),
     "reporting": ("SELECT shipping_address FROM orders", "SELECT * FROM orders", "SELECT 1 FROM customers",
                   "SELECT 1 FROM texts", "UPDATE stock SET on_hand = 0"),
 }  # fmt: skip
