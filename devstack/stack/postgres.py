@@ -54,7 +54,7 @@ class PostgresHome:
             "port": port,
             "unix_socket_directories": "",
             "shared_buffers": "64MB",
-            "max_connections": 100,
+            "max_connections": 200,
             "max_wal_size": "256MB",
             "fsync": "off" if self.throw_away else "on",
             "synchronous_commit": "on",
