@@ -60,6 +60,7 @@ class MailSender:
                 if await self._owns():
                     sent = await self.send_due()
             except Exception as error:
+                self._mine = False  # what it was sending is seen to as after a crash
                 log.warning("mail_not_looked_for", error=type(error).__name__)
             if sent < BATCH:
                 await self._pace.pause(worked=sent > 0)

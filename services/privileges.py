@@ -82,7 +82,7 @@ TABLES: Mapping[str, Access] = {
     "customer_keys": Access("siu", "si", "siu"),
     "carts": Access("siud", "su", "sud"),
     "cart_lines": Access("siud", "siud", "sd"),
-    "cart_operations": Access("sid", "s", "sd"),
+    "cart_operations": Access("sid", "s", "sud"),
     # programs and merchants
     "api_keys": Access("siu"),
     "rate_limits": Access("siu", "", "sud"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -213,3 +214,31 @@ async def test_a_crash_while_sending(
 
     assert mailer.kinds == sent
     assert (await _states(engine, order))[0][0] == ("sent" if repeatable else "doubtful")
+
+
+@pytest.mark.parametrize(("repeatable", "ended"), [(True, "sent"), (False, "doubtful")])
+async def test_a_database_that_fails_between_sending_and_noting(
+    engine: AsyncEngine,
+    settings: Settings,
+    customer: str,
+    repeatable: bool,
+    ended: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process lives on and keeps its lock, so nobody takes over: it sees to its own messages as after a crash."""
+    order, mailer, note = order_id(), FakeMailer(repeatable=repeatable), outgoing.sent
+    await _told(engine, customer, order, [EventName.ORDER_PLACED])
+
+    async def failing_once(*given: Any) -> None:
+        monkeypatch.setattr(outgoing, "sent", note)
+        raise TimeoutError
+
+    monkeypatch.setattr(outgoing, "sent", failing_once)
+    async with sending(engine, settings, mailer) as sender:
+        running = asyncio.create_task(sender.run())
+
+        async def state() -> str:
+            return (await _states(engine, order))[0][0]
+
+        await until(state, ended)
+        running.cancel()
