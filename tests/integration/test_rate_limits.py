@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -114,7 +115,8 @@ async def test_failed_logins_from_one_address_are_limited(settings: Settings) ->
 
 async def test_forwarded_addresses_are_believed_from_named_proxies_only(settings: Settings) -> None:
     for proxies, codes in (((), [401, 429]), (("127.0.0.1",), [401, 401])):
-        chosen = settings.model_copy(update={"trusted_proxies": proxies, "limit_failed_logins": "1/h"})
+        own = {"service_secret": SecretStr(secrets.token_hex(32))}  # or other tests' address would be used up
+        chosen = settings.model_copy(update={"trusted_proxies": proxies, "limit_failed_logins": "1/h", **own})
         app = create_app(chosen)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
