@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Row, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.advisory_locks import holders
-from adapters.postgres.database import create_engine
 from adapters.settings import Settings
+from commandline.doctor.asking import ask
 from commandline.doctor.checks import Check, fail, ok, warn
 from events.consumer_loop import lock_of
 from events.consumers_main import NAMESPACE
@@ -32,20 +32,17 @@ async def check_consumers(settings: Settings, late: float = LATE) -> list[Check]
     """One check for each that has ever read; nothing without a broker, or without a database to ask."""
     if settings.broker_url is None and settings.broker_consumer_url is None:
         return []
-    try:
-        engine = create_engine(settings)
-    except (ValueError, SQLAlchemyError):
+    found = await ask(settings, _places)
+    if found is None:
         return []
-    try:
-        async with engine.connect() as connection:
-            found = [(row, await _owners(connection, row)) for row in await connection.execute(_PLACES)]
-    except (OSError, TimeoutError, SQLAlchemyError):
-        return []  # the check of the database says why
-    finally:
-        await engine.dispose()
     if not found:
         return warn(CONSUMERS, "none has read anything yet", "start a relay, in which they run: `python relay.py`")
     return [check for row, owners in found for check in _check(row, owners, late)]
+
+
+async def _places(connection: AsyncConnection) -> list[tuple[Row[Any], Mapping[str, str]]]:
+    """Each consumer with who reads which of its partitions."""
+    return [(row, await _owners(connection, row)) for row in await connection.execute(_PLACES)]
 
 
 async def _owners(connection: AsyncConnection, row: Row[tuple[object, ...]]) -> Mapping[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncpg
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from collections.abc import Sequence
+from typing import Any
 
-from adapters.postgres.database import create_engine
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from adapters.settings import Settings
+from commandline.doctor.asking import ask
 from commandline.doctor.checks import Check, ok, warn
 
 NAME = "Database roles"
@@ -25,17 +27,9 @@ _SESSIONS = text("""
 
 async def check_database_roles(settings: Settings) -> list[Check]:
     """Whether a process could change a trail, or take its triggers off; nothing where it cannot be asked."""
-    try:
-        engine = create_engine(settings)
-    except (ValueError, SQLAlchemyError):
+    found = await ask(settings, _sessions)
+    if found is None:
         return []
-    try:
-        async with engine.connect() as connection:
-            found = (await connection.execute(_SESSIONS)).all()
-    except (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return []
-    finally:
-        await engine.dispose()
     if not found:
         return ok(NAME, "no process is connected")
     owners = [f"{row.login} ({row.sessions} sessions)" for row in found if row.owns]
@@ -43,3 +37,7 @@ async def check_database_roles(settings: Settings) -> list[Check]:
         mend = 'give API, worker and relay logins of their own (docs/security.md, "At the database")'
         return warn(NAME, f"run as the owner of the tables: {', '.join(owners)}", mend)
     return ok(NAME, f"no process owns the tables: {', '.join(row.login for row in found)}")
+
+
+async def _sessions(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    return (await connection.execute(_SESSIONS)).all()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.bus.connect import open_broker
 from adapters.bus.port import BusAway
 from adapters.event_routes import RoutesRefused
-from adapters.postgres.database import create_engine
 from adapters.settings import Settings
+from commandline.doctor.asking import ask
 from commandline.doctor.checks import PATIENCE, Check, fail, ok, warn
 from events.consumers_main import KINDS, rules_of
 
@@ -46,22 +47,18 @@ async def check_outbox(settings: Settings, late: float = LATE) -> list[Check]:
     """Whether events wait for longer than `late` seconds, or are parked; nothing without a database to ask."""
     if settings.broker_url is None and settings.broker_consumer_url is None:
         return []
-    try:
-        engine = create_engine(settings)
-    except (ValueError, SQLAlchemyError):
+    found = await ask(settings, _outbox)
+    if found is None:
         return []
-    try:
-        async with engine.connect() as connection:
-            found = (await connection.execute(_OUTBOX)).one()
-    except (OSError, TimeoutError, SQLAlchemyError):
-        return []  # the check of the database says why
-    finally:
-        await engine.dispose()
     if found.age is not None and found.age > late:
         return fail(OUTBOX, f"an event has waited for {found.age:.0f} s", "start a relay, and look at the broker")
     if found.parked:
         return warn(OUTBOX, f"the broker has refused {found.parked} events", "see `ordersaga events parked`")
     return ok(OUTBOX, "every event is published")
+
+
+async def _outbox(connection: AsyncConnection) -> Row[Any]:
+    return (await connection.execute(_OUTBOX)).one()
 
 
 async def check_routes(settings: Settings) -> list[Check]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Row, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.postgres.database import create_engine
 from adapters.settings import Settings
+from commandline.doctor.asking import ask
 from commandline.doctor.checks import Check, ok, warn
 from domain.merchant_webhooks import Disabled, EndpointState
 
@@ -31,23 +32,19 @@ async def check_merchants(settings: Settings) -> list[Check]:
 
     They are warnings: whose server is down is the merchant's affair.
     """
-    try:
-        engine = create_engine(settings)
-    except (ValueError, SQLAlchemyError):
+    found = await ask(settings, _endpoints)
+    if found is None:
         return []
-    try:
-        async with engine.connect() as connection:
-            found = (await connection.execute(_ENDPOINTS)).all()
-    except (OSError, TimeoutError, SQLAlchemyError):
-        return []  # the check of the database says why
-    finally:
-        await engine.dispose()
     troubled = [row for row in found if row.failures or _was_disabled(row)]
     if troubled:
         return [check for row in troubled[:SHOWN] for check in _check(row)]
     off = sum(row.state == EndpointState.DISABLED for row in found)
     said = f"{len(found)} endpoints, none fails" + (f"; {off} were disabled by somebody" if off else "")
     return ok(MERCHANTS, said) if found else []
+
+
+async def _endpoints(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    return (await connection.execute(_ENDPOINTS)).all()
 
 
 def _was_disabled(row: Row[Any]) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from adapters.postgres.database import create_engine, dispose
+from collections.abc import Collection
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from adapters.settings import Settings
 from adapters.temporal.key_ring import KeysUnusable, read_keys
 from adapters.tombstones.folder import Tombstones, TombstonesUnusable
+from commandline.doctor.asking import ask
 from commandline.doctor.checks import Check, fail, ok, warn
 from services.privacy.backfill import left_in_clear
-from services.privacy.differences import differences
+from services.privacy.differences import Differences, differences
 from services.sealing.sealing import to_rewrap
 
 SEALED, ERASED = "Personal data", "Erasures"
@@ -23,16 +28,14 @@ async def check_personal_data(settings: Settings) -> list[Check]:
         ids = list(read_keys(settings.customer_keys_file))
     except KeysUnusable as error:
         return fail(SEALED, str(error), MAKE)
-    engine = create_engine(settings)
     try:
-        async with engine.connect() as connection:
-            clear, older = await left_in_clear(connection), await to_rewrap(connection)
-            stones = await Tombstones(settings.tombstones).read_all()
-            found = await differences(connection, [stone.customer_id for stone in stones])
+        stones = await Tombstones(settings.tombstones).read_all()
     except TombstonesUnusable as error:
         return fail(ERASED, str(error), "let the folder of ORDERSAGA_TOMBSTONES be read")
-    finally:
-        await dispose(engine)
+    answer = await ask(settings, partial(_compared, [stone.customer_id for stone in stones]))
+    if answer is None:
+        return []
+    clear, older, found = answer
     if not settings.seals:
         checks = warn(SEALED, "it is not sealed yet", "unset ORDERSAGA_SEALING_LATER once all run this version")
     elif clear or older:
@@ -47,3 +50,9 @@ async def check_personal_data(settings: Settings) -> list[Check]:
         missing = f"{len(found.without_a_stone)} have no tombstone here: a restore would bring them back"
         return checks + warn(ERASED, missing, "name the folder with ORDERSAGA_TOMBSTONES; erase them again")
     return checks + ok(ERASED, f"{len(stones)} tombstones")
+
+
+async def _compared(stones: Collection[str], connection: AsyncConnection) -> tuple[int, int, Differences]:
+    """Rows to seal, keys to wrap anew, and how the customers of the tombstones are here."""
+    clear, older = await left_in_clear(connection), await to_rewrap(connection)
+    return clear, older, await differences(connection, stones)

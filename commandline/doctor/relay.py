@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.postgres.database import create_engine
 from adapters.settings import Settings
 from adapters.telemetry.health_page import url_of
+from commandline.doctor.asking import ask
 from commandline.doctor.checks import PATIENCE, Check, fail, ok, warn
 
 HEALTH, INBOX = "Relay health", "Webhook inbox"
@@ -54,18 +55,10 @@ async def check_relay_health(settings: Settings) -> list[Check]:
 async def check_inbox(settings: Settings, late: float = LATE) -> list[Check]:
     """Whether a webhook has waited for longer than `late` seconds, and whether old ones leave; nothing where the
     database cannot be asked."""
-    try:
-        engine = create_engine(settings)
-    except (ValueError, SQLAlchemyError):
+    answer = await ask(settings, _inbox)
+    if answer is None:
         return []
-    try:
-        async with engine.connect() as connection:
-            oldest = (await connection.execute(_OLDEST)).one_or_none()
-            kept: timedelta | None = (await connection.execute(_KEPT)).scalar_one_or_none()
-    except (OSError, TimeoutError, SQLAlchemyError):
-        return []  # the check of the database says why
-    finally:
-        await engine.dispose()
+    oldest, kept = answer
     if oldest is None or oldest.age <= late:
         if kept is not None and kept > settings.inbox_kept + OVERDUE:
             found = f"every webhook is followed up, but one has been kept for {kept.days} days"
@@ -74,3 +67,9 @@ async def check_inbox(settings: Settings, late: float = LATE) -> list[Check]:
     if oldest.last_error:
         return fail(INBOX, f"a webhook has waited for {oldest.age:.0f} s: {oldest.last_error}", "mend what it says")
     return fail(INBOX, f"a webhook has waited for {oldest.age:.0f} s", "start a relay: `python relay.py`")
+
+
+async def _inbox(connection: AsyncConnection) -> tuple[Row[Any] | None, timedelta | None]:
+    """The oldest event that is not followed up, and for how long the oldest other one has been kept."""
+    oldest = (await connection.execute(_OLDEST)).one_or_none()
+    return oldest, (await connection.execute(_KEPT)).scalar_one_or_none()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from adapters.clock import now
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.settings import Settings
@@ -46,3 +48,9 @@ async def test_tells_what_is_in_clear_and_who_is_there_again(own: Settings, tmp_
     finally:
         await dispose(engine)
         await dispose(clear)
+
+
+async def test_leaves_a_database_that_is_away_to_the_check_of_the_database(own: Settings) -> None:
+    """It had broken there, and told its reader to look at a log."""
+    nowhere = own.model_copy(update={"database_url": SecretStr("postgresql+asyncpg://o:p@127.0.0.1:1/o")})
+    assert await found(nowhere) == []
