@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.postgres.database import Sessions, create_engine, create_sessions
+from adapters.process import collect_less_often
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from api.app import create_app
@@ -69,6 +70,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     check_sharing(items)
     items[:] = [items[index] for index in longest_first([item.path for item in items])]
+
+
+def pytest_collection_finish() -> None:
+    collect_less_often()
 
 
 @pytest.fixture(scope="session", autouse=True)

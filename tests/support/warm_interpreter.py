@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from adapters.process import collect_less_often
 from devstack.stack.environment import harmless
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -220,6 +221,7 @@ def _load() -> None:
 
 if __name__ == "__main__":
     _load()
+    collect_less_often()  # a look at an object would copy its page in each fork
     assert threading.active_count() == 1, "a process with threads must not fork"
     _serve(sys.argv[1])
     shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)  # whoever was killed does not
