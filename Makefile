@@ -11,7 +11,7 @@ STRAY := $(filter-out ORDERSAGA_POSTGRES_BIN ORDERSAGA_TEMPORAL_BIN, \
   $(filter DATABASE_URL ORDERSAGA_% TEMPORAL_% STRIPE_% PG% PYTHON% %_PROXY %_proxy,$(.VARIABLES)))
 ISOLATED := env $(foreach name,$(STRAY),-u $(name))
 
-.PHONY: help demo up test check check-tools bench bench-quick bench-peers proof overload chaos lint format audit \
+.PHONY: help demo up test check check-slow check-tools bench bench-quick bench-peers proof overload chaos lint format audit \
   release-events asyncapi lock clean venv
 .NOTPARALLEL:
 
@@ -24,13 +24,16 @@ demo: venv  ## start the whole stack, place four orders, check every book (about
 up: venv  ## keep the stack running until Ctrl-C, its state in .ordersaga/
 	@$(VENV) -m devstack.stack up
 
-test: venv  ## the whole test suite, on the real embedded servers
+test: venv  ## the test suite, on the real embedded servers
 	@$(ISOLATED) $(VENV) -m pytest
 
 check-tools: venv  ## the tests of the tools and of what deploys: simulators, stack, chaos, benchmark, migrations under load
 	@$(ISOLATED) $(VENV) -m pytest tests/tools tests/deployment
 
-check: venv lint test check-tools  ## what CI runs: lint, format, types, all tests, migrations in step
+check-slow: venv  ## kills, silence, crowds and skipped weeks on the real servers: tests of seconds each
+	@$(ISOLATED) $(VENV) -m pytest -m 'slow and not long'
+
+check: venv lint test check-slow check-tools  ## what CI runs: lint, format, types, all tests, migrations in step
 	@$(ISOLATED) $(VENV) -m devstack.migrations_check
 
 bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (under 6 minutes)
@@ -38,6 +41,7 @@ bench: venv  ## the benchmark: engine, plain saga, ours, the whole service (unde
 
 bench-quick: venv  ## the service beside the toy saga, against the last recorded ratios (under 2 minutes)
 	@$(ISOLATED) $(VENV) -m benchmarks.quick
+
 bench-peers: venv  ## this saga beside DBOS and Restate, which it installs into build/ (network, the second with npm; 5 minutes)
 	@$(ISOLATED) $(VENV) -m benchmarks.peers
 

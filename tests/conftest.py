@@ -5,6 +5,7 @@ Every test gets a task queue, products and customers of its own, so that tests d
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import secrets
 import ssl
@@ -15,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -65,6 +67,10 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution | None:
     return Distribution(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_sessionstart() -> None:
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # that of production
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

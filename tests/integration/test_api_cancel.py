@@ -101,6 +101,7 @@ async def test_gives_the_same_answer_to_a_second_cancel(
     assert (answer.json()["decision"], answer.json()["code"]) == ("joined", "already_canceled")
 
 
+@pytest.mark.slow
 async def test_answers_every_one_of_30_cancels_at_once(
     api: httpx.AsyncClient, shop: Shop, waiting_order: str
 ) -> None:
@@ -180,6 +181,7 @@ async def test_says_pending_without_a_worker_and_cancels_when_one_comes(
     assert await shop.authorizations(order.order_id) == 0
 
 
+@pytest.mark.slow
 async def test_answers_409_to_a_checkout_that_is_canceled_before_its_answer(
     api: httpx.AsyncClient,
     shop: Shop,

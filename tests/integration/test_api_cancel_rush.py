@@ -18,6 +18,8 @@ from tests.support.waiting import until
 from tests.support.wishes import wishes_heard, wishes_recorded
 from workflows.order_fulfillment import OrderFulfillment
 
+pytestmark = pytest.mark.slow
+
 RUSH = 30
 TOLD = ("cancel accepted: wish", "cancel joined: wish")
 REFUSED = "cancel refused: already_shipped"

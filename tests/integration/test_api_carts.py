@@ -130,6 +130,7 @@ async def test_a_changed_price_has_to_be_agreed_to(
     assert (await check_out(api, cart_id, "54.00", "two")).json()["orderId"] == placed.json()["orderId"]
 
 
+@pytest.mark.slow
 async def test_the_last_coupon_goes_to_one_of_twenty(
     api: httpx.AsyncClient, shop: Shop, worker: None, new_customer: NewCustomer, lamp: str
 ) -> None:

@@ -21,6 +21,8 @@ from tests.support.identities import Anybody
 from tests.support.orders import Shop
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 NewProduct = Callable[..., Awaitable[str]]
 NewCustomer = Callable[[], Awaitable[str]]
 

@@ -6,10 +6,13 @@ import asyncio
 from collections import Counter
 
 import httpx
+import pytest
 
 from domain.order_states import OrderStatus
 from tests.support.orders import Shop
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.slow
 
 
 def order(customer_id: str, product_id: str, quantity: int = 1) -> dict[str, object]:

@@ -187,6 +187,7 @@ async def command(
         yield Command(tmp_path, {"ORDERSAGA_API_URL": url})
 
 
+@pytest.mark.slow
 async def test_operators_test_an_endpoint_and_send_again_by_the_command(
     command: Command, merchants: Merchants, receiver: Receiver
 ) -> None:
@@ -213,6 +214,7 @@ async def test_operators_test_an_endpoint_and_send_again_by_the_command(
     assert both.document == {"deliveries": 0}  # tests are not among them
 
 
+@pytest.mark.slow
 async def test_operators_change_an_endpoint_by_the_command(command: Command) -> None:
     """Its secret, its filter, its state; a wrong call says what is possible."""
     added = await command("webhooks", "add", "https://shop.example.com/hook", "--json")

@@ -83,6 +83,7 @@ FORGE = """
 """
 
 
+@pytest.mark.slow
 async def test_the_command_verifies_what_the_relay_has_sealed(
     own: Settings, own_engine: AsyncEngine, tmp_path: Path
 ) -> None:

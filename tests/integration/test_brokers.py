@@ -171,6 +171,7 @@ async def test_a_repeat_is_swallowed_where_the_broker_knows_message_ids(
     assert bodies == ([0, 1, 1, 2] if bus.remembers_ids else [0, 1, 1, 1, 2])
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_outlives_a_kill(bus: Bus, broker: Broker, reader: Broker) -> None:
     """A broker that is away is told for each event; with the same objects all goes on when it is back."""
     if isinstance(bus, MockBus):
@@ -191,6 +192,7 @@ async def test_what_was_acknowledged_outlives_a_kill(bus: Bus, broker: Broker, r
     assert [int(one.body) for one in await read(reader, len(expected))] == expected
 
 
+@pytest.mark.slow
 async def test_who_reads_is_told_that_the_broker_is_away(bus: Bus, broker: Broker, reader: Broker) -> None:
     """Nobody waits for ever for what cannot come."""
     if isinstance(bus, MockBus):

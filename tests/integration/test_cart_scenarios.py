@@ -161,6 +161,7 @@ async def test_returns_at_once_give_each_piece_back_once(api: httpx.AsyncClient,
     assert await shop.money(shopper.order_id) == (0, 0)
 
 
+@pytest.mark.slow
 async def test_carts_to_the_penny_where_the_api_is_killed(
     shop: Shop, settings: Settings, activities: Activities, api: httpx.AsyncClient, another_api: AnotherApi
 ) -> None:

@@ -27,6 +27,8 @@ from tests.support.orders import Shop
 from tests.support.waiting import until
 from worker import build_activities, build_worker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:

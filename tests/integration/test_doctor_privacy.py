@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from adapters.clock import now
@@ -20,6 +21,7 @@ async def found(settings: Settings) -> list[tuple[str, str]]:
     return [(check.name, check.state.value) for check in await check_personal_data(settings)]
 
 
+@pytest.mark.slow
 async def test_tells_what_is_in_clear_and_who_is_there_again(own: Settings, tmp_path: Path) -> None:
     """Each with its mend; all is well in between."""
     settings = own.model_copy(update={"tombstones": tmp_path / "tombstones"})

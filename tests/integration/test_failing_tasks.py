@@ -20,6 +20,8 @@ from tests.support.identities import Anybody
 from tests.support.waiting import until
 from worker import build_activities, build_worker
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "127.0.0.1:1"
 
 

@@ -130,6 +130,7 @@ async def test_a_refund_in_the_dashboard_that_fails_later_is_taken_off(hooks: Ho
     assert await refunds.tickets(order_id) == ["foreign_refund", "refund_failed"]
 
 
+@pytest.mark.slow
 async def test_the_daily_comparison_finds_a_refund_that_no_event_told(
     shop: Shop, activities: Activities, refunds: RefundSteps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +154,7 @@ async def test_the_daily_comparison_finds_a_refund_that_no_event_told(
     assert (await refunds.payment(order_id)).refunded_minor == 1200
 
 
+@pytest.mark.slow
 async def test_the_goods_of_a_refunded_order_stay_here_until_a_person_says_otherwise(
     hooks: Hooks, shop: Shop, desk: Desk, worker: None
 ) -> None:

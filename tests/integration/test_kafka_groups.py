@@ -6,12 +6,16 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from adapters.bus.kafka import KafkaBroker
 from adapters.bus.port import TOPIC, Outgoing, partition_of
 from devstack.stack.ports import LOOPBACK
 from tests.support.brokers import TansuBus, running
 from tests.support.waiting import until
 from tests.support.warm_interpreter import PROJECT
+
+pytestmark = pytest.mark.slow
 
 SUBJECTS = [f"o{number}" for number in range(16)]
 

@@ -104,6 +104,7 @@ async def test_an_order_is_watched_from_its_placement_to_its_delivery(
     assert await watcher.read() == 204
 
 
+@pytest.mark.slow
 async def test_a_killed_worker_makes_no_gap_and_no_repeat(front: httpx.AsyncClient, shop: Shop, start: Start) -> None:
     """Another worker takes the order over; who watches it sees each row once."""
     await shop.fault("carrier", "shipments.buy", "slow", delay_seconds=1.5)
@@ -120,6 +121,7 @@ async def test_a_killed_worker_makes_no_gap_and_no_repeat(front: httpx.AsyncClie
     assert watcher.ids == list(range(1, len(watcher.ids) + 1))
 
 
+@pytest.mark.slow
 async def test_a_restart_of_the_api_ends_the_streams_at_once_and_their_clients_resume(
     stack: Stack, shop: Shop, sessions: Sessions, start: Start
 ) -> None:

@@ -135,6 +135,7 @@ async def test_a_cursor_never_moves_back(sessions: Sessions) -> None:
         assert await cursors.cursor_of(session, name) == at
 
 
+@pytest.mark.slow
 async def test_a_first_run_looks_back_three_days(shop: Shop, sessions: Sessions, worker: None) -> None:
     """Without a cursor: in windows of an hour, so that a run that dies has not been for nothing."""
     async with sessions() as session, session.begin():

@@ -14,6 +14,8 @@ from adapters.bus.port import Outgoing
 from devstack.stack.ports import LOOPBACK, free_port
 from tests.support.brokers import NatsBus, running
 
+pytestmark = pytest.mark.slow
+
 
 class Node(NatsBus):
     """One of a cluster whose nodes know each other by `routes`."""

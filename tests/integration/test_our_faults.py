@@ -41,6 +41,7 @@ async def mended(shop: Shop) -> AsyncIterator[None]:
     await shop.no_faults()
 
 
+@pytest.mark.slow
 async def test_a_carrier_without_funds_undoes_no_confirmed_order(
     shop: Shop, faults: StepFaults, api: httpx.AsyncClient, desk: Desk
 ) -> None:
@@ -67,6 +68,7 @@ async def test_a_carrier_without_funds_undoes_no_confirmed_order(
     assert await desk.trail(ticket) == [("opened", "carrier"), ("closed", "carrier")]
 
 
+@pytest.mark.slow
 async def test_a_confirmed_order_that_waits_can_be_canceled(
     shop: Shop, faults: StepFaults, api: httpx.AsyncClient
 ) -> None:
@@ -230,6 +232,7 @@ async def test_a_checkout_that_a_fault_of_ours_holds_up_is_told_so_and_has_its_o
     assert await tickets_about(api, REFUSED) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "nonsense",
     ["html", "types", pytest.param("empty", marks=pytest.mark.long), pytest.param("list", marks=pytest.mark.long)],

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.refunds import GiveRefund
 from tests.support.orders import Shop
 from tests.support.refunds import RefundSteps, ask
+
+pytestmark = pytest.mark.slow
 
 CAPTURED = 2000  # minor units
 

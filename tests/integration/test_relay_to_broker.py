@@ -27,7 +27,7 @@ from tests.support.waiting import until
 from tests.support.warm_interpreter import PROJECT
 
 # nats-py leaves a connection that dies during the handshake to the garbage collector, which closes it.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
 
 
 @pytest.fixture

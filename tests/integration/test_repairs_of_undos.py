@@ -55,6 +55,7 @@ async def test_a_retry_tries_at_once_and_the_ticket_closes_by_itself(
     assert "try again: return_payment (Stripe is back)" in await told(shop, order_id)
 
 
+@pytest.mark.slow
 async def test_a_refund_that_was_paid_by_other_means_counts_as_returned(
     shop: Shop, faults: StepFaults, desk: Desk
 ) -> None:
@@ -109,6 +110,7 @@ async def slow_voids(shop: Shop) -> AsyncIterator[None]:
     (await shop.http.post(url, json={"refund_delay": 0})).raise_for_status()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decision", "state"), [("mark_done", "voided"), ("write_off", "void_requested")])
 async def test_a_void_that_is_never_confirmed_is_settled_by_hand(
     shop: Shop, faults: StepFaults, desk: Desk, sessions: Sessions, slow_voids: None, decision: str, state: str
@@ -129,6 +131,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "ATTENTION_AFTER", timedelta(seconds=0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decision", "kept", "trail"),
     [("retry", 0, [("retry", "alice"), ("closed", "saga")]), ("write_off", 2000, [("write_off", "alice")])],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlmodel import select
 
 from adapters.postgres.database import Sessions
@@ -15,6 +16,8 @@ from tests.support.repairs import Desk
 from tests.support.waiting import until
 from tests.support.webhooks import Hooks
 from workflows.order_fulfillment import OrderFulfillment
+
+pytestmark = pytest.mark.slow
 
 
 async def settled(

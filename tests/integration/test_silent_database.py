@@ -22,6 +22,8 @@ from tests.support.links import database_link
 from tests.support.orders import Shop
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 15  # seconds: several times what all deadlines of the test add up to, and nothing beside waiting for ever
 POOL = 2
 

@@ -25,6 +25,8 @@ from tests.support.orders import Shop
 from tests.support.waiting import until
 from tests.support.worker_process import Start
 
+pytestmark = pytest.mark.slow
+
 OUTAGE = 6.0  # seconds: more than connect, pool, statement, close and a local attempt (4 s) may take
 POOL = 4
 ANSWERED = 10.0  # seconds within which a health page has to answer on a busy machine; it takes 2 at most

@@ -190,6 +190,7 @@ print(time.monotonic() - began < 20)
 """
 
 
+@pytest.mark.slow
 async def test_costs_nothing_unasked_for_and_little_when_the_collector_is_dead() -> None:
     """Without a collector none of it is imported, and a dead one does not hold up the end of the process."""
     assert list(await asyncio.gather(output(UNCONFIGURED), output(DEAD_COLLECTOR))) == ["[]\n[]", "True\nTrue"]

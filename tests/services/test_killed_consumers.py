@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.bus.port import Outgoing
@@ -19,6 +20,8 @@ from tests.support.consumer_process import FileBroker
 from tests.support.consumers import Ledger, order_event
 from tests.support.waiting import until
 from tests.support.warm_interpreter import PROJECT
+
+pytestmark = pytest.mark.slow
 
 KILLS, SUBJECTS, EACH = 2, 20, 15
 

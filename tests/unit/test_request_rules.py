@@ -153,6 +153,7 @@ def test_names_of_people_are_readable(text: str) -> None:
     assert made_readable(text) == text
 
 
+@pytest.mark.slow
 async def test_refusing_is_cheap(api: httpx.AsyncClient) -> None:
     """The dearest of many bad requests costs less than twenty times the cheapest good one: CPU, not the clock."""
     chance = random.Random(1)

@@ -20,6 +20,8 @@ from activities.interceptors.failures import FailureTranslation
 from activities.interceptors.heartbeats import INTERVAL, Heartbeats
 from workflows.saga import policies
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = timedelta(seconds=2)
 BEAT = timedelta(seconds=0.1)
 

@@ -18,6 +18,8 @@ from tests.support.waiting import until
 from workflows.order import time_limits
 from workflows.order_fulfillment import OrderFulfillment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:

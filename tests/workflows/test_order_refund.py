@@ -152,6 +152,7 @@ async def test_an_attempt_whose_answer_is_lost_is_repeated(
     assert [row.what for row in await shop.timeline(refund.order_id)].count("refunded 5.00 USD: dented box") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.long), "after"])
 async def test_goes_on_although_its_worker_was_killed(
     stack: Stack, shop: Shop, refunds: RefundSteps, refund: GiveRefund, activities: Activities, moment: str

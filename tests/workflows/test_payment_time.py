@@ -25,6 +25,8 @@ from tests.support.timeless import Timeless, timeless_shop
 from tests.support.waiting import until
 from worker import build_activities
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def own_stripe(tmp_path: Path) -> AsyncIterator[Stack]:

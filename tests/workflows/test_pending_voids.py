@@ -105,6 +105,7 @@ async def test_a_void_that_the_carrier_rejects_is_for_a_person_to_decide(
     assert await desk.is_calm(order_id)
 
 
+@pytest.mark.slow
 async def test_a_void_that_takes_too_long_calls_a_person_who_may_end_the_wait(
     shop: Shop, desk: Desk, worker: None
 ) -> None:
@@ -120,6 +121,7 @@ async def test_a_void_that_takes_too_long_calls_a_person_who_may_end_the_wait(
     assert (await shop.books(order_id)).kept == 0
 
 
+@pytest.mark.slow
 async def test_money_and_stock_may_go_back_before_the_void_is_confirmed(
     shop: Shop, temporal_client: Client, settings: Settings, hooks: Hooks
 ) -> None:

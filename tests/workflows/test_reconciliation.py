@@ -191,6 +191,7 @@ async def _settled(shop: Shop, order_id: str) -> bool:
     return await shop.status(order_id) in (OrderStatus.READY_TO_SHIP, OrderStatus.REJECTED)
 
 
+@pytest.mark.slow
 async def test_a_stuck_workflow_task_reaches_a_person_until_it_is_over(shop: Shop, worker: None) -> None:
     """A worker that cannot run an order's code: a ticket, which closes by itself when the order gets on."""
     order = await shop.put(await shop.product())

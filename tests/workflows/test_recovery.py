@@ -222,6 +222,7 @@ async def test_a_recovery_replays(shop: Shop, faults: StepFaults) -> None:
     assert_nothing_left(await shop.books(order_id))
 
 
+@pytest.mark.slow
 async def test_a_recovery_that_was_terminated_is_recovered(shop: Shop, faults: StepFaults) -> None:
     """However often somebody terminates it: the next reconciliation goes on where it stood."""
     handle = await stopped_at(shop, faults, "capture_payment", "after")

@@ -18,6 +18,8 @@ from tests.support.orders import Books, Shop, undos_run
 from tests.support.timeless import Timeless, timeless_shop
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 async def own_stripe(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
@@ -18,6 +19,8 @@ from tests.support.orders import Books, Handle, Shop
 from tests.support.waiting import until
 from worker import Activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
+
+pytestmark = pytest.mark.slow
 
 FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED

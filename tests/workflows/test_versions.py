@@ -38,6 +38,8 @@ from worker import VERSIONED, build_activities, build_worker
 from workflows.order_fulfillment import OrderFulfillment
 from workflows.reconciliation import Reconciliation
 
+pytestmark = pytest.mark.slow
+
 COMPLETED = RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_COMPLETED
 OLD_WAY = ["ship_order"]  # all else is done inside the worker
 NEW_WAY = ["ship_order", "check_shipment"]
