@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import asyncpg
 
 PRODUCTS = 1000
-ORDERS_OF_A_CUSTOMER = 10
+ORDERS_OF_A_CUSTOMER = 100
 SHARES = {"delivered": 89, "refunded": 3, "canceled": 3, "declined": 3, "shipped": 1, "ready": 1}
 """Of a hundred orders; the last two are open, and so of a million 20,000."""
 

@@ -26,11 +26,13 @@ from domain.identities import Role
 OURS = "growth"  # the name of this command's own connections, whose statements are nobody's
 PATIENCE = 60.0  # seconds for one request
 
-# What lives on its own would disturb: the scheduled jobs are run on purpose, and old events stay.
+# What lives on its own would disturb: the scheduled jobs are run on purpose, and old events stay where they are.
 SETTINGS = {
     "ORDERSAGA_RECONCILE_EVERY": "P1D",
     "ORDERSAGA_EVENT_CATCH_UP_EVERY": "P1D",
     "ORDERSAGA_INBOX_KEPT": "P3650D",
+    "ORDERSAGA_OUTBOX_RETENTION": "P3650D",
+    "ORDERSAGA_SEQUENCE_RETENTION": "P7300D",
     "ORDERSAGA_SWEEP_INTERVAL": "1",  # so that a tour sees every loop of the relay
     "ORDERSAGA_RECONCILE_STOP_ORDERS": "1000000",
     "ORDERSAGA_LIMIT_DECLINES": "1000/s",  # one customer takes every tour

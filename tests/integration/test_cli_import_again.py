@@ -113,7 +113,7 @@ async def test_tells_orders_that_do_not_settle_and_goes_on_later(
     async with app.router.lifespan_context(app), served(app) as url:
         file = files.write(("1", "LAMP", 5, "2.55", "7"))
         command = Command(files.folder, {"ORDERSAGA_API_URL": url})
-        ran = await command("import-orders", file, "--patience", "1", "--json")
+        ran = await command("import-orders", file, "--patience", "5", "--json")
         assert (ran.code, ran.failure["code"], ran.document["complete"]) == (1, "unsettled", False)
         assert ran.document["orders"]["unsettled"] == ["1"]
         async with build_activities(settings) as activities, build_worker(temporal_client, settings, activities):

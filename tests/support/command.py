@@ -39,6 +39,7 @@ class Ran:
     @property
     def document(self) -> Any:
         """The one JSON document on standard output."""
+        assert self.out, self.err
         return json.loads(self.out)
 
     @property
