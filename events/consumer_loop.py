@@ -17,13 +17,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.bus.port import Broker
+from adapters.bus.shared_reading import SharedReading, Stream, closing
 from adapters.postgres.advisory_locks import AdvisoryLocks
 from domain.routing import Wanted
 from events.consumer import Consumer, may_pass
 from events.consumer_batches import Batches, Done
 from events.consumer_intake import Chunk, Intake
 from events.consumer_replay import replayed
-from events.consumer_stream import Resumed, Rewound, is_still, reading, resume, taken
+from events.consumer_stream import Resumed, Rewound, is_still, resume, taken
 from services.consumers import dead_letters, positions
 from services.consumers.dead_letters import Why
 from services.consumers.positions import Moved, Place
@@ -64,8 +65,11 @@ class ConsumerLoop:
         engine: AsyncEngine,
         locks: AdvisoryLocks,
         meter: Meter,
+        shared: SharedReading | None = None,
     ) -> None:
+        """`shared`: what the consumers of the process read together; None: it is alone."""
         self.consumer = consumer
+        self._shared = shared or SharedReading(broker)
         self._rule, self._broker, self._engine, self._locks, self._meter = rule, broker, engine, locks, meter
         self._batches = Batches(consumer, engine)
         self._intake = Intake(consumer.linger)
@@ -152,12 +156,14 @@ class ConsumerLoop:
             told = {"from_position": known.position if known else None, "to_position": place.position}
             log.warning("consumer_rewound", consumer=name, partition=partition, why=why.value, **told)
             self._meter.rewound(name, why)
+            self._shared.begin_anew(Stream(partition, place.incarnation))
         self._places[partition] = place
         return Resumed(place, why)
 
     async def _follow(self, partition: int, place: Place) -> None:
         """Comes back where positions do not grow: the stream is another one."""
-        async with reading(self._broker, partition, place.position, READ_AT_MOST) as batches:
+        events = self._shared.read(Stream(partition, place.incarnation), place.position, most=READ_AT_MOST)
+        async with closing(events) as batches:
             async for batch in batches:
                 if batch[0].position <= place.position:
                     return

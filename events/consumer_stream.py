@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from adapters.bus.port import Broker, BusAway, Head, Incoming
+from adapters.bus.shared_reading import closing
 from domain.routing import Wanted
 from events.consumer import Consumer, Received, parse, routed
 from services.consumers.positions import Place
@@ -53,26 +52,14 @@ async def _is_another(broker: Broker, partition: int, place: Place, head: Head) 
     if place.event_id is None or not head.first <= place.position <= head.last:
         return False
     try:
-        async with asyncio.timeout(PATIENCE), reading(broker, partition, place.position - 1, 1) as batches:
+        events = broker.read(partition, place.position - 1, most=1)
+        async with asyncio.timeout(PATIENCE), closing(events) as batches:
             async for batch in batches:
                 # Where the partitions of a broker share its positions, another one may have got ours since the cut.
                 return batch[0].position != place.position or parse(batch[0].body)[0].id != place.event_id
     except TimeoutError:
         raise BusAway("the broker does not show an event that it says it has") from None
     return False
-
-
-@asynccontextmanager
-async def reading(
-    broker: Broker, partition: int, after: int, most: int
-) -> AsyncIterator[AsyncIterator[list[Incoming]]]:
-    """The broker's batches from a position on; whoever stops early gives the subscription back."""
-    batches = broker.read(partition, after, most=most)
-    try:
-        yield batches
-    finally:
-        if isinstance(batches, AsyncGenerator):
-            await batches.aclose()
 
 
 def is_still(head: Head, place: Place) -> bool:

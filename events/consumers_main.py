@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.common import MetricMeter
 
 from adapters.bus.port import Broker
+from adapters.bus.shared_reading import SharedReading
 from adapters.event_routes import RoutesRefused, read_routes
 from adapters.mail.connect import open_mailer
 from adapters.mail.port import Mailer
@@ -91,7 +92,8 @@ def build_consumers(
     ]
     rules = rules_of(consumers, settings)
     counts = ConsumerMetrics(meter, rules) if meter is None or isinstance(meter, MetricMeter) else meter
-    loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts) for one in consumers]
+    shared = SharedReading(broker)
+    loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts, shared) for one in consumers]
     pruning = SequencePruning(OldSequences(autocommit(engine), settings.sequence_retention))
     return Consumers(loops, sender, locks, pruning)
 
