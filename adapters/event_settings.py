@@ -40,6 +40,11 @@ class EventSettings(BaseSettings):
         description="how long a consumer knows the last event of a subject of which nothing comes any more; longer "
         "than outbox and broker together keep an event, so that a repeat is never taken for news",
     )
+    message_retention: timedelta = Field(
+        default=timedelta(days=180),
+        description="how long a message to a customer stays in the books after it was sent, or was not to be; longer "
+        "than sequence_retention, so that a repeat is never sent again",
+    )
     event_routes: Path | None = Field(
         default=None,
         description="a TOML file: which events a consumer gets instead of what it asks for itself (docs/events.md)",
@@ -63,4 +68,6 @@ class EventSettings(BaseSettings):
         if self.sequence_retention <= (kept := self.outbox_retention + self.broker_retention):
             both = f"outbox_retention and broker_retention together, which are {kept.total_seconds() / 86400:g} days"
             raise ValueError(f"sequence_retention must be longer than {both}")
+        if self.message_retention <= self.sequence_retention:
+            raise ValueError("message_retention must be longer than sequence_retention")
         return self

@@ -28,8 +28,9 @@ from events.consumers.notifications import Notifications
 from events.consumers.stock_hints import StockHints
 from events.mail import MailSender
 from events.metrics import ConsumerMetrics
-from events.sequence_pruning import SequencePruning
+from events.row_pruning import RowPruning
 from services.consumers.sequences import OldSequences
+from services.notifications.old import OldMessages
 
 NAMESPACE = 2_026  # of the advisory locks of consumers
 
@@ -41,15 +42,15 @@ class Consumers:
     """Consumers that run inside `async with`, and the sender of what one of them notes."""
 
     def __init__(
-        self, loops: Sequence[ConsumerLoop], sender: MailSender, locks: AdvisoryLocks, pruning: SequencePruning
+        self, loops: Sequence[ConsumerLoop], sender: MailSender, locks: AdvisoryLocks, prunings: Sequence[RowPruning]
     ) -> None:
-        self.loops, self._sender, self._locks, self._pruning = loops, sender, locks, pruning
+        self.loops, self._sender, self._locks, self._prunings = loops, sender, locks, prunings
         self._stack = AsyncExitStack()
         self.running: list[asyncio.Task[None]] = []  # none of them ends by itself
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._locks)
-        runs = [*(loop.run for loop in self.loops), self._sender.run, self._pruning.run]
+        runs = [*(loop.run for loop in self.loops), self._sender.run, *(one.run for one in self._prunings)]
         self.running = [asyncio.create_task(run()) for run in runs]
         return self
 
@@ -94,8 +95,12 @@ def build_consumers(
     counts = ConsumerMetrics(meter, rules) if meter is None or isinstance(meter, MetricMeter) else meter
     shared = SharedReading(broker)
     loops = [ConsumerLoop(one, rules[one.name], broker, engine, locks, counts, shared) for one in consumers]
-    pruning = SequencePruning(OldSequences(autocommit(engine), settings.sequence_retention))
-    return Consumers(loops, sender, locks, pruning)
+    each_alone = autocommit(engine)
+    prunings = [
+        RowPruning("sequences", OldSequences(each_alone, settings.sequence_retention)),
+        RowPruning("messages", OldMessages(each_alone, settings.message_retention)),
+    ]
+    return Consumers(loops, sender, locks, prunings)
 
 
 def rules_of(consumers: Iterable[Consumer | type[Consumer]], settings: Settings) -> dict[str, Wanted]:

@@ -93,7 +93,7 @@ TABLES: Mapping[str, Access] = {
     "consumer_positions": Access("s", "", "siu"),
     "consumer_sequences": Access("s", "", "siud"),
     "dead_letters": Access("s", "", "siud"),
-    "notifications": Access("su", "", "siu"),
+    "notifications": Access("su", "", "siud"),
     "notification_wishes": Access("siud", "", "siu"),
     "alembic_version": Access("s", "s", "s"),
 }

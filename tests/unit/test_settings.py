@@ -182,6 +182,8 @@ def test_a_consumer_knows_sequences_for_longer_than_events_are_kept(monkeypatch:
     with pytest.raises(ValidationError, match=r"sequence_retention must be longer than .*, which are 45 days"):
         _settings(monkeypatch, ORDERSAGA_BROKER_RETENTION="P38D")
     assert _settings(monkeypatch, ORDERSAGA_BROKER_RETENTION="P37D").sequence_retention == timedelta(days=45)
+    with pytest.raises(ValidationError, match="message_retention must be longer than sequence_retention"):
+        _settings(monkeypatch, ORDERSAGA_MESSAGE_RETENTION="P45D")
 
 
 @pytest.mark.parametrize("part", list(ELSEWHERE))

@@ -1,22 +1,22 @@
-"""Lets consumers forget the subjects of which nothing comes any more, a few at a time."""
+"""Lets rows leave that consumers have written and that nobody needs any more, a few at a time."""
 
 from __future__ import annotations
 
 import structlog
 
-from events.inbox_pruning import InboxPruning
+from events.inbox_pruning import InboxPruning, Prunable
 from events.pace import Pace
-from services.consumers.sequences import OldSequences
 
 SOON, SELDOM = 60.0, 3600.0  # seconds between two looks: after the start and after work, and without any
 
 log = structlog.get_logger(__name__)
 
 
-class SequencePruning:
+class RowPruning:
     """`run` ends when it is canceled. Several processes share the work."""
 
-    def __init__(self, old: OldSequences) -> None:
+    def __init__(self, what: str, old: Prunable) -> None:
+        self._what = what
         self._pruning = InboxPruning(old)
         self._pace = Pace(SOON, SELDOM)
 
@@ -27,4 +27,4 @@ class SequencePruning:
             try:
                 worked = await self._pruning.prune() > 0
             except Exception as error:
-                log.warning("sequences_not_pruned", error=type(error).__name__)
+                log.warning("rows_not_pruned", what=self._what, error=type(error).__name__)

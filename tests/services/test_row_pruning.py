@@ -1,4 +1,4 @@
-"""What a consumer knows of a subject leaves when no copy of its events is left anywhere."""
+"""What consumers have written leaves when nobody needs it any more."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import timedelta
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.database import autocommit
+from adapters.postgres.database import autocommit, create_engine, dispose
 from adapters.settings import Settings
 from services.consumers.sequences import OldSequences
+from services.notifications.old import OldMessages
 from tests.support.consumers import Ledger, Running, order_event, running
+from tests.support.database_roles import seen_by
 from tests.support.unreliable_broker import UnreliableBroker
 from tests.support.waiting import until
 
@@ -49,3 +51,29 @@ async def test_forgets_a_subject_of_which_nothing_comes_any_more(engine: AsyncEn
     assert await old.prune(1) == 1
     await old.prune(500)
     assert await subjects() == ["b", "c"]
+
+
+async def test_messages_leave_long_after_their_end(engine: AsyncEngine, settings: Settings) -> None:
+    """The oldest first, a few at a time; one that is still to be sent stays, however old. The relay may do it."""
+    relay = create_engine(seen_by("relay", settings))
+    old = OldMessages(autocommit(relay), timedelta(days=180))
+    add = text("""
+        INSERT INTO notifications (event_id, order_id, customer_id, kind, event, state, attempts, due_at, created_at,
+                                   ended_at)
+        VALUES (:name, 'order', 'customer', 'shipped', '{}', 'sent', 1, now(), now(),
+                now() - make_interval(days => :days))
+    """)
+
+    async def there() -> list[str]:
+        async with engine.connect() as connection:
+            return list((await connection.execute(text("SELECT event_id FROM notifications ORDER BY id"))).scalars())
+
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM notifications"))
+        for name, days in (("waits", None), ("old", 181), ("older", 400), ("lately", 179)):
+            await connection.execute(add, {"name": name, "days": days})
+    assert await old.prune(2) == 1
+    assert await there() == ["waits", "older", "lately"]
+    assert (await old.prune(500), await there()) == (1, ["waits", "lately"])
+    assert await old.prune(500) == 0
+    await dispose(relay)
