@@ -6,7 +6,6 @@ Exit codes: 0 after a drain, 1 when the process could not start or broke, 2 for 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -26,18 +25,6 @@ from adapters.telemetry import tracing
 from adapters.telemetry.logs import configure_logs
 
 BROKE, BAD_SETTINGS = 1, 2
-NEW_OBJECTS = 10_000  # between two looks for garbage; Python's own 700 is for small programs
-
-
-def collect_less_often() -> None:
-    """Lets Python look for unreachable cycles less often, and never among what exists by now.
-
-    It is for the start of a process, after its imports: these stay for good, and each full look would go through
-    all of them. Most objects do not wait for it: they end with their last reference.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS)
 
 
 def told_to_stop() -> asyncio.Event:
@@ -90,7 +77,6 @@ def exit_code(
         return BAD_SETTINGS
     try:
         telemetry.start(settings, name, metrics_port(settings))
-        collect_less_often()
         uvloop.run(run(settings))
     except Exception as error:
         log.error(f"{name} broke", error=f"{type(error).__name__}: {error}")

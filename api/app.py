@@ -14,7 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from adapters.mail.connect import open_mailer
 from adapters.postgres.database import create_engine, create_sessions, dispose
 from adapters.postgres.hints import Hints
-from adapters.process import collect_less_often, told_first
+from adapters.process import told_first
 from adapters.settings import Settings
 from adapters.stripe.connection import StripeConnection
 from adapters.stripe.customers import CustomerGateway
@@ -105,8 +105,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     _include_routers(app, chosen)
     openapi.install(app)
-    if settings is None:
-        collect_less_often()
     return app
 
 

@@ -22,7 +22,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from adapters.postgres.database import Sessions, create_engine, create_sessions
-from adapters.process import collect_less_often
 from adapters.settings import Settings
 from adapters.temporal import client as temporal
 from api.app import create_app
@@ -35,6 +34,7 @@ from services.inbox import arrivals
 from tests.support.database_roles import seen_by
 from tests.support.distribution import Distribution, check_sharing
 from tests.support.fakes import StepFaults
+from tests.support.garbage import collect_less_often
 from tests.support.identities import Anybody, signer
 from tests.support.long_files import longest_first
 from tests.support.orders import Shop

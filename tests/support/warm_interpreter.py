@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from adapters.process import collect_less_often
 from devstack.stack.environment import harmless
+from tests.support.garbage import collect_less_often
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("cli", "worker", "relay", "api.app", "uvicorn.main", "tests.support.dying_worker")  # loaded once
