@@ -131,7 +131,7 @@ class ConsumerLoop:
                     await self._intake.put(chunk)
                 pause = FIRST_PAUSE
                 await self._follow(partition, place)
-                log.warning("stream_changed", consumer=self.consumer.name, partition=partition)
+                log.info("reading_ended", consumer=self.consumer.name, partition=partition)
             except Exception as error:
                 told = log.warning if pause == FIRST_PAUSE else log.debug  # an outage is told once
                 told(
@@ -149,6 +149,8 @@ class ConsumerLoop:
         async with self._engine.connect() as connection:
             known = (await positions.read(connection, name)).get(partition)
         place, why = await resume(self._broker, partition, known)
+        if known is None or why is not None:
+            self._shared.begin_anew(Stream(partition, place.incarnation))
         if known is None:
             async with self._engine.begin() as connection:
                 await positions.begin(connection, name, partition, place)
@@ -156,12 +158,11 @@ class ConsumerLoop:
             told = {"from_position": known.position if known else None, "to_position": place.position}
             log.warning("consumer_rewound", consumer=name, partition=partition, why=why.value, **told)
             self._meter.rewound(name, why)
-            self._shared.begin_anew(Stream(partition, place.incarnation))
         self._places[partition] = place
         return Resumed(place, why)
 
     async def _follow(self, partition: int, place: Place) -> None:
-        """Comes back where positions do not grow: the stream is another one."""
+        """Comes back where the reading ends, or positions do not grow: where to go on is to be found out anew."""
         events = self._shared.read(Stream(partition, place.incarnation), place.position, most=READ_AT_MOST)
         async with closing(events) as batches:
             async for batch in batches:

@@ -165,6 +165,40 @@ async def test_nobody_joins_a_reading_that_may_hold_what_the_broker_has_lost() -
         assert [one.body for one in batch] == [b"event", b"another", b"one"]
 
 
+async def test_a_slow_one_learns_of_the_break_although_another_reads_on() -> None:
+    """What the broker has lost stands there anew: who has read it before must not go on behind it."""
+    broker = UnreliableBroker(1)
+    shared = SharedReading(broker)
+    slow, quick = Reader(shared), Reader(shared)
+    await put(broker, 8)
+    async with reading(slow, quick):
+        assert await slow.take(8) == await quick.take(8)
+        await broker.lose_tail(0, 3)
+        await broker.put(*[b"another"] * 4)
+        with pytest.raises(BusAway):
+            await quick.take()
+        again = Reader(shared, after=5)
+        async with reading(again):
+            assert await again.take(4) == [6, 7, 8, 9]
+            with pytest.raises(BusAway):
+                await slow.take()
+
+
+async def test_who_was_overtaken_goes_on_only_after_what_he_has_read() -> None:
+    """Where the broker has another event in its place, the reading ends: where to go on is to be found out."""
+    broker = UnreliableBroker(1)
+    shared = SharedReading(broker, kept=3)
+    fast, slow = Reader(shared, most=4), Reader(shared, most=4)
+    await put(broker, 12)
+    async with reading(fast, slow):
+        assert await fast.take(4) == await slow.take(4)
+        await fast.take(8)
+        await broker.lose_tail(0, 9)
+        await broker.put(*[b"another"] * 9)
+        with pytest.raises(StopAsyncIteration):
+            await slow.take()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 7)), max_size=40))
 def test_each_gets_every_event_once_whatever_happens(steps: list[tuple[int, int]]) -> None:
