@@ -103,7 +103,7 @@ async def make_current(client: Client, settings: Settings, build_id: str) -> Non
         )
 
     await until(done, 0)
-    await until(told, True)
+    await until(told, True, 150)  # by a workflow of the server's own, which tries again ever more slowly
 
 
 async def runs_on(handle: WorkflowHandle[Any, Any]) -> tuple[str, str]:
